@@ -1,0 +1,46 @@
+/* Passes: what one is, the table of them, and running them. One file a pass, one row in passes.def. */
+#ifndef TDL_PASSES_PASS_H
+#define TDL_PASSES_PASS_H
+
+#include "ir/ir.h"
+
+typedef struct {
+    int opt_level;        /* -O0 .. -O3 */
+    bool strict_fp;       /* no reassociation of reductions */
+} TdlPassOptions;
+
+/* A pass changes the module in place. Errors go to m->diags; false: stop, the module is not to be used. */
+typedef bool (*TdlPassFn)(TdlModule *m, const TdlPassOptions *opt);
+
+typedef struct { const char *name, *help; TdlPassFn run; } TdlPass;
+
+typedef enum {
+    PASS_NONE,
+#define PASS(NAME, help) PASS_##NAME,
+#include "passes/passes.def"
+#undef PASS
+    PASS_COUNT
+} TdlPassId;
+
+const TdlPass *pass_info(TdlPassId id);
+TdlPassId pass_by_name(const char *name); /* PASS_NONE: unknown */
+
+#define PASS(NAME, help) bool pass_##NAME(TdlModule *m, const TdlPassOptions *opt);
+#include "passes/passes.def"
+#undef PASS
+
+/* Called after each pass that ran: printing, verifying, timing, by the driver. Return false to stop. */
+typedef struct {
+    bool (*after)(void *user, TdlModule *m, TdlPassId id, double seconds);
+    void *user;
+    bool verify_each;
+} TdlPassHooks;
+
+/* Runs passes in order; with verify_each the verifier runs after each and names the culprit. */
+bool passes_run(TdlModule *m, const TdlPassId *ids, uint32_t n, const TdlPassOptions *opt, const TdlPassHooks *hooks);
+
+/* The pipelines (pipeline.c): typed IR to IR with adjoints, and on to loop IR. Arrays end with PASS_NONE. */
+const TdlPassId *pipeline_adjoint(const TdlPassOptions *opt);
+const TdlPassId *pipeline_loops(const TdlPassOptions *opt);
+
+#endif
