@@ -187,6 +187,7 @@ typedef struct {
     const char *doc;       /* documentation or NULL */
     TdlType type;
     int32_t cotangent_of;  /* results: index of the parameter it is the cotangent of; -1 */
+    bool out;              /* loop IR: this parameter is a result's destination */
 } TdlPort;
 
 struct TdlFunc {
@@ -197,6 +198,7 @@ struct TdlFunc {
     TdlSpan span;
     TDL_VEC(TdlSym) dims;  /* dimension parameters, in the order of the C signature */
     TDL_VEC(TdlPort) params, results;
+    TdlDim workspace;      /* loop IR: bytes of the static slots, set by `plan`; 0: none yet */
     TdlRegion body;        /* its arguments are the parameters; ends in `return` */
     TDL_VEC(TdlOpData) ops;        /* [0] unused; removed operations have code OP_NONE */
     TDL_VEC(TdlValData) vals;      /* [0] unused */
