@@ -1,0 +1,36 @@
+# add_tdl_library(TARGET SOURCES a.tdl ... [OPTIONS -O3 -D d=10 ...])
+#
+# Makes the static library TARGET of what tdlc compiles from each source: a.o, and a header a.h that whoever links
+# TARGET can include. A file that a source reads by `use` is a dependency too (tdlc -MD).
+function(add_tdl_library target)
+  cmake_parse_arguments(arg "" "" "SOURCES;OPTIONS" ${ARGN})
+  if(NOT arg_SOURCES)
+    message(FATAL_ERROR "add_tdl_library(${target}): SOURCES is missing")
+  endif()
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "add_tdl_library(${target}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  set(dir "${CMAKE_CURRENT_BINARY_DIR}/${target}.tdl.dir")
+  file(MAKE_DIRECTORY "${dir}")
+  set(objects)
+  set(headers)
+  foreach(source IN LISTS arg_SOURCES)
+    get_filename_component(path "${source}" ABSOLUTE)
+    get_filename_component(name "${source}" NAME_WLE)
+    set(object "${dir}/${name}.o")
+    if(object IN_LIST objects)
+      message(FATAL_ERROR "add_tdl_library(${target}): two sources are called ${name}")
+    endif()
+    add_custom_command(OUTPUT "${object}" "${dir}/${name}.h"
+      COMMAND tdl::tdlc "${path}" -o "${object}" ${arg_OPTIONS} -MD -MF "${dir}/${name}.d"
+      MAIN_DEPENDENCY "${path}" DEPENDS tdl::tdlc DEPFILE "${dir}/${name}.d"
+      COMMENT "Compiling ${name}.tdl" VERBATIM)
+    list(APPEND objects "${object}")
+    list(APPEND headers "${dir}/${name}.h")
+  endforeach()
+  set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+  add_library(${target} STATIC ${objects} ${headers})
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
+  target_include_directories(${target} INTERFACE "$<BUILD_INTERFACE:${dir}>")
+  target_link_libraries(${target} INTERFACE m)
+endfunction()
