@@ -14,7 +14,7 @@ endforeach()
 get_target_property(kind tdl_runtime TYPE)
 if(kind STREQUAL "STATIC_LIBRARY")
   install(TARGETS tdl_runtime ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  install(FILES runtime/tdl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(DIRECTORY runtime/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "tdl*.h")
 endif()
 
 configure_package_config_file(cmake/tdlConfig.cmake.in ${package_build}/tdlConfig.cmake
