@@ -18,6 +18,7 @@ typedef struct AstBlock AstBlock;
 
 typedef struct { TdlSym name; TdlSpan span; } AstName;
 typedef TDL_VEC(AstExpr *) AstExprs;
+typedef TDL_VEC(AstStmt *) AstStmts;
 typedef TDL_VEC(AstName) AstNames;
 typedef TDL_VEC(AstType *) AstTypes;
 
@@ -33,6 +34,7 @@ struct AstType {
     AstExprs dims;    /* NAME: dimension expressions; a pack `..s` is an AST_PACK expression */
     AstTypes elems;   /* TUPLE: elements; FN: parameters */
     AstType *result;  /* FN */
+    uint32_t depth;   /* of the tree from here down; limited by the parser, so recursive walks are safe */
 };
 
 /* ---- expressions ---- */
@@ -60,7 +62,7 @@ typedef enum {
     AST_GEN,      /* e for k in p if c, the sole argument of a call   .a or .block, .gens, .b filter or NULL */
     AST_RANGE,    /* a..b        .a .b; only as a generator's or a for's range */
     AST_LAMBDA,   /* fn(x, y: f64) => e                  .params .a, or .block */
-    AST_BLOCK     /* { let ...; value }                  .block */
+    AST_BLOCK     /* { let ...; value }                  .block; .name is no_grad or checkpoint where one stands before it */
 } AstExprKind;
 
 typedef enum {
@@ -100,6 +102,8 @@ struct AstExpr {
     AstGens gens;
     AstParams params;
     AstBlock *block, *block2;
+    bool paren;       /* stands in parentheses of its own */
+    uint32_t depth;   /* as AstType's */
 };
 
 /* ---- statements ---- */
@@ -133,7 +137,8 @@ struct AstStmt {
 
 struct AstBlock {
     TdlSpan span;
-    TDL_VEC(AstStmt *) stmts; /* the block's value is its last statement when that is AST_EXPR (an `if` statement is one too) */
+    uint32_t depth;
+    AstStmts stmts; /* the block's value is its last statement when that is AST_EXPR (an `if` statement is one too) */
 };
 
 /* ---- declarations ---- */
@@ -145,8 +150,10 @@ typedef struct {
     TdlSym bound;   /* `float`, `int`, `any` for a type parameter `T: float`; 0: a dimension */
     bool pack;      /* ..s */
 } AstGeneric;
+typedef TDL_VEC(AstGeneric) AstGenerics;
 
 typedef struct { AstName name; AstExpr *value; AstBlock *block; } AstPartial;
+typedef TDL_VEC(AstPartial) AstPartials;
 
 struct AstDecl {
     AstDeclKind kind;
@@ -154,14 +161,15 @@ struct AstDecl {
     AstName name;
     const char *doc;             /* `##` lines joined by \n, without the marks; NULL: none */
     bool exported;
-    TDL_VEC(AstName) attrs;      /* @checkpoint and the like */
-    TDL_VEC(AstGeneric) generics;
+    AstNames attrs;              /* @checkpoint and the like */
+    AstGenerics generics;
     AstParams params;            /* FN, EXTERN, DERIVATIVE (types NULL); STRUCT: fields */
     AstType *result;             /* FN: NULL when none is written; INPUT: the type */
-    AstBlock *body;              /* FN; `fn f(x) = e` is a block of one expression; NULL for extern */
-    AstExpr *e;                  /* LETDECL: `export let g = grad(f)` */
+    AstBlock *body;              /* FN; `fn f(x) = e` is a block of one expression; NULL for extern. DERIVATIVE: the
+                                  * `let`s that its partials share, NULL: none */
+    AstExpr *e;                  /* LETDECL: `export let g = grad(f)`; INPUT: its default or NULL */
     AstNames results;            /* DERIVATIVE: the names after -> */
-    TDL_VEC(AstPartial) partials;/* DERIVATIVE: `partial x = e` */
+    AstPartials partials;        /* DERIVATIVE: `partial x = e` */
     AstBlock *reverse, *forward; /* DERIVATIVE */
     const char *path;            /* USE */
     const char *extern_symbol;   /* EXTERN: C symbol when it differs */
