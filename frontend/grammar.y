@@ -359,7 +359,7 @@ static int tdlyylex(YYSTYPE *v, YYLTYPE *at, Parse *p) {
     return t->kind;
 }
 
-static int tdlyyreport_syntax_error(const yypcontext_t *ctx, Parse *p) {
+static int yyreport_syntax_error(const yypcontext_t *ctx, Parse *p) {
     enum { CAP = YYNTOKENS };
     yysymbol_kind_t kinds[CAP];
     const char *names[CAP];
