@@ -17,10 +17,11 @@ function(tdl_library name)
   target_link_libraries(${name} PUBLIC ${arg_DEPS} m)
 endfunction()
 
-# tdl_tool(NAME DEPS ...) makes the program NAME from the .c files of tools/NAME, if there are any.
+# tdl_tool(NAME DEPS ...) makes the program NAME from tools/NAME.c, tools/NAME_*.c and tools/NAME/*.c, if there are any.
 function(tdl_tool name)
   cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.c)
+  set(dir ${CMAKE_CURRENT_SOURCE_DIR})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/${name}.c ${dir}/${name}_*.c ${dir}/${name}/*.c)
   if(NOT sources)
     return()
   endif()
@@ -34,4 +35,15 @@ endfunction()
 function(tdl_tool_definitions name)
   target_compile_definitions(${name} PRIVATE TDL_VERSION="${PROJECT_VERSION}"
     TDL_VERIFY_EACH_DEFAULT=$<IF:$<BOOL:${TDL_VERIFY_EACH}>,1,0>)
+endfunction()
+
+# tdl_embed(OUT SYMBOL FILES ...) generates the C file OUT with the files' text: `const TdlEmbedded SYMBOL[]`
+# (support/embed.h), named by file name, ended by a NULL name.
+function(tdl_embed out symbol)
+  set(files ${ARGN})
+  list(TRANSFORM files PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ REGEX "^[^/]")
+  list(JOIN files "|" joined)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${out} -DSYMBOL=${symbol} "-DFILES=${joined}" -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    DEPENDS ${files} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
 endfunction()
