@@ -126,6 +126,7 @@ enum {
 };
 
 typedef enum { DERIV_PARTIAL, DERIV_RULE, DERIV_ZERO, DERIV_NONE } TdlDerivKind;
+typedef enum { LOWER_SCALAR, LOWER_EXPAND, LOWER_STRUCT, LOWER_EARLY, LOWER_LOOP } TdlLowerKind;
 
 typedef struct {
     const char *name;      /* mnemonic in the text form */
@@ -133,6 +134,7 @@ typedef struct {
     uint8_t nregions;      /* if: 2 */
     uint16_t flags;
     TdlDerivKind deriv;
+    TdlLowerKind lower;
     const char *attrs;     /* space-separated names; a trailing ? marks an optional one */
     const char *doc;       /* one line */
 } TdlOpInfo;
@@ -216,7 +218,7 @@ struct TdlModule {
     struct TdlGraphs *graphs; /* set by pass `graph`; NULL before */
     struct TdlTypeTable *types;
     struct TdlDimTable *dimtab;
-    uint32_t fresh;        /* counter for fresh names */
+    struct TdlNameTable *used; /* names of functions and dimension variables, for ir_fresh */
 };
 
 TdlModule *ir_module_new(TdlArena *a, TdlInterner *in, TdlSources *s, TdlDiags *d);
@@ -224,8 +226,9 @@ TdlFunc *ir_func_new(TdlModule *m, TdlSym name, TdlSpan span); /* added to the m
 TdlFunc *ir_func_find(const TdlModule *m, TdlSym name);
 void ir_func_remove(TdlModule *m, TdlFunc *f);
 TdlVal ir_func_add_param(TdlFunc *f, TdlSym name, TdlType t, const char *doc);
-/* A name not in use yet in the module: base, base.1, ... */
+/* A name that no function or dimension variable of the module has yet: base, base.1, ... */
 TdlSym ir_fresh(TdlModule *m, const char *base);
+void ir_name_use(TdlModule *m, TdlSym name); /* marks a name as taken (ir_func_new and dim_var do it themselves) */
 
 static inline TdlOpData *ir_op(const TdlFunc *f, TdlOp o) { return &f->ops.p[o.id]; }
 static inline TdlValData *ir_val(const TdlFunc *f, TdlVal v) { return &f->vals.p[v.id]; }
@@ -271,6 +274,7 @@ void op_set_ints(TdlFunc *f, TdlOp o, const char *key, const int64_t *v, uint32_
 void op_set_dim(TdlFunc *f, TdlOp o, const char *key, TdlDim d);
 void op_set_dims(TdlFunc *f, TdlOp o, const char *key, const TdlDim *d, uint32_t n);
 void op_set_type(TdlFunc *f, TdlOp o, const char *key, TdlType t);
+void op_unset(TdlFunc *f, TdlOp o, const char *key);
 const TdlAttr *op_attr(const TdlFunc *f, TdlOp o, const char *key); /* NULL: absent */
 int64_t op_int(const TdlFunc *f, TdlOp o, const char *key, int64_t deflt);
 const char *op_str(const TdlFunc *f, TdlOp o, const char *key);     /* NULL: absent */
@@ -287,6 +291,9 @@ void ir_replace_all(TdlFunc *f, const TdlVal *map, uint32_t n);
 TdlVal ir_add_result(TdlFunc *f, TdlOp o, TdlType t);
 void ir_add_operand(TdlFunc *f, TdlOp o, TdlVal v);
 void ir_set_operands(TdlFunc *f, TdlOp o, const TdlVal *v, uint32_t n);
+/* Drops the results (region arguments) i without keep[i]; the others move up. */
+void ir_keep_results(TdlFunc *f, TdlOp o, const bool *keep);
+void ir_keep_args(TdlFunc *f, TdlRegion r, const bool *keep);
 /* Use counts of all values: an arena array indexed by value id, `f->vals.n` long. */
 uint32_t *ir_use_counts(const TdlFunc *f, TdlArena *scratch);
 
@@ -297,6 +304,7 @@ void valmap_set(TdlValMap *m, TdlVal from, TdlVal to);
 TdlVal valmap_get(const TdlValMap *m, TdlVal v);            /* v itself when unset */
 /* Dimension substitution that goes with a clone (call sites); NULL: none. `newdim` symbols are renamed fresh and added. */
 typedef struct { TdlSym *names; TdlDim *to; uint32_t n, cap; TdlArena *arena; } TdlDimMap;
+void dimmap_add(TdlDimMap *m, TdlSym name, TdlDim to);
 /* Clones one operation with its regions from `src` to the builder's place; results enter the map. */
 TdlOp ir_clone_op(TdlBuilder *b, const TdlFunc *src, TdlOp o, TdlValMap *map, TdlDimMap *dims);
 /* Clones the operations of a region, without its terminator, whose operands (mapped) are returned in `yields`. */

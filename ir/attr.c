@@ -1,0 +1,78 @@
+/* Attributes of operations: small arrays sorted by name. */
+#include "ir/ir.h"
+
+#include <string.h>
+
+static int cmp_keys(const TdlModule *m, TdlSym a, TdlSym b) {
+    return sym_eq(a, b) ? 0 : strcmp(sym_text(m->names, a), sym_text(m->names, b));
+}
+
+static void set(TdlFunc *f, TdlOp o, const char *key, TdlAttr a) {
+    TdlModule *m = f->module;
+    TdlOpData *d = ir_op(f, o);
+    a.key = intern(m->names, key);
+    uint16_t i = 0;
+    while (i < d->nattrs && cmp_keys(m, d->attrs[i].key, a.key) < 0) i++;
+    if (i < d->nattrs && sym_eq(d->attrs[i].key, a.key)) {
+        d->attrs[i] = a;
+        return;
+    }
+    TdlAttr *all = ARENA_ARRAY(m->arena, TdlAttr, d->nattrs + 1);
+    for (uint16_t k = 0; k < i; k++) all[k] = d->attrs[k];
+    all[i] = a;
+    for (uint16_t k = i; k < d->nattrs; k++) all[k + 1] = d->attrs[k];
+    d->attrs = all;
+    d->nattrs++;
+}
+
+void op_set_int(TdlFunc *f, TdlOp o, const char *key, int64_t v) { set(f, o, key, (TdlAttr){.kind = ATTR_INT, .i = v}); }
+
+void op_set_float(TdlFunc *f, TdlOp o, const char *key, double v) {
+    set(f, o, key, (TdlAttr){.kind = ATTR_FLOAT, .f = v});
+}
+
+void op_set_str(TdlFunc *f, TdlOp o, const char *key, const char *s, uint32_t n) {
+    set(f, o, key, (TdlAttr){.kind = ATTR_STR, .n = n, .s = arena_strndup(f->module->arena, s, n)});
+}
+
+void op_set_ints(TdlFunc *f, TdlOp o, const char *key, const int64_t *v, uint32_t n) {
+    set(f, o, key, (TdlAttr){.kind = ATTR_INTS, .n = n, .ints = arena_memdup(f->module->arena, v, n * sizeof *v)});
+}
+
+void op_set_dim(TdlFunc *f, TdlOp o, const char *key, TdlDim d) {
+    set(f, o, key, (TdlAttr){.kind = ATTR_DIM, .dim = d});
+}
+
+void op_set_dims(TdlFunc *f, TdlOp o, const char *key, const TdlDim *d, uint32_t n) {
+    set(f, o, key, (TdlAttr){.kind = ATTR_DIMS, .n = n, .dims = arena_memdup(f->module->arena, d, n * sizeof *d)});
+}
+
+void op_set_type(TdlFunc *f, TdlOp o, const char *key, TdlType t) {
+    set(f, o, key, (TdlAttr){.kind = ATTR_TYPE, .type = t});
+}
+
+void op_unset(TdlFunc *f, TdlOp o, const char *key) {
+    TdlOpData *d = ir_op(f, o);
+    TdlSym k = intern(f->module->names, key);
+    uint16_t n = 0;
+    for (uint16_t i = 0; i < d->nattrs; i++)
+        if (!sym_eq(d->attrs[i].key, k)) d->attrs[n++] = d->attrs[i];
+    d->nattrs = n;
+}
+
+const TdlAttr *op_attr(const TdlFunc *f, TdlOp o, const char *key) {
+    const TdlOpData *d = ir_op(f, o);
+    for (uint16_t i = 0; i < d->nattrs; i++)
+        if (strcmp(sym_text(f->module->names, d->attrs[i].key), key) == 0) return &d->attrs[i];
+    return NULL;
+}
+
+int64_t op_int(const TdlFunc *f, TdlOp o, const char *key, int64_t deflt) {
+    const TdlAttr *a = op_attr(f, o, key);
+    return a && a->kind == ATTR_INT ? a->i : deflt;
+}
+
+const char *op_str(const TdlFunc *f, TdlOp o, const char *key) {
+    const TdlAttr *a = op_attr(f, o, key);
+    return a && a->kind == ATTR_STR ? a->s : NULL;
+}

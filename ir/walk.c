@@ -1,0 +1,79 @@
+/* Walking and questions about structure. */
+#include "ir/ir.h"
+
+void ir_walk(TdlFunc *f, TdlRegion r, void (*fn)(void *user, TdlFunc *f, TdlOp o), void *user) {
+    IR_FOREACH_OP(f, r, o) {
+        fn(user, f, o);
+        for (uint16_t i = 0; ir_op(f, o)->code != OP_NONE && i < ir_op(f, o)->nregions; i++)
+            ir_walk(f, ir_op(f, o)->regions[i], fn, user);
+    }
+}
+
+TdlRegion ir_region_of(const TdlFunc *f, TdlVal v) {
+    const TdlValData *d = ir_val(f, v);
+    return d->def.id ? ir_op(f, d->def)->parent : d->region;
+}
+
+bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner) {
+    while (inner.id && inner.id != outer.id) {
+        TdlOp o = ir_region(f, inner)->parent;
+        inner = o.id ? ir_op(f, o)->parent : (TdlRegion){0};
+    }
+    return inner.id != 0;
+}
+
+bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r) { return ir_region_encloses(f, r, ir_region_of(f, v)); }
+
+TdlOp ir_terminator(const TdlFunc *f, TdlRegion r) {
+    TdlOp o = ir_region(f, r)->last;
+    return o.id && (op_info(ir_op(f, o)->code)->flags & OPF_TERMINATOR) ? o : (TdlOp){0};
+}
+
+typedef struct { const bool *inside; bool *seen; TdlVals *out; } FreeVals;
+
+static void mark_inside(const TdlFunc *f, TdlRegion r, bool *inside) {
+    const TdlRegionData *d = ir_region(f, r);
+    for (uint32_t i = 0; i < d->args.n; i++) inside[d->args.p[i].id] = true;
+    for (TdlOp o = d->first; o.id; o = ir_op(f, o)->next) {
+        const TdlOpData *p = ir_op(f, o);
+        for (uint16_t i = 0; i < p->nresults; i++) inside[p->results[i].id] = true;
+        for (uint16_t i = 0; i < p->nregions; i++) mark_inside(f, p->regions[i], inside);
+    }
+}
+
+static void collect_free(void *user, TdlFunc *f, TdlOp o) {
+    FreeVals *c = user;
+    const TdlOpData *d = ir_op(f, o);
+    for (uint16_t i = 0; i < d->noperands; i++) {
+        TdlVal v = d->operands[i];
+        if (c->inside[v.id] || c->seen[v.id]) continue;
+        c->seen[v.id] = true;
+        VEC_PUSH(f->module->arena, *c->out, v);
+    }
+}
+
+void ir_free_vals(TdlFunc *f, TdlRegion r, TdlArena *scratch, TdlVals *out) {
+    bool *inside = ARENA_ARRAY(scratch, bool, f->vals.n);
+    FreeVals c = {inside, ARENA_ARRAY(scratch, bool, f->vals.n), out};
+    mark_inside(f, r, inside);
+    ir_walk(f, r, collect_free, &c);
+}
+
+/* Accumulators that are made inside `root` may be added to without anybody outside seeing it. */
+static bool pure_within(const TdlFunc *f, TdlOp o, TdlOp root) {
+    const TdlOpData *d = ir_op(f, o);
+    uint16_t flags = op_info(d->code)->flags;
+    if (d->code == OP_ACCADD) {
+        TdlOp with = ir_region(f, ir_region_of(f, d->operands[0]))->parent;
+        while (with.id && with.id != root.id) with = ir_region(f, ir_op(f, with)->parent)->parent;
+        return with.id != 0 && o.id != root.id;
+    }
+    if ((flags & OPF_TERMINATOR) && o.id != root.id) return true;
+    if (!(flags & OPF_PURE)) return false;
+    for (uint16_t i = 0; i < d->nregions; i++)
+        for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next)
+            if (!pure_within(f, p, root)) return false;
+    return true;
+}
+
+bool ir_op_is_pure(const TdlFunc *f, TdlOp o) { return pure_within(f, o, o); }
