@@ -8,7 +8,7 @@
 %define api.location.type {TdlSpan}
 %define parse.error custom
 %define parse.lac full
-%define lr.default-reduction accepting
+%define lr.default-reduction consistent
 %locations
 %param {Parse *p}
 
@@ -20,6 +20,8 @@
 #define YYLLOC_DEFAULT(cur, rhs, n) \
     ((cur) = (n) ? parse_span(p, YYRHSLOC(rhs, 1).lo, YYRHSLOC(rhs, n).hi) \
                  : parse_span(p, YYRHSLOC(rhs, 0).hi, YYRHSLOC(rhs, 0).hi))
+/* After `error`: what was read ahead is dropped, and reading goes on where syntax.c has moved to. */
+#define RESYNC do { yyclearin; yyerrok; if (p->stopped) YYABORT; } while (0)
 static int tdlyylex(YYSTYPE *v, YYLTYPE *at, Parse *p);
 static void tdlyyerror(const YYLTYPE *at, Parse *p, const char *msg);
 }
@@ -65,8 +67,8 @@ static void tdlyyerror(const YYLTYPE *at, Parse *p, const char *msg);
 %precedence NEGATE
 %right "**"
 
-%type <block> top items block stmts else
-%type <stmt> item stmt
+%type <block> block stmts else
+%type <stmt> stmt
 %type <decl> decl exportable ditems ditem
 %type <expr> expr op atom cond cond_head range filter item_index opt_expr opt_default dim
 %type <exprs> exprs indices dims opt_dims
@@ -82,17 +84,15 @@ static void tdlyyerror(const YYLTYPE *at, Parse *p, const char *msg);
 
 %%
 
-file: top                         { p->top = $top; }
-    ;
-top : %empty                      { $$ = bld_block(p, NULL, NULL); }
+file: %empty
     | items
     ;
 items
-    : item                        { $$ = bld_block(p, NULL, $1); }
-    | items SEP item              { $$ = bld_block(p, $1, $3); }
+    : item
+    | items SEP item
     ;
-item: stmt
-    | error                       { $$ = NULL; yyerrok; }
+item: stmt                        { bld_block(p, p->top, $1); }
+    | error                       { RESYNC; }
     ;
 
 block
@@ -101,9 +101,9 @@ block
     ;
 stmts
     : stmt                        { $$ = bld_inner(p, NULL, $1); }
-    | error                       { $$ = bld_inner(p, NULL, NULL); yyerrok; }
+    | error                       { $$ = bld_inner(p, NULL, NULL); RESYNC; }
     | stmts SEP stmt              { $$ = bld_inner(p, $1, $3); }
-    | stmts SEP error             { $$ = $1; yyerrok; }
+    | stmts SEP error             { $$ = $1; RESYNC; }
     ;
 
 /* ---- statements ---- */
@@ -327,9 +327,9 @@ fields
     ;
 field_list
     : NAME ":" type               { $$ = bld_params(p, (AstParams){0}, $1, $3, NULL); }
-    | error                       { $$ = (AstParams){0}; yyerrok; }
+    | error                       { $$ = (AstParams){0}; RESYNC; }
     | field_list field_end NAME ":" type  { $$ = bld_params(p, $1, $3, $5, NULL); }
-    | field_list field_end error  { $$ = $1; yyerrok; }
+    | field_list field_end error  { $$ = $1; RESYNC; }
     ;
 field_end: SEP | ",";
 results
@@ -345,7 +345,7 @@ ditem
     | REVERSE block               { $$ = bld_sweep(p, $1, $2); }
     | FORWARD block               { $$ = bld_sweep(p, $1, $2); }
     | "let" pattern opt_type "=" expr  { $$ = bld_shared(p, bld_bind(p, AST_LET, @$, $2, false, $3, $5)); }
-    | error                       { $$ = NULL; yyerrok; }
+    | error                       { $$ = NULL; RESYNC; }
     ;
 
 %%

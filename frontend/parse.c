@@ -26,8 +26,8 @@ AstFile *parse_file(TdlArena *a, TdlInterner *in, TdlDiags *d, uint32_t file) {
     Parse p = {.a = a, .in = in, .d = d, .file = file};
     AstFile *f = ARENA_NEW(a, AstFile);
     f->file = file;
+    p.top = f->top = ARENA_NEW(a, AstBlock);
     if (scan(&p) && !p.stopped) parse_tokens(&p);
-    f->top = p.top ? p.top : ARENA_NEW(a, AstBlock);
     return f;
 }
 

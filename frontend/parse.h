@@ -40,7 +40,8 @@ typedef struct {
     AstBlock *top;
     bool too_deep;           /* reported once a file */
     bool stopped;            /* nothing more is reported */
-    uint32_t errors;         /* syntax errors reported */
+    uint32_t errors;         /* syntax errors so far */
+    uint32_t error_at;       /* the token of the last one, plus 1 */
 } Parse;
 
 static inline TdlSpan parse_span(const Parse *p, uint32_t lo, uint32_t hi) { return (TdlSpan){p->file, lo, hi, lo}; }

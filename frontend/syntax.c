@@ -31,14 +31,16 @@ static void describe(Expected e, TdlStr *out) {
     const char *list[6];
     int n = 0;
     bool expr = has(e, "number") && has(e, "("), stmt = expr && has(e, "let") && has(e, "return");
+    bool decl = !stmt && has(e, "struct") && has(e, "fn");
     bool after = has(e, "*") && has(e, "and"), type = !expr && has(e, "name") && has(e, "fn") && has(e, "(");
     if (stmt) list[n++] = "a statement";
     else if (expr) list[n++] = "an expression";
+    else if (decl) list[n++] = "a declaration";
     else if (type) list[n++] = "a type";
     else if (after) list[n++] = "an operator";
     for (int i = 0; i < e.n && n < 6; i++) {
         const char *s = e.names[i];
-        if ((expr && among(s, expr_start)) || (stmt && among(s, stmt_start)) || (after && among(s, operators)) ||
+        if ((expr && among(s, expr_start)) || ((stmt || decl) && among(s, stmt_start)) || (decl && !strcmp(s, "fn")) || (after && among(s, operators)) ||
             (type && (!strcmp(s, "name") || !strcmp(s, "fn") || !strcmp(s, "("))) ||
             (!strcmp(s, "end of file") && has(e, "end of line")))
             continue;
@@ -62,14 +64,16 @@ static void found(const Parse *p, const Tok *t, TdlStr *out) {
 
 TdlSpan syntax_opener(const Parse *p, const Tok *t) {
     int round = 0, square = 0, curly = 0;
+    bool here = true; /* still in the statement of t: no ( or [ is open across the end of one */
     while (t-- > p->toks.p) {
         switch (t->kind) {
         case T_RPAREN: round++; break;
         case T_RBRACK: square++; break;
         case T_RBRACE: curly++; break;
-        case T_LPAREN: if (round-- == 0) return tok_span(p, t); break;
-        case T_LBRACK: if (square-- == 0) return tok_span(p, t); break;
+        case T_LPAREN: if (round-- == 0 && here) return tok_span(p, t); break;
+        case T_LBRACK: if (square-- == 0 && here) return tok_span(p, t); break;
         case T_LBRACE: if (curly-- == 0) return tok_span(p, t); break;
+        case T_SEP: if (curly == 0) here = false; break;
         default: break;
         }
     }
@@ -81,16 +85,21 @@ static bool is_word(const Parse *p, const Tok *t, const char *w) {
     return t->kind == T_NAME && strcmp(sym_text(p->in, t->sym), w) == 0;
 }
 
+/* Mistakes that say more than what was expected; NULL when it is none of them. */
+static const char *instead(const Parse *p, const Tok *t, Expected e) {
+    bool starts = t == p->toks.p || t[-1].kind == T_SEP;
+    if (is_comparison(t->kind) && has(e, "and")) return "comparisons do not chain: write `a < b and b < c`";
+    if (starts && t->kind == T_PLUS && has(e, "let"))
+        return "a statement cannot begin with `+`: break a line after an operator, or inside parentheses";
+    return NULL;
+}
+
 /* Mistakes with one likely meaning; NULL when it is none of them. */
 static const char *meant(const Parse *p, const Tok *t, Expected e) {
     const Tok *prev = t > p->toks.p ? t - 1 : NULL;
-    bool after_end = !prev || prev->kind == T_SEP;
-    if (is_comparison(t->kind) && has(e, "and")) return "comparisons do not chain: write `a < b and b < c`";
-    if (after_end && t->kind == T_PLUS)
-        return "a statement cannot begin with `+`: break a line after an operator, or inside parentheses";
     if (t->kind == T_ASSIGN && has(e, "{") && has(e, "==")) return "`=` assigns: `==` compares";
     if (t->kind == T_COLON && has(e, "{")) return "a block stands in `{ }`";
-    if (t->kind == T_SEP && has(e, "{")) return "the `{` of a block stands on the line that it belongs to";
+    if (t->kind == T_SEP && has(e, "{") && !has(e, "number")) return "the `{` of a block stands on the line that it belongs to";
     if (is_word(p, t, "elif") || (prev && is_word(p, prev, "elif"))) return "`elif` is written `else if`";
     if (prev && (is_word(p, prev, "def") || is_word(p, prev, "func") || is_word(p, prev, "function")))
         return "a function is declared with `fn`";
@@ -100,16 +109,17 @@ static const char *meant(const Parse *p, const Tok *t, Expected e) {
     return NULL;
 }
 
-/* Moves to the end of the statement that the error is in: the next T_SEP or `}` outside braces opened on the way. */
-static void skip_statement(Parse *p) {
-    uint32_t i = p->cur;
+/* Moves to the end of the statement that the error is in: the next T_SEP or `}` outside braces opened on the way.
+ * A token that is an error for the second time (a `}` that closes nothing) is left behind. */
+static void skip_statement(Parse *p, bool again) {
+    uint32_t i = p->cur + (again && p->toks.p[p->cur].kind != 0);
     for (uint32_t depth = 0;; i++) {
         int k = p->toks.p[i].kind;
         if (k == 0 || (depth == 0 && (k == T_SEP || k == T_RBRACE))) break;
         depth += k == T_LBRACE;
         depth -= k == T_RBRACE;
     }
-    if (i > p->cur) p->next = i;
+    p->next = i;
 }
 
 static void notes(Parse *p, const Tok *t, Expected e) {
@@ -119,7 +129,7 @@ static void notes(Parse *p, const Tok *t, Expected e) {
     if (word && has(e, "name") && !has(e, "number"))
         diag_note(p->d, SPAN_NONE, "`%.*s` is a keyword", (int)(t->hi - t->lo), p->text + t->lo);
     TdlSpan open = syntax_opener(p, t);
-    if (!open.file) return;
+    if (!open.file || (t->kind == T_RBRACE && p->text[open.lo] == '{')) return;
     char c = p->text[open.lo];
     const char *closer = c == '(' ? ")" : c == '[' ? "]" : "}";
     bool ended = t->kind == 0 || t->kind == T_SEP || t->kind == T_BAD_SEP || t->kind == T_RPAREN || t->kind == T_RBRACK ||
@@ -130,15 +140,22 @@ static void notes(Parse *p, const Tok *t, Expected e) {
 void syntax_error(Parse *p, const char *const *expected, int n) {
     const Tok *t = &p->toks.p[p->cur];
     Expected e = {expected, n};
-    if (!p->stopped && t->kind != T_BAD) {
+    bool again = p->error_at == p->cur + 1;
+    const char *better = instead(p, t, e);
+    if (p->stopped || t->kind == T_BAD || again) {
+        ; /* said already */
+    } else if (better) {
+        diag_error(p->d, tok_span(p, t), "%s", better);
+    } else {
         TdlStr what = str_new(p->a), got = str_new(p->a);
         describe(e, &what);
         found(p, t, &got);
         diag_error(p->d, tok_span(p, t), "expected %s, found %s", what.p, got.p);
         notes(p, t, e);
     }
-    skip_statement(p);
-    if (++p->errors < PARSE_MAX_ERRORS) return;
+    p->error_at = p->cur + 1;
+    skip_statement(p, again);
+    if (++p->errors < PARSE_MAX_ERRORS && t->kind != 0) return;
     p->stopped = true;
     p->next = p->toks.n - 1;
 }
