@@ -1,0 +1,56 @@
+"""Cases that PyTorch has no single expression for: (title, statements before, expression)."""
+
+EXTRA = [
+    # index notation
+    ("map", "", "[ exp(x[a, b]) * v[b] for a in 3, b in 4 ]"),
+    ("map of rows", "", "[ x[a] * v for a in 3 ]"),
+    ("map with a block", "", "[ { let t = x[a, 0] * x[a, 1]; t * t } for a in 3 ]"),
+    ("triangular sum", "", "[ sum(q[a, c] * v[c] for c in a) for a in 3 ]"),
+    ("range from a to b", "", "[ prod(x[a, c] for c in 1..4) for a in 3 ]"),
+    ("filtered sum", "", "sum(x[a, b] ** 2 for a in 3, b in 4 if x[a, b] > 0.5)"),
+    ("maximum over indices", "", "[ max(x[a, b] * v[b] for b in 4) for a in 3 ]"),
+    ("minimum over indices", "", "[ min(x[a, b] * v[b] for b in 4) for a in 3 ]"),
+    ("product over indices", "", "[ prod(x[a, b] for b in 4) for a in 3 ]"),
+    ("mean over indices", "", "mean(x[a, b] * v[b] for a in 3, b in 4)"),
+    ("logsumexp over indices", "", "[ logsumexp(x[a, b] * v[b] for b in 4) for a in 3 ]"),
+    ("gather by data", "", "[ x[i[a], a] * v[i[a]] for a in 3 ]"),
+    ("rows by data", "", "sum(v[p] * w[p] for p in i[0]..i[1])"),
+    # control flow
+    ("if by value", "    let t = if x[0, 0] > 0.5 { sin(x) } else { cos(x) }\n", "t * y"),
+    ("if with a var", "    var t = x\n    if x[0, 0] < 0.9 { t = t * y }\n", "t"),
+    ("for with a scalar", "    var t = 1.0\n    for k in 4 { t = t * v[k] + sin(t) }\n", "t"),
+    ("for with a tensor", "    var t = v\n    for k in 3 { t = tanh(t * w + x[k]) }\n", "t"),
+    ("nested for", "    var t = 0.0\n    for a in 3 { for c in a + 1 { t = t * 0.5 + x[a, c] * x[c, a] } }\n", "t"),
+    ("while", "    var t = s\n    while t < 5.0 { t = t * (1.5 + v[0]) }\n", "t"),
+    ("while with a tensor", "    var t = v\n    while sum(t) < 20.0 { t = t * (1.2 + w) }\n", "t"),
+    ("break", "    var t = s\n    for k in 100 { t = t * (1.1 + v[1]); if t > 3.0 { break } }\n", "t"),
+    ("continue", "    var t = s\n    for k in 4 { if v[k] > 0.5 { continue }; t = t * v[k] + w[k] }\n", "t"),
+    ("early return in a called function", "", "[ first_above(x[a], 0.5) for a in 3 ]"),
+    ("update of elements", "    var t = v\n    for k in 1..4 { t[k] = sin(t[k-1]) * t[k] }\n", "t"),
+    ("accumulating update", "    var t = zeros(4, dtype=f64)\n    for k in 3 { t[i[k]] += x[k, 1] * v[k] }\n", "t"),
+    ("update of a row", "    var t = x\n    for k in 1..3 { t[k] = t[k-1] * t[k] }\n", "t"),
+    ("update of a slice", "    var t = v\n    t[1:3] = w[0:2] * v[1:3]\n", "t"),
+    ("loop in index notation", "    let t = [ { var z = v[a]; for k in 5 { z = z - (z*z - w[a]) / (2*z) }; z } for a in 4 ]\n", "t"),
+    ("swap", "    var a = v\n    var d = w\n    for k in 3 { let h = a; a = d * 2.0; d = h * a }\n", "a + d"),
+    # functions, structs, lambdas
+    ("function call", "", "poly(x, y)"),
+    ("lambda", "    let f = fn(z: f64[4]) => z * v\n", "f(w)"),
+    ("nested gradient", "", "grad(fn(z: f64[4]) => sum(z * z * z * w))(v)"),
+    ("twice nested gradient", "", "grad(fn(z: f64[4]) => sum(grad(fn(u: f64[4]) => sum(u * u * u * w))(z) * z))(v)"),
+    ("vjp", "", "vjp(fn(z: f64[4]) => sin(z) * w)(v, w).1"),
+    ("detach", "", "x * detach(y) + y"),
+    # operations without a PyTorch expression of the same form
+    ("polygamma", "", "grad(fn(z: f64[4]) => sum(digamma(z)))(v + 1.0)"),
+    ("einsum", "", "einsum(\"ij,jk->ik\", x, m)"),
+    ("einsum of batches", "", "einsum(\"bij,bjk->bk\", b, c)"),
+    ("reversed slice", "", "v[::2] * 2.0"),
+    ("sorted", "", "sort(v).0 * w"),
+]
+
+HELPERS = """
+fn poly[n, m](a: f64[n, m], c: f64[n, m]) -> f64[n, m] { let t = a * c; return t * t + a }
+fn first_above[n](r: f64[n], level: f64) -> f64 {
+    for k in n { if r[k] > level { return r[k] * r[k] } }
+    return sum(r)
+}
+"""
