@@ -32,6 +32,7 @@ def configure():
         ("%source-dir", config.tdl_source),
         ("%build-dir", config.tdl_build),
         ("%cmake", config.cmake),
+        ("%status", os.path.join(config.tdl_source, "tests", "expect-status")),  # %status 2 COMMAND ...
         # A C compiler for programs that use a generated object, and what to add to link the runtime library.
         ("%link-runtime", sanitizer + os.path.join(config.tdl_build, "lib", "libtdl_runtime.a") + " -lm"),
         ("%cc", config.cc + " -std=c11 -I" + os.path.join(config.tdl_source, "runtime")),

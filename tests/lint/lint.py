@@ -4,6 +4,7 @@
   words      nothing left undone, no C++ files
   sizes      files up to 800 lines, functions up to 80; what is longer says why in a comment `long: ...`
   globals    no mutable variables at file scope in the libraries
+  ops        each operation of ir/ops.def occurs in a test of the stage that lowers it
 """
 import os
 import re
@@ -133,7 +134,35 @@ def globals_(root):
                 yield "%s:%d: mutable variable at file scope: %s" % (path, number, m.group(1))
 
 
-RULES = {"includes": includes, "words": words, "sizes": sizes, "globals": globals_, "report": report}
+LOWERED_IN = {"SCALAR": "codegen", "LOOP": "codegen", "EXPAND": "expand", "STRUCT": "loops"}
+# Emitted or consumed in a form that the stage's input never shows by its mnemonic alone.
+STAGE_EXCEPTIONS = {"stack_new": "codegen", "push": "codegen", "pop": "codegen", "call": "codegen", "assert": "codegen",
+                    "print": "codegen", "return": "codegen", "yield": "codegen", "for": "codegen", "while": "codegen",
+                    "if": "codegen"}
+
+
+def mnemonics(folder):
+    """Every word that stands where an operation's mnemonic does in the IR text of a folder's tests."""
+    found = set()
+    for path, _, files in os.walk(folder):
+        for name in files:
+            if name.endswith((".tir", ".test", ".tdl")):
+                text = open(os.path.join(path, name), encoding="utf-8").read()
+                found |= set(re.findall(r"^\s*(?:%[\w, %]*= *)?([a-z]\w*)\b", text, re.M))
+    return found
+
+
+def ops(root):
+    seen = {stage: mnemonics(os.path.join(root, "tests", stage)) for stage in set(LOWERED_IN.values())}
+    rows = re.findall(r'^OP\(\w+,\s*"(\w+)",.*?(PARTIAL|RULE|ZERO|NONE), (SCALAR|EXPAND|STRUCT|EARLY|LOOP),',
+                      open(os.path.join(root, "ir", "ops.def"), encoding="utf-8").read(), re.M)
+    for mnemonic, _, lowering in rows:
+        stage = STAGE_EXCEPTIONS.get(mnemonic, LOWERED_IN.get(lowering))
+        if stage and mnemonic not in seen[stage]:
+            yield "ir/ops.def: no test under tests/%s has the operation %s" % (stage, mnemonic)
+
+
+RULES = {"ops": ops, "includes": includes, "words": words, "sizes": sizes, "globals": globals_, "report": report}
 
 
 def main():
