@@ -159,10 +159,6 @@ static AstDecl *fn_decl(Parse *p, AstDeclKind kind, TdlSpan at, const Tok *name,
     d->name = name_of(p, name);
     d->generics = g;
     d->params = ps;
-    for (uint32_t i = 0; i < ps.n && kind != AST_DERIVATIVE; i++)
-        if (!ps.p[i].type)
-            diag_error(p->d, ps.p[i].span, "parameter `%s` has no type: write `%s: f64`, say",
-                       sym_text(p->in, ps.p[i].name.name), sym_text(p->in, ps.p[i].name.name));
     return d;
 }
 

@@ -57,7 +57,20 @@ static const struct { const char *word; int next, next2, kind; } words[] = {
     {"partial", T_NAME, T_NAME, T_PARTIAL},
 };
 
+/* `var` is a function of the library, too: it declares where a statement starts, unless that statement calls it. */
+static int var_kind(const Lines *l, const Tok *t, int next) {
+    if (next == T_NAME || (l->at_start && next != T_LPAREN)) return T_VAR;
+    if (!l->at_start) return T_NAME;
+    int depth = 0;
+    for (const Tok *u = t + 1; u->kind != 0 && u - t < 200; u++) {
+        depth += (u->kind == T_LPAREN) - (u->kind == T_RPAREN);
+        if (depth == 0) return u[1].kind == T_ASSIGN || u[1].kind == T_COLON ? T_VAR : T_NAME;
+    }
+    return T_NAME;
+}
+
 static int word_kind(const Lines *l, const Tok *t, int next) {
+    if (t->kind == T_VAR) return var_kind(l, t, next);
     if (t->kind != T_NAME) return t->kind;
     const char *s = sym_text(l->p->in, t->sym);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -76,10 +89,10 @@ static int word_kind(const Lines *l, const Tok *t, int next) {
 /* Only statements start with these. `kind` is the word's kind, `next` that of the token after it. */
 static bool starts_statement(int kind, int next) {
     switch (kind) {
-    case T_LET: case T_VAR: case T_RETURN: case T_WHILE: case T_BREAK: case T_CONTINUE: case T_EXPORT: case T_EXTERN:
+    case T_LET: case T_RETURN: case T_WHILE: case T_BREAK: case T_CONTINUE: case T_EXPORT: case T_EXTERN:
     case T_STRUCT: case T_USE: case T_INPUT: case T_DERIVATIVE: case T_PARTIAL:
         return true;
-    case T_FN:
+    case T_FN: case T_VAR:
         return next == T_NAME;
     default:
         return false;
@@ -136,10 +149,11 @@ static void take_end(Lines *l, const Tok *t) {
     l->sep_tok.kind = T_SEP;
 }
 
-static void put(Lines *l, Tok t, int next) {
-    int last = last_kind(l);
+static void put(Lines *l, const Tok *raw) {
+    Tok t = *raw;
+    int last = last_kind(l), next = t.kind ? raw[1].kind : 0;
     l->at_start = l->sep || last == T_SEP || last == T_LBRACE;
-    int kind = word_kind(l, &t, next);
+    int kind = word_kind(l, raw, next);
     if (t.first && l->p->toks.n && last != T_LBRACE && last != T_SEP && !l->sep && starts_statement(kind, next)) {
         while (in_brackets(l)) l->open.n--;
         l->sep = true;
@@ -167,7 +181,7 @@ void lines_apply(Parse *p, const Toks *raw) {
             if (t->first) l.has_doc = false; /* an empty line parts a comment from what follows */
             take_end(&l, t);
         } else {
-            put(&l, *t, t->kind ? raw->p[i + 1].kind : 0);
+            put(&l, t);
         }
         if (l.open.n > PARSE_MAX_BRACKETS) {
             syntax_too_deep(p, tok_span(p, t));
