@@ -101,15 +101,17 @@ static bool starts_statement(int kind, int next) {
 
 static bool in_brackets(const Lines *l) { return l->open.n && VEC_LAST(l->open) != T_LBRACE; }
 
-/* Forgets the brackets down to `opener`, when there is one with nothing but ( and [ above it. */
+/* Forgets the brackets down to `opener`, when there is one with nothing but ( and [ above it. A closer that closes
+ * nothing most likely stands for the one that was due, and takes the innermost ( or [. */
 static void close_to(Lines *l, int opener) {
     for (uint32_t i = l->open.n; i-- > 0;) {
         if (l->open.p[i] == opener) {
             l->open.n = i;
             return;
         }
-        if (l->open.p[i] == T_LBRACE && opener != T_LBRACE) return;
+        if (l->open.p[i] == T_LBRACE && opener != T_LBRACE) break;
     }
+    if (in_brackets(l) && opener != T_LBRACE) l->open.n--;
 }
 
 static void track_brackets(Lines *l, const Tok *t) {
