@@ -1,7 +1,42 @@
 /* Attributes of operations: small arrays sorted by name. */
-#include "ir/ir.h"
+#include "ir/attr.h"
 
 #include <string.h>
+
+static const TdlAttrForm FORMS[] = {
+    {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
+    {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"contract_a", ATTR_INTS, false},
+    {"contract_b", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
+    {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
+    {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},
+    {"format", ATTR_STR, true},     {"inbounds", ATTR_INT, false},   {"kind", ATTR_STR, false},
+    {"local", ATTR_INT, false},     {"msg", ATTR_STR, true},         {"n", ATTR_INT, false},
+    {"offset", ATTR_DIM, false},    {"parallel", ATTR_INT, false},   {"perm", ATTR_INTS, false},
+    {"reverse", ATTR_INT, false},   {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
+    {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
+    {"wrt", ATTR_INTS, false},
+};
+
+const TdlAttrForm *attr_form(const char *key) {
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++)
+        if (strcmp(FORMS[i].key, key) == 0) return &FORMS[i];
+    return NULL;
+}
+
+const char *attr_kind_name(TdlAttrKind k) {
+    static const char *const NAMES[] = {"an integer", "a float",    "a text", "a list of integers",
+                                        "a dimension", "dimensions", "a type"};
+    return NAMES[k];
+}
+
+static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+
+bool attr_is_word(const char *s, size_t n) {
+    if (!n || !is_letter(s[0]) || (n == 3 && (!memcmp(s, "inf", 3) || !memcmp(s, "nan", 3)))) return false;
+    for (size_t i = 1; i < n; i++)
+        if (!is_letter(s[i]) && !(s[i] >= '0' && s[i] <= '9') && s[i] != '.') return false;
+    return true;
+}
 
 static int cmp_keys(const TdlModule *m, TdlSym a, TdlSym b) {
     return sym_eq(a, b) ? 0 : strcmp(sym_text(m->names, a), sym_text(m->names, b));

@@ -328,8 +328,14 @@ bool ir_op_is_pure(const TdlFunc *f, TdlOp o);              /* region bodies inc
 
 /* ---- text form and verifier (print.c, parse.c, verify.c) ---- */
 
+enum { IR_PRINT_SPANS = 1 }; /* places too: `!file:lo:hi:at` after operations and function heads */
 void ir_print_module(const TdlModule *m, TdlStr *out);
+void ir_print_module_as(const TdlModule *m, TdlStr *out, int flags);
 void ir_print_func(const TdlFunc *f, TdlStr *out);
+void ir_print_func_as(const TdlFunc *f, TdlStr *out, int flags);
+/* The number that printing gives to each value: an arena array by value id; 0 for values not in the function's body,
+ * else the number plus 1. */
+uint32_t *ir_numbers(const TdlFunc *f, TdlArena *scratch);
 /* Reads what ir_print_module printed. Errors go to m->diags with places in the text; NULL then. */
 TdlModule *ir_parse_module(TdlArena *a, TdlInterner *in, TdlSources *s, TdlDiags *d, uint32_t file);
 /* Type rules, dominance, region structure, linearity of accumulators, dimension scope. Every fault is reported to

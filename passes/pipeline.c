@@ -1,0 +1,17 @@
+/* The pipelines: which passes run, in what order. */
+#include "passes/pass.h"
+
+const TdlPassId *pipeline_adjoint(const TdlPassOptions *opt) {
+    /* `simplify` in front keeps the adjoint pass from deriving what is folded or dead; the second `inline` removes
+     * the calls of generated functions, and with them those that are no longer reached. */
+    static const TdlPassId PLAIN[] = {PASS_graph, PASS_inline, PASS_simplify, PASS_adjoint, PASS_inline, PASS_simplify, PASS_NONE};
+    (void)opt;
+    return PLAIN;
+}
+
+const TdlPassId *pipeline_loops(const TdlPassOptions *opt) {
+    static const TdlPassId UNFUSED[] = {PASS_expand, PASS_simplify, PASS_checks, PASS_bufferize, PASS_plan, PASS_NONE};
+    static const TdlPassId FUSED[] = {PASS_expand, PASS_simplify, PASS_fuse, PASS_simplify, PASS_checks, PASS_simplify,
+                                      PASS_bufferize, PASS_plan, PASS_NONE};
+    return opt && opt->opt_level > 0 ? FUSED : UNFUSED;
+}
