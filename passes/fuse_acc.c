@@ -1,0 +1,2 @@
+#include "passes/fuse.h"
+bool fuse_acc(FuseCtx *c) { return c->changed; }

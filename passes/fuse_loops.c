@@ -1,0 +1,2 @@
+#include "passes/fuse.h"
+bool fuse_loops(FuseCtx *c) { return c->changed; }

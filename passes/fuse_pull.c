@@ -1,0 +1,144 @@
+/* fuse: producers into consumers. `index` of a map's result becomes the map's body at those indices.
+ *
+ *     %2 = map %1 {(%3) ...; yield exp(x[%3])}            %5 = map %1 {(%6)
+ *     %5 = map %1 {(%6) %7 = index %2, %6; ...}     =>      ...exp(x[%6])...}
+ *
+ * With fewer indices than extents the row that is asked for becomes a smaller map in place.
+ * Cost: one visit a map; clones go where an index was, and a body that is not trivial is cloned at most MAX_COPIES
+ * times. When it is done (see fuse_slice for the weights):
+ *   always            the body reads at most one element and computes nothing on floats: a view or a constant;
+ *   every element of the result is used at most once by each of few uses (the indices contain every loop index between
+ *   the producer and the use), and
+ *     - there is one use: whatever the body does, it is not done more often than before;
+ *     - the body is light (MAX_LOADS, MAX_FLOPS): doing it again is cheaper than a pass through memory.
+ * Never when the index might be out of range (the error would be lost), nor when a tensor that the body reads may be
+ * overwritten in place in between (it would have to be copied). */
+#include "passes/fuse.h"
+
+enum { MAX_LOADS = 4, MAX_FLOPS = 8, MAX_COPIES = 4 };
+
+/* idx is loop index `arg`, or that plus or minus something that no loop changes: distinct for distinct arg. */
+static bool steps_with(const TdlFunc *f, TdlVal idx, TdlVal arg) {
+    TdlDim d;
+    if (idx.id == arg.id) return true;
+    TdlOp o = ir_val(f, idx)->def;
+    if (!o.id || (ir_op(f, o)->code != OP_ADD && ir_op(f, o)->code != OP_SUB)) return false;
+    const TdlVal *x = ir_op(f, o)->operands;
+    return (x[0].id == arg.id && ir_val_dim(f, x[1], &d)) || (x[1].id == arg.id && ir_val_dim(f, x[0], &d));
+}
+
+/* True when the index operation reads each element of the producer's result at most once a visit of the producer. */
+static bool covered(const FuseCtx *c, TdlOp use, TdlRegion producer, uint32_t nextents) {
+    const TdlFunc *f = c->f;
+    const TdlOpData *d = ir_op(f, use);
+    uint32_t nidx = d->noperands - 1u < nextents ? d->noperands - 1u : nextents;
+    for (TdlRegion r = d->parent; r.id != producer.id; r = ir_op(f, ir_region(f, r)->parent)->parent) {
+        TdlOp loop = ir_region(f, r)->parent;
+        if (!loop.id) return false;
+        TdlOpcode code = ir_op(f, loop)->code;
+        if (code == OP_WHILE) return false;
+        uint32_t nargs = !fuse_is_loop(code) ? 0 : code == OP_FOR ? 1 : ir_region(f, r)->args.n;
+        for (uint32_t a = 0; a < nargs; a++) {
+            bool found = false;
+            for (uint32_t k = 0; k < nidx && !found; k++)
+                found = steps_with(f, d->operands[1 + k], ir_region(f, r)->args.p[a]);
+            if (!found) return false;
+        }
+    }
+    return true;
+}
+
+typedef struct { uint32_t nuses; bool other, covered; } Uses;
+
+static Uses look_at_uses(const FuseCtx *c, TdlOp map, TdlVal r) {
+    const TdlFunc *f = c->f;
+    Uses u = {.covered = true};
+    for (FuseIter it = fuse_uses(c, r); fuse_next(&it);) {
+        bool index = ir_op(f, it.u.op)->code == OP_INDEX && it.u.operand == 0 && fuse_checked(c, it.u.op, true);
+        u.nuses++;
+        if (!index || fuse_revives(c, map, it.u.op)) u.other = true;
+        else if (!covered(c, it.u.op, ir_op(f, map)->parent, ir_op(f, map)->noperands)) u.covered = false;
+    }
+    return u;
+}
+
+static bool worth_it(FuseCtx *c, TdlOp map, TdlVal r, TdlVal yielded) {
+    Uses u = look_at_uses(c, map, r);
+    if (!u.nuses) return false;
+    FuseCost k = fuse_slice(c, fuse_body(c->f, map), yielded);
+    if (!k.heavy && k.loads <= 1 && k.flops == 0) return true;
+    if (u.other || !u.covered) return false;
+    bool alone = true; /* another result that is used keeps the body where it is */
+    for (uint16_t i = 0; i < ir_op(c->f, map)->nresults; i++)
+        if (ir_op(c->f, map)->results[i].id != r.id && fuse_nuses(c, ir_op(c->f, map)->results[i])) alone = false;
+    if (u.nuses == 1 && alone) return true;
+    return !k.heavy && k.loads <= MAX_LOADS && k.flops <= MAX_FLOPS && u.nuses <= MAX_COPIES;
+}
+
+/* The slice for `yielded` (marked by fuse_slice) at the index operation, whose value it returns. */
+static TdlVal inline_at(FuseCtx *c, TdlOp map, TdlVal yielded, TdlOp use) {
+    TdlFunc *f = c->f;
+    TdlRegion body = fuse_body(f, map);
+    TdlOpData u = *ir_op(f, use), p = *ir_op(f, map);
+    uint32_t nidx = u.noperands - 1u, n = p.noperands, given = nidx < n ? nidx : n;
+    TdlBuilder b = ir_before(f, use), in = b;
+    TdlOp rest = {0};
+    if (given < n) { /* a row: a map over the extents without an index */
+        TdlType t = ir_type(f, u.results[0]);
+        rest = ir_emit(&b, OP_MAP, p.operands + given, n - given, &t, 1);
+        in = ir_at_end(f, fuse_body(f, rest), u.span);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        TdlVal arg = ir_region(f, body)->args.p[i];
+        TdlVal to = i < given ? u.operands[1 + i]
+                              : ir_region_arg(f, in.region, ty_scalar(c->m, EL_I64), ir_val(f, arg)->name);
+        valmap_set(&c->vmap, arg, to);
+    }
+    TdlVal v = fuse_clone_slice(c, &in, body, yielded);
+    if (rest.id) {
+        fuse_yield(&in, &v, 1);
+        return ir_result(f, rest, 0);
+    }
+    if (nidx > n) {
+        v = ir_index(&b, v, u.operands + 1 + n, nidx - n);
+        op_set_int(f, ir_val(f, v)->def, "inbounds", 1); /* look_at_uses made sure */
+    }
+    return v;
+}
+
+static void pull_result(FuseCtx *c, TdlOp map, uint16_t i) {
+    TdlFunc *f = c->f;
+    TdlVal r = ir_result(f, map, i);
+    TdlVal yielded = ir_op(f, ir_terminator(f, fuse_body(f, map)))->operands[i];
+    if (!worth_it(c, map, r, yielded)) return;
+    for (FuseIter it = fuse_uses(c, r); fuse_next(&it);) {
+        TdlOp use = it.u.op;
+        if (ir_op(f, use)->code != OP_INDEX || it.u.operand != 0 || !fuse_checked(c, use, true)) continue;
+        if (fuse_revives(c, map, use)) continue;
+        fuse_slice(c, fuse_body(f, map), yielded);
+        TdlVal v = inline_at(c, map, yielded, use);
+        fuse_replace(c, ir_result(f, use, 0), v);
+        ir_remove(f, use);
+        c->changed = true;
+    }
+}
+
+/* Inner operations before outer ones and producers before consumers, so that what is cloned is already fused. */
+static void pull_region(FuseCtx *c, TdlRegion r) {
+    IR_FOREACH_OP(c->f, r, o) {
+        if (o.id >= c->nops) continue; /* made in this walk */
+        for (uint16_t i = 0; i < ir_op(c->f, o)->nregions; i++) pull_region(c, ir_op(c->f, o)->regions[i]);
+        if (ir_op(c->f, o)->code != OP_MAP || !ir_op_is_pure(c->f, o)) continue;
+        uint32_t left = 0;
+        for (uint16_t i = 0; i < ir_op(c->f, o)->nresults; i++) {
+            pull_result(c, o, i);
+            left += fuse_nuses(c, ir_op(c->f, o)->results[i]);
+        }
+        if (!left) ir_remove(c->f, o);
+    }
+}
+
+bool fuse_pull(FuseCtx *c) {
+    pull_region(c, c->f->body);
+    return c->changed;
+}
