@@ -3,8 +3,10 @@
 
 const TdlPassId *pipeline_adjoint(const TdlPassOptions *opt) {
     /* `simplify` in front keeps the adjoint pass from deriving what is folded or dead; the second `inline` removes
-     * the calls of generated functions, and with them those that are no longer reached. */
-    static const TdlPassId PLAIN[] = {PASS_graph, PASS_inline, PASS_simplify, PASS_adjoint, PASS_inline, PASS_simplify, PASS_NONE};
+     * the calls of generated functions, and with them those that are no longer reached. `gradfn` comes before it: a
+     * merged operation has but one name. */
+    static const TdlPassId PLAIN[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_simplify,
+                                      PASS_adjoint, PASS_inline, PASS_simplify, PASS_NONE};
     (void)opt;
     return PLAIN;
 }
