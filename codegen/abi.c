@@ -1,0 +1,269 @@
+/* The exported C symbols of a function: `f` checks its arguments, finds memory and calls `tdl.f`;
+ * `f_workspace_size` says how many bytes it wants; `f.call` takes its arguments as an array of addresses (for the JIT). */
+#include "codegen/cg.h"
+
+#include <string.h>
+
+static const char *name_of(const Cg *g) { return sym_text(g->u->ir->names, g->f->name); }
+
+static const TdlPort *port(const Cg *g, uint32_t i) { return &g->f->params.p[i]; }
+
+static bool by_value(const Cg *g, uint32_t i) { return ty_kind(g->f->module, port(g, i)->type) != TY_BUF; }
+
+/* Scalars as C passes them: bool is uint8_t, f16 and bf16 are uint16_t. */
+static LLVMTypeRef abi_type(const Cg *g, uint32_t i) {
+    CgUnit *u = g->u;
+    if (!by_value(g, i)) return u->ptr;
+    TdlElem e = ty_elem(g->f->module, port(g, i)->type);
+    if (e == EL_BOOL) return u->i8;
+    return e == EL_F16 || e == EL_BF16 ? LLVMInt16TypeInContext(u->ctx) : cg_elem_type(u, e);
+}
+
+static LLVMValueRef from_abi(Cg *g, uint32_t i, LLVMValueRef v) {
+    CgUnit *u = g->u;
+    if (!by_value(g, i)) return v;
+    TdlElem e = ty_elem(g->f->module, port(g, i)->type);
+    if (e == EL_BOOL) return LLVMBuildICmp(u->b, LLVMIntNE, v, LLVMConstInt(u->i8, 0, 0), "");
+    return e == EL_F16 || e == EL_BF16 ? LLVMBuildBitCast(u->b, v, cg_elem_type(u, e), "") : v;
+}
+
+/* Small integers carry the target's extension. */
+static void extension(const Cg *g, uint32_t i, LLVMValueRef fn, unsigned index) {
+    TdlElem e = ty_elem(g->f->module, port(g, i)->type);
+    if (!by_value(g, i)) return;
+    if (e == EL_I32) cg_attr(g->u, fn, index, "signext", 0);
+    if (e == EL_BOOL || e == EL_F16 || e == EL_BF16) cg_attr(g->u, fn, index, "zeroext", 0);
+}
+
+static uint32_t nargs(const Cg *g) { return g->f->dims.n + g->f->params.n + 2; }
+
+static LLVMTypeRef abi_function_type(const Cg *g) {
+    CgUnit *u = g->u;
+    uint32_t n = 0;
+    LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, nargs(g));
+    for (uint32_t i = 0; i < g->f->dims.n; i++) types[n++] = u->i64;
+    for (uint32_t i = 0; i < g->f->params.n; i++) types[n++] = abi_type(g, i);
+    types[n++] = u->ptr;
+    types[n++] = u->i64;
+    return LLVMFunctionType(u->i32, types, n, 0);
+}
+
+static void bind(Cg *g) {
+    for (uint32_t i = 0; i < g->f->dims.n; i++) cg_dim_bind(g, g->f->dims.p[i], LLVMGetParam(g->fn, i));
+}
+
+/* ---- sizes ---- */
+
+/* Or-s into *bad: a negative dimension, a size that does not fit in 63 bits. */
+static void check_sizes(Cg *g, LLVMValueRef *bad) {
+    LLVMBuilderRef b = g->u->b;
+    TdlModule *m = g->f->module;
+    for (uint32_t i = 0; i < g->f->params.n; i++) {
+        TdlType t = port(g, i)->type;
+        LLVMValueRef n = cg_i64(g->u, el_bytes(ty_elem(m, t)));
+        for (uint32_t k = 0; k < ty_rank(m, t); k++) {
+            LLVMValueRef d = cg_dim_checked(g, ty_dims(m, t)[k], bad);
+            *bad = LLVMBuildOr(b, *bad, LLVMBuildICmp(b, LLVMIntSLT, d, cg_i64(g->u, 0), ""), "");
+            n = cg_mul_checked(g, n, d, bad);
+        }
+    }
+}
+
+/* Bytes of the planned slots, 0 when there are none; and 63 to align them. */
+static LLVMValueRef planned(Cg *g, LLVMValueRef *bad) {
+    TdlDim w = g->f->workspace;
+    int64_t c = 0;
+    if (!w.id || (dim_is_const(g->f->module, w, &c) && c == 0)) return cg_i64(g->u, 0);
+    return cg_dim_checked(g, w, bad);
+}
+
+static LLVMValueRef with_alignment(Cg *g, LLVMValueRef bytes, LLVMValueRef *bad) {
+    int64_t is_zero = LLVMIsAConstantInt(bytes) && LLVMConstIntGetSExtValue(bytes) == 0;
+    return is_zero ? bytes : cg_add_checked(g, bytes, cg_i64(g->u, 63), bad);
+}
+
+static LLVMValueRef negative_dims(Cg *g) {
+    LLVMBuilderRef b = g->u->b;
+    LLVMValueRef bad = LLVMConstInt(g->u->i1, 0, 0);
+    for (uint32_t i = 0; i < g->f->dims.n; i++)
+        bad = LLVMBuildOr(b, bad, LLVMBuildICmp(b, LLVMIntSLT, LLVMGetParam(g->fn, i), cg_i64(g->u, 0), ""), "");
+    return bad;
+}
+
+/* size_t f_workspace_size(dims): SIZE_MAX where a dimension is negative or the size does not fit. */
+static void workspace_size(CgUnit *u, TdlFunc *f) {
+    Cg g = {.u = u, .f = f, .ok = true};
+    LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, f->dims.n);
+    for (uint32_t i = 0; i < f->dims.n; i++) types[i] = u->i64;
+    const char *name = arena_printf(u->arena, "%s_workspace_size", name_of(&g));
+    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->i64, types, f->dims.n, 0));
+    cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
+    LLVMPositionBuilderAtEnd(u->b, cg_block(&g, "entry"));
+    bind(&g);
+    LLVMValueRef bad = negative_dims(&g);
+    check_sizes(&g, &bad);
+    LLVMValueRef bytes = planned(&g, &bad);
+    bytes = with_alignment(&g, bytes, &bad);
+    LLVMBuildRet(u->b, LLVMBuildSelect(u->b, bad, cg_i64(u, -1), bytes, ""));
+}
+
+/* ---- checks at entry ---- */
+
+static void fail_text(Cg *g, LLVMValueRef bad, int status, const char *what) {
+    cg_fail_if(g, bad, status, SPAN_NONE, arena_printf(g->u->arena, "%s: %s", name_of(g), what));
+}
+
+/* Fails with the value of `v` in the message. */
+static void fail_value(Cg *g, LLVMValueRef bad, int status, const char *what, LLVMValueRef v) {
+    CgUnit *u = g->u;
+    LLVMBasicBlockRef failed = cg_block(g, "failed"), good = cg_block(g, "");
+    LLVMValueRef cell = cg_entry_alloca(g, u->i64, "");
+    LLVMBuildCondBr(u->b, bad, failed, good);
+    LLVMPositionBuilderAtEnd(u->b, failed);
+    LLVMBuildStore(u->b, v, cell);
+    LLVMValueRef args[3] = {LLVMConstInt(u->i32, (unsigned)status, 0),
+                            cg_string(u, arena_printf(u->arena, "%s: %s", name_of(g), what)), cell};
+    LLVMBuildRet(u->b, cg_call(u, "tdlrt_fail_values", u->i32, args, 3));
+    LLVMPositionBuilderAtEnd(u->b, good);
+}
+
+static void check_dims(Cg *g) {
+    CgUnit *u = g->u;
+    for (uint32_t i = 0; i < g->f->dims.n; i++) {
+        const char *name = sym_text(u->ir->names, g->f->dims.p[i]);
+        LLVMValueRef v = LLVMGetParam(g->fn, i);
+        fail_value(g, LLVMBuildICmp(u->b, LLVMIntSLT, v, cg_i64(u, 0), ""), CG_BAD_DIMENSION,
+                   arena_printf(u->arena, "dimension %s is negative: {}", name), v);
+        for (uint32_t k = 0; k < u->opt.nfixed; k++) {
+            if (strcmp(u->opt.fixed[k].name, name) != 0) continue;
+            LLVMValueRef want = cg_i64(u, u->opt.fixed[k].value);
+            fail_value(g, LLVMBuildICmp(u->b, LLVMIntNE, v, want, ""), CG_BAD_DIMENSION,
+                       arena_printf(u->arena, "dimension %s is {}: the object was compiled for %lld", name,
+                                    (long long)u->opt.fixed[k].value), v);
+        }
+    }
+    LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0);
+    check_sizes(g, &bad);
+    planned(g, &bad);
+    fail_text(g, bad, CG_BAD_DIMENSION, "dimensions: the size of an argument or of the workspace is negative or does not fit");
+}
+
+/* An input of some elements needs memory; an output may be NULL. */
+static void check_pointers(Cg *g) {
+    CgUnit *u = g->u;
+    for (uint32_t i = 0; i < g->f->params.n; i++) {
+        if (by_value(g, i) || port(g, i)->out) continue;
+        LLVMValueRef null = LLVMBuildIsNull(u->b, LLVMGetParam(g->fn, g->f->dims.n + i), "");
+        LLVMValueRef some = LLVMBuildICmp(u->b, LLVMIntNE, cg_numel(g, port(g, i)->type), cg_i64(u, 0), "");
+        fail_text(g, LLVMBuildAnd(u->b, null, some, ""), CG_BAD_ARGUMENT,
+                  arena_printf(u->arena, "%s is NULL", sym_text(u->ir->names, port(g, i)->name)));
+    }
+}
+
+/* ---- memory ---- */
+
+static void set_field(CgUnit *u, LLVMValueRef ctx, unsigned field, LLVMValueRef v) {
+    LLVMBuildStore(u->b, v, LLVMBuildStructGEP2(u->b, u->ctx_type, ctx, field, ""));
+}
+
+static LLVMValueRef align64(CgUnit *u, LLVMValueRef p) {
+    LLVMValueRef address = LLVMBuildPtrToInt(u->b, p, u->i64, "");
+    LLVMValueRef pad = LLVMBuildAnd(u->b, LLVMBuildNeg(u->b, address, ""), cg_i64(u, 63), "");
+    return LLVMBuildInBoundsGEP2(u->b, u->i8, p, &pad, 1, "");
+}
+
+typedef struct { LLVMValueRef ctx, base, owned; } Memory;
+
+/* Sets up the state of a call: the caller's workspace (checked) or, where it is NULL, memory of malloc. */
+static Memory find_memory(Cg *g, LLVMValueRef ws, LLVMValueRef given) {
+    CgUnit *u = g->u;
+    Memory m = {.ctx = cg_entry_alloca(g, u->ctx_type, "state")};
+    LLVMValueRef slots = planned(g, NULL), unused = LLVMConstInt(u->i1, 0, 0), need = with_alignment(g, slots, &unused);
+    bool none = need == slots;
+    LLVMValueRef null = LLVMConstNull(u->ptr), is_null = LLVMBuildIsNull(u->b, ws, "");
+    LLVMBasicBlockRef own = cg_block(g, "own"), theirs = cg_block(g, "theirs"), ready = cg_block(g, "ready"), from[2];
+    LLVMBuildCondBr(u->b, is_null, own, theirs);
+    LLVMPositionBuilderAtEnd(u->b, own);
+    LLVMValueRef block = null;
+    if (!none) {
+        block = cg_call(u, "malloc", u->ptr, &need, 1);
+        fail_text(g, LLVMBuildIsNull(u->b, block, ""), CG_NO_MEMORY, "out of memory");
+    }
+    from[0] = cg_here(g);
+    LLVMBuildBr(u->b, ready);
+    LLVMPositionBuilderAtEnd(u->b, theirs);
+    if (!none)
+        fail_value(g, LLVMBuildICmp(u->b, LLVMIntULT, given, need, ""), CG_WORKSPACE_FULL,
+                   "workspace: too small: {} bytes are needed", need);
+    from[1] = cg_here(g);
+    LLVMBuildBr(u->b, ready);
+    LLVMPositionBuilderAtEnd(u->b, ready);
+    LLVMValueRef memory = LLVMBuildPhi(u->b, u->ptr, "memory");
+    LLVMAddIncoming(memory, (LLVMValueRef[]){block, ws}, from, 2);
+    m.owned = LLVMBuildSelect(u->b, is_null, memory, null, "");
+    m.base = align64(u, memory);
+    LLVMValueRef lo = align64(u, LLVMBuildInBoundsGEP2(u->b, u->i8, m.base, &slots, 1, ""));
+    LLVMValueRef hi = LLVMBuildInBoundsGEP2(u->b, u->i8, memory, &given, 1, "");
+    set_field(u, m.ctx, 0, lo);
+    set_field(u, m.ctx, 1, hi);
+    set_field(u, m.ctx, 2, cg_i64(u, 0));
+    set_field(u, m.ctx, 3, null);
+    set_field(u, m.ctx, 4, LLVMBuildZExt(u->b, is_null, u->i64, ""));
+    return m;
+}
+
+static LLVMValueRef call_body(Cg *g, const Memory *m) {
+    CgUnit *u = g->u;
+    uint32_t nd = g->f->dims.n, np = g->f->params.n;
+    LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, 2 + nd + np), body = cg_func_declare(u, g->f);
+    args[0] = m->ctx;
+    args[1] = m->base;
+    for (uint32_t i = 0; i < nd; i++) args[2 + i] = LLVMGetParam(g->fn, i);
+    for (uint32_t i = 0; i < np; i++) args[2 + nd + i] = from_abi(g, i, LLVMGetParam(g->fn, nd + i));
+    return LLVMBuildCall2(u->b, LLVMGlobalGetValueType(body), body, args, 2 + nd + np, "");
+}
+
+static void name_params(Cg *g) {
+    CgUnit *u = g->u;
+    uint32_t nd = g->f->dims.n;
+    for (uint32_t i = 0; i < nd + g->f->params.n; i++) {
+        TdlSym s = i < nd ? g->f->dims.p[i] : port(g, i - nd)->name;
+        LLVMSetValueName2(LLVMGetParam(g->fn, i), sym_text(u->ir->names, s), strlen(sym_text(u->ir->names, s)));
+        if (i >= nd) extension(g, i - nd, g->fn, i + 1);
+    }
+}
+
+void cg_export(CgUnit *u, TdlFunc *f) {
+    Cg g = {.u = u, .f = f, .ok = true};
+    workspace_size(u, f);
+    g.fn = LLVMAddFunction(u->mod, name_of(&g), abi_function_type(&g));
+    cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
+    name_params(&g);
+    LLVMPositionBuilderAtEnd(u->b, cg_block(&g, "entry"));
+    bind(&g);
+    check_dims(&g);
+    check_pointers(&g);
+    uint32_t last = nargs(&g);
+    Memory m = find_memory(&g, LLVMGetParam(g.fn, last - 2), LLVMGetParam(g.fn, last - 1));
+    LLVMValueRef status = call_body(&g, &m);
+    cg_call(u, "tdlrt_finish", u->voidt, &m.ctx, 1);
+    cg_call(u, "free", u->voidt, &m.owned, 1);
+    LLVMBuildRet(u->b, status);
+}
+
+/* int f.call(void **args): args[i] is the address of C argument i; of a pointer argument, the pointer itself. */
+void cg_caller(CgUnit *u, TdlFunc *f) {
+    Cg g = {.u = u, .f = f, .ok = true};
+    LLVMTypeRef type = abi_function_type(&g), *types = ARENA_ARRAY(u->arena, LLVMTypeRef, nargs(&g));
+    LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, nargs(&g));
+    const char *name = arena_printf(u->arena, "%s.call", name_of(&g));
+    LLVMGetParamTypes(type, types);
+    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->i32, &u->ptr, 1, 0));
+    LLVMPositionBuilderAtEnd(u->b, cg_block(&g, "entry"));
+    for (uint32_t i = 0; i < nargs(&g); i++) {
+        LLVMValueRef at = cg_i64(u, i), array = LLVMGetParam(g.fn, 0);
+        LLVMValueRef p = LLVMBuildLoad2(u->b, u->ptr, LLVMBuildInBoundsGEP2(u->b, u->ptr, array, &at, 1, ""), "");
+        args[i] = types[i] == u->ptr ? p : LLVMBuildLoad2(u->b, types[i], p, "");
+    }
+    LLVMBuildRet(u->b, LLVMBuildCall2(u->b, type, LLVMGetNamedFunction(u->mod, name_of(&g)), args, nargs(&g), ""));
+}

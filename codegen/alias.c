@@ -1,0 +1,102 @@
+/* What LLVM may assume of memory: alias scopes for parameters and workspace slots (slots of different offsets never
+ * overlap), invariant loads from inputs, and parallel loops. */
+#include "codegen/cg.h"
+
+#include <llvm-c/IRReader.h>
+#include <string.h>
+
+static LLVMMetadataRef text(const CgUnit *u, const char *s) { return LLVMMDStringInContext2(u->ctx, s, strlen(s)); }
+
+/* A node whose first operand is itself, which makes it distinct: !{!self, rest...}. */
+static LLVMMetadataRef self_node(CgUnit *u, const LLVMMetadataRef *rest, unsigned n) {
+    LLVMMetadataRef list[4], temporary = LLVMTemporaryMDNode(u->ctx, NULL, 0);
+    list[0] = temporary;
+    for (unsigned i = 0; i < n; i++) list[1 + i] = rest[i];
+    LLVMMetadataRef node = LLVMMDNodeInContext2(u->ctx, list, n + 1);
+    LLVMMetadataReplaceAllUsesWith(temporary, node);
+    return node;
+}
+
+static void attach(CgUnit *u, LLVMValueRef inst, const char *kind, LLVMMetadataRef node) {
+    unsigned id = LLVMGetMDKindIDInContext(u->ctx, kind, (unsigned)strlen(kind));
+    LLVMSetMetadata(inst, id, LLVMMetadataAsValue(u->ctx, node));
+}
+
+uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only) {
+    CgUnit *u = g->u;
+    if (!g->alias_domain) g->alias_domain = self_node(u, NULL, 0);
+    CgRoot r = {.offset = offset, .read_only = read_only, .depth = g->parallel_depth};
+    r.scope = self_node(u, &g->alias_domain, 1);
+    VEC_PUSH(u->arena, g->roots, r);
+    return g->roots.n - 1;
+}
+
+uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand) { return g->root[ir_op(g->f, o)->operands[operand].id]; }
+
+/* The access groups of the parallel loops around: those that the memory was not allocated in. */
+static void groups(Cg *g, LLVMValueRef inst, uint32_t root) {
+    CgUnit *u = g->u;
+    LLVMMetadataRef list[CG_GROUPS];
+    uint32_t n = 0;
+    if (!root) return;
+    for (uint32_t k = g->roots.p[root].depth; k < g->parallel_depth && k < CG_GROUPS; k++) list[n++] = u->groups[k];
+    if (n) attach(u, inst, "llvm.access.group", n == 1 ? list[0] : LLVMMDNodeInContext2(u->ctx, list, n));
+}
+
+void cg_access(Cg *g, LLVMValueRef inst, uint32_t root) {
+    CgUnit *u = g->u;
+    if (root && g->roots.p[root].read_only && LLVMGetInstructionOpcode(inst) == LLVMLoad)
+        attach(u, inst, "invariant.load", LLVMMDNodeInContext2(u->ctx, NULL, 0));
+    groups(g, inst, root);
+    if (root) VEC_PUSH(u->arena, g->accesses, ((CgAccess){inst, root}));
+}
+
+static void make_lists(Cg *g) {
+    CgUnit *u = g->u;
+    LLVMMetadataRef *list = ARENA_ARRAY(u->arena, LLVMMetadataRef, g->roots.n);
+    for (uint32_t i = 1; i < g->roots.n; i++) {
+        CgRoot *r = &g->roots.p[i];
+        uint32_t n = 0;
+        for (uint32_t k = 1; k < g->roots.n; k++)
+            if (k != i) list[n++] = g->roots.p[k].scope;
+        r->self = LLVMMDNodeInContext2(u->ctx, &r->scope, 1);
+        r->others = n ? LLVMMDNodeInContext2(u->ctx, list, n) : NULL;
+    }
+}
+
+void cg_access_finish(Cg *g) {
+    make_lists(g);
+    for (uint32_t i = 0; i < g->accesses.n; i++) {
+        const CgAccess *a = &g->accesses.p[i];
+        const CgRoot *r = &g->roots.p[a->root];
+        attach(g->u, a->inst, "alias.scope", r->self);
+        if (r->others) attach(g->u, a->inst, "noalias", r->others);
+    }
+}
+
+void cg_loop_metadata(Cg *g, LLVMValueRef branch, bool parallel) {
+    CgUnit *u = g->u;
+    LLVMMetadataRef property[1];
+    if (!parallel || g->parallel_depth > CG_GROUPS) return;
+    LLVMMetadataRef pair[2] = {text(u, "llvm.loop.parallel_accesses"), u->groups[g->parallel_depth - 1]};
+    property[0] = LLVMMDNodeInContext2(u->ctx, pair, 2);
+    attach(u, branch, "llvm.loop", self_node(u, property, 1));
+}
+
+/* Access groups are distinct empty nodes, which LLVM-C cannot make: they are read from text. */
+void cg_groups(CgUnit *u) {
+    TdlStr s = str_new(u->arena);
+    str_puts(&s, "!groups = !{");
+    for (int i = 0; i < CG_GROUPS; i++) str_printf(&s, "%s!%d", i ? ", " : "", i);
+    str_puts(&s, "}\n");
+    for (int i = 0; i < CG_GROUPS; i++) str_printf(&s, "!%d = distinct !{}\n", i);
+    LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(s.p, s.n, "groups");
+    LLVMModuleRef module = NULL;
+    char *why = NULL;
+    LLVMValueRef nodes[CG_GROUPS];
+    u->groups = ARENA_ARRAY(u->arena, LLVMMetadataRef, CG_GROUPS);
+    if (LLVMParseIRInContext(u->ctx, buffer, &module, &why)) return;
+    LLVMGetNamedMetadataOperands(module, "groups", nodes);
+    for (int i = 0; i < CG_GROUPS; i++) u->groups[i] = LLVMValueAsMetadata(nodes[i]);
+    LLVMDisposeModule(module);
+}

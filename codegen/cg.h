@@ -1,0 +1,162 @@
+/* What the files of the code generator share: the state of one compilation, one function and small emitters.
+ *
+ * Layout of a compiled function: the exported C symbol `f` (abi.c) checks arguments and finds memory, then calls the
+ * internal `tdl.f` with (ctx, workspace, dimensions, parameters, results), which returns a status. Scalars are
+ * LLVM scalars (bool is i1, i8 in memory), buffers are pointers; shapes come from the types. */
+#ifndef TDL_CODEGEN_CG_H
+#define TDL_CODEGEN_CG_H
+
+#include "codegen/codegen.h"
+
+#include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
+#include <llvm-c/TargetMachine.h>
+
+/* As enum tdl_status of runtime/tdl.h, which generated code returns. */
+enum { CG_OK, CG_BAD_ARGUMENT, CG_BAD_DIMENSION, CG_CHECK_FAILED, CG_WORKSPACE_FULL, CG_NO_MEMORY };
+
+typedef struct CgDimBinding { TdlSym name; LLVMValueRef value; } CgDimBinding;
+
+struct CgUnit {
+    TdlArena *arena;            /* the IR module's */
+    TdlModule *ir;
+    CgOptions opt;
+    LLVMContextRef ctx;
+    LLVMModuleRef mod;
+    LLVMBuilderRef b;
+    LLVMTargetMachineRef tm;
+    LLVMTargetDataRef layout;
+    LLVMDIBuilderRef di;        /* NULL without -g */
+    LLVMMetadataRef di_unit;
+    LLVMMetadataRef *di_files;  /* by file number */
+    LLVMMetadataRef *groups;    /* CG_GROUPS access groups, by depth of parallel loops */
+    LLVMTypeRef i1, i8, i32, i64, f16, bf16, f32, f64, ptr, voidt, ctx_type;
+};
+
+/* A piece of memory that no other one overlaps while it is in use: a parameter, a slot of the workspace. */
+typedef struct {
+    TdlDim offset;              /* of a slot; 0: not one */
+    LLVMMetadataRef scope;      /* its alias scope */
+    LLVMMetadataRef self, others; /* the lists that accesses carry, made when the function is complete */
+    bool read_only;
+    uint32_t depth;             /* parallel loops around its allocation */
+} CgRoot;
+
+/* Nested parallel loops that are marked for LLVM; deeper ones are not. */
+#define CG_GROUPS 8
+
+/* An access whose alias lists are attached at the end, when all roots are known. */
+typedef struct { LLVMValueRef inst; uint32_t root; } CgAccess;
+
+/* One function being generated. */
+typedef struct {
+    CgUnit *u;
+    TdlFunc *f;
+    LLVMValueRef fn;
+    LLVMValueRef *vals;                 /* by value id */
+    TDL_VEC(CgDimBinding) dims;         /* variables in scope, newest last */
+    bool *reassoc;                      /* by operation id: additions along a reduction */
+    LLVMValueRef rt, workspace;         /* growing part's state; planned slots */
+    uint32_t *root;                     /* by value id: its memory in roots; 0: unknown */
+    TDL_VEC(CgRoot) roots;              /* [0] unused */
+    TDL_VEC(CgAccess) accesses;
+    LLVMMetadataRef alias_domain;
+    uint32_t parallel_depth;            /* parallel loops around the current place */
+    LLVMMetadataRef di_scope;
+    LLVMValueRef *yielded;              /* operands of the last yield, see cg_region */
+    uint32_t nyielded;
+    bool ok;
+} Cg;
+
+typedef void (*CgOpFn)(Cg *g, TdlOp o);
+
+/* ---- small things (util.c) ---- */
+LLVMTypeRef cg_elem_type(const CgUnit *u, TdlElem e);    /* in registers: bool is i1 */
+LLVMTypeRef cg_mem_type(const CgUnit *u, TdlElem e);     /* in memory: bool is i8 */
+LLVMTypeRef cg_type(const Cg *g, TdlType t);
+LLVMValueRef cg_i64(const CgUnit *u, int64_t v);
+LLVMValueRef cg_string(CgUnit *u, const char *text);     /* private constant */
+LLVMValueRef cg_val(const Cg *g, TdlVal v);
+LLVMValueRef cg_operand(const Cg *g, TdlOp o, uint32_t i);
+void cg_set(Cg *g, TdlVal v, LLVMValueRef x);
+void cg_result(Cg *g, TdlOp o, LLVMValueRef x);
+LLVMBasicBlockRef cg_block(Cg *g, const char *name);     /* appended to the function */
+LLVMBasicBlockRef cg_here(const Cg *g);
+/* Calls an intrinsic overloaded on `types`. */
+LLVMValueRef cg_intrinsic(CgUnit *u, const char *name, const LLVMTypeRef *types, unsigned ntypes, LLVMValueRef *args, unsigned n);
+/* Calls a function of another object or of the run-time bodies, declaring it on first use. */
+LLVMValueRef cg_call(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValueRef *args, unsigned n);
+LLVMValueRef cg_call_pure(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValueRef *args, unsigned n);
+void cg_attr(CgUnit *u, LLVMValueRef fn, unsigned index, const char *name, uint64_t value);
+/* Contraction (and reassociation on request) as the options allow; returns v. */
+LLVMValueRef cg_fp(CgUnit *u, LLVMValueRef v, bool reassoc);
+/* An error about something that IR may hold and that code cannot be made for. */
+void cg_error(Cg *g, TdlOp o, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- dimensions (dims.c): all in i64, without overflow by the entry checks ---- */
+LLVMValueRef cg_dim(Cg *g, TdlDim d);
+void cg_dim_bind(Cg *g, TdlSym name, LLVMValueRef v);
+LLVMValueRef cg_numel(Cg *g, TdlType t);
+LLVMValueRef cg_bytes(Cg *g, TdlType t);
+/* As cg_dim, or-ing each overflow into *bad (an i1). */
+LLVMValueRef cg_dim_checked(Cg *g, TdlDim d, LLVMValueRef *bad);
+LLVMValueRef cg_mul_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
+LLVMValueRef cg_add_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
+
+/* ---- functions and control flow (func.c, control.c) ---- */
+void cg_func(CgUnit *u, TdlFunc *f);
+LLVMValueRef cg_func_declare(CgUnit *u, TdlFunc *f);
+void cg_op(Cg *g, TdlOp o);
+/* Emits the operations of a region; what its terminator yields is left in g->yielded. */
+void cg_region(Cg *g, TdlRegion r);
+/* Returns `status` from the function when `bad`; the message says where. */
+void cg_fail_if(Cg *g, LLVMValueRef bad, int status, TdlSpan span, const char *message);
+void cg_return_if_failed(Cg *g, LLVMValueRef status);
+/* Marks additions along the values that a `for` carries, and along load-add-store, as free to be reassociated. */
+void cg_mark_reductions(Cg *g);
+LLVMValueRef cg_entry_alloca(Cg *g, LLVMTypeRef t, const char *name);
+/* `bytes` of the growing part, aligned to 64; returns from the function where there are none. */
+LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes);
+/* Address of element idx (n leading indices) of a buffer. */
+LLVMValueRef cg_address(Cg *g, LLVMValueRef buf, TdlType t, const LLVMValueRef *idx, uint32_t n);
+
+/* ---- exported entry (abi.c) ---- */
+void cg_export(CgUnit *u, TdlFunc *f);
+void cg_caller(CgUnit *u, TdlFunc *f);
+
+/* ---- what LLVM may assume of memory (alias.c) ---- */
+uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only);
+uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand);
+/* Notes that `inst` accesses the memory of `root` (0: unknown). */
+void cg_access(Cg *g, LLVMValueRef inst, uint32_t root);
+void cg_access_finish(Cg *g);
+/* Marks the back edge of a loop; `parallel`: its accesses are independent as those of this depth say. */
+void cg_loop_metadata(Cg *g, LLVMValueRef branch, bool parallel);
+void cg_groups(CgUnit *u);
+
+/* ---- run-time bodies, target, debug information ---- */
+bool cg_link_bodies(CgUnit *u);
+bool cg_target(CgUnit *u);
+void cg_debug_start(CgUnit *u);
+void cg_debug_func(Cg *g);
+void cg_debug_op(Cg *g, TdlSpan span);
+void cg_debug_none(Cg *g);
+void cg_debug_finish(CgUnit *u);
+
+/* ---- structure that loop IR keeps (control.c, memory.c) ---- */
+#define CG_STRUCTURE(X) X(UNDEF) X(FOR) X(IF) X(WHILE) X(YIELD) X(RETURN) X(CALL) X(ASSERT) X(PRINT) X(STACKNEW) X(PUSH) X(POP)
+#define X(NAME) void cg_##NAME(Cg *g, TdlOp o);
+CG_STRUCTURE(X)
+#undef X
+
+/* Every operation that codegen emits: cg_<NAME>. */
+#define CG_DECLARE_SCALAR(NAME) void cg_##NAME(Cg *g, TdlOp o);
+#define CG_DECLARE_LOOP(NAME) void cg_##NAME(Cg *g, TdlOp o);
+#define CG_DECLARE_EXPAND(NAME)
+#define CG_DECLARE_STRUCT(NAME)
+#define CG_DECLARE_EARLY(NAME)
+#define OP(NAME, mnemonic, min, max, regions, flags, type, deriv, lower, attrs, doc) CG_DECLARE_##lower(NAME)
+#include "ir/ops.def"
+#undef OP
+
+#endif

@@ -1,0 +1,42 @@
+/* Loop IR to native code. A CgUnit is one compilation: an LLVM module made from an IR module, optimised and emitted
+ * as often as asked; or handed to the JIT (jit.h). Nothing of llvm-c shows here. */
+#ifndef TDL_CODEGEN_CODEGEN_H
+#define TDL_CODEGEN_CODEGEN_H
+
+#include "ir/ir.h"
+
+typedef struct { const char *name; int64_t value; } CgFixedDim;
+
+typedef struct {
+    int opt_level;            /* -O0 .. -O3 */
+    bool strict_fp;           /* no reassociation, no contraction */
+    bool debug_info;          /* -g */
+    bool callers;             /* also emit `<f>.call(void **args)` for each exported function: what the JIT calls */
+    const char *target;       /* triple; NULL: this machine's */
+    const char *cpu;          /* NULL: the target's baseline; "native": this machine's */
+    const CgFixedDim *fixed;  /* -D: dimensions with a known value */
+    uint32_t nfixed;
+} CgOptions;
+
+typedef struct CgUnit CgUnit;
+
+typedef enum { CG_LLVM, CG_ASM, CG_OBJECT } CgOutput;
+
+/* Makes the LLVM module from loop IR; errors go to m->diags and NULL is returned. The unit is freed by cg_free. */
+CgUnit *cg_module(TdlModule *m, const CgOptions *opt);
+/* Runs the optimisation pipeline of the options. */
+bool cg_optimize(CgUnit *u);
+/* Appends the text or bytes. Object code is binary: use n. */
+bool cg_emit(CgUnit *u, CgOutput what, TdlStr *out);
+void cg_free(CgUnit *u);
+
+/* Host triple and the versions for --version. */
+const char *cg_llvm_version(void);
+
+/* ---- text made from the IR alone (header.c, manifest.c) ---- */
+
+/* The shapes and layout of an exported function are read from its ports; call before or after loop IR. */
+void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
+void cg_manifest(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
+
+#endif

@@ -1,0 +1,127 @@
+/* Elementary functions: LLVM intrinsics where they exist, libm elsewhere, run-time bodies for what libm lacks.
+ * Half precision computes in f32. */
+#include "codegen/cg.h"
+
+#include <string.h>
+
+static bool is_half(const Cg *g, LLVMValueRef x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    return t == g->u->f16 || t == g->u->bf16;
+}
+
+static LLVMValueRef widen(const Cg *g, LLVMValueRef x) {
+    return is_half(g, x) ? LLVMBuildFPExt(g->u->b, x, g->u->f32, "") : x;
+}
+
+static LLVMValueRef narrow(const Cg *g, LLVMValueRef x, LLVMTypeRef to) {
+    return LLVMTypeOf(x) == to ? x : LLVMBuildFPTrunc(g->u->b, x, to, "");
+}
+
+/* libm's `name` for f64, `name`f for f32. */
+static LLVMValueRef libm(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
+    char full[32];
+    LLVMTypeRef t = LLVMTypeOf(args[0]);
+    size_t length = strlen(name);
+    memcpy(full, name, length + 1);
+    if (t == g->u->f32) memcpy(full + length, "f", 2);
+    return cg_call_pure(g->u, full, t, args, n);
+}
+
+static LLVMValueRef llvm(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
+    LLVMTypeRef t = LLVMTypeOf(args[0]);
+    return cg_fp(g->u, cg_intrinsic(g->u, name, &t, 1, args, n), false);
+}
+
+typedef LLVMValueRef (*Emit)(Cg *g, const char *name, LLVMValueRef *args, unsigned n);
+
+static void function1(Cg *g, TdlOp o, Emit emit, const char *name) {
+    LLVMValueRef x = cg_operand(g, o, 0), wide = widen(g, x);
+    cg_result(g, o, narrow(g, emit(g, name, &wide, 1), LLVMTypeOf(x)));
+}
+
+static void function2(Cg *g, TdlOp o, Emit emit, const char *name) {
+    LLVMValueRef x = cg_operand(g, o, 0), args[2] = {widen(g, x), widen(g, cg_operand(g, o, 1))};
+    cg_result(g, o, narrow(g, emit(g, name, args, 2), LLVMTypeOf(x)));
+}
+
+void cg_SQRT(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sqrt"); }
+void cg_EXP(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.exp"); }
+void cg_LOG(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.log"); }
+void cg_SIN(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sin"); }
+void cg_COS(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.cos"); }
+void cg_EXPM1(Cg *g, TdlOp o) { function1(g, o, libm, "expm1"); }
+void cg_LOG1P(Cg *g, TdlOp o) { function1(g, o, libm, "log1p"); }
+void cg_TAN(Cg *g, TdlOp o) { function1(g, o, libm, "tan"); }
+void cg_ASIN(Cg *g, TdlOp o) { function1(g, o, libm, "asin"); }
+void cg_ACOS(Cg *g, TdlOp o) { function1(g, o, libm, "acos"); }
+void cg_ATAN(Cg *g, TdlOp o) { function1(g, o, libm, "atan"); }
+void cg_SINH(Cg *g, TdlOp o) { function1(g, o, libm, "sinh"); }
+void cg_COSH(Cg *g, TdlOp o) { function1(g, o, libm, "cosh"); }
+void cg_TANH(Cg *g, TdlOp o) { function1(g, o, libm, "tanh"); }
+void cg_ASINH(Cg *g, TdlOp o) { function1(g, o, libm, "asinh"); }
+void cg_ACOSH(Cg *g, TdlOp o) { function1(g, o, libm, "acosh"); }
+void cg_ATANH(Cg *g, TdlOp o) { function1(g, o, libm, "atanh"); }
+void cg_ERF(Cg *g, TdlOp o) { function1(g, o, libm, "erf"); }
+void cg_ATAN2(Cg *g, TdlOp o) { function2(g, o, libm, "atan2"); }
+
+/* z = e**-|x| never overflows: 1/(1 + z) for x >= 0, z/(1 + z) below. NaN goes through z. */
+static LLVMValueRef sigmoid(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
+    CgUnit *u = g->u;
+    LLVMTypeRef t = LLVMTypeOf(args[0]);
+    LLVMValueRef one = LLVMConstReal(t, 1.0), zero = LLVMConstNull(t);
+    LLVMValueRef negative = LLVMBuildFNeg(u->b, llvm(g, "llvm.fabs", args, n), "");
+    LLVMValueRef z = llvm(g, name, &negative, 1);
+    LLVMValueRef below = LLVMBuildFCmp(u->b, LLVMRealOLT, args[0], zero, "");
+    LLVMValueRef top = LLVMBuildSelect(u->b, below, z, one, "");
+    return LLVMBuildFDiv(u->b, top, LLVMBuildFAdd(u->b, one, z, ""), "");
+}
+
+void cg_SIGMOID(Cg *g, TdlOp o) { function1(g, o, sigmoid, "llvm.exp"); }
+
+/* f32 goes through the f64 body. */
+static LLVMValueRef to_f64(Cg *g, LLVMValueRef x) {
+    return LLVMTypeOf(x) == g->u->f64 ? x : LLVMBuildFPExt(g->u->b, x, g->u->f64, "");
+}
+
+void cg_LGAMMA(Cg *g, TdlOp o) {
+    LLVMValueRef x = cg_operand(g, o, 0), wide = to_f64(g, x);
+    cg_result(g, o, narrow(g, cg_call_pure(g->u, "tdlrt_lgamma", g->u->f64, &wide, 1), LLVMTypeOf(x)));
+}
+
+void cg_POLYGAMMA(Cg *g, TdlOp o) {
+    LLVMValueRef x = cg_operand(g, o, 0), args[2] = {cg_i64(g->u, op_int(g->f, o, "n", 0)), to_f64(g, x)};
+    cg_result(g, o, narrow(g, cg_call_pure(g->u, "tdlrt_polygamma", g->u->f64, args, 2), LLVMTypeOf(x)));
+}
+
+/* Small whole exponents are products (at most one rounding more than pow); integers go by squaring. */
+static LLVMValueRef small_power(Cg *g, LLVMValueRef x, LLVMValueRef y) {
+    LLVMBool lossy = 0;
+    if (!LLVMIsAConstantFP(y)) return NULL;
+    double n = LLVMConstRealGetDouble(y, &lossy);
+    if (n == 1.0) return x;
+    if (n != 2.0 && n != 3.0 && n != 4.0) return NULL;
+    LLVMValueRef square = LLVMBuildFMul(g->u->b, x, x, "");
+    if (n == 2.0) return square;
+    return LLVMBuildFMul(g->u->b, square, n == 3.0 ? x : square, "");
+}
+
+static LLVMValueRef int_power(Cg *g, TdlOp o, LLVMValueRef x, LLVMValueRef y) {
+    CgUnit *u = g->u;
+    LLVMTypeRef t = LLVMTypeOf(x);
+    if (!LLVMIsAConstantInt(y) || LLVMConstIntGetSExtValue(y) < 0)
+        cg_fail_if(g, LLVMBuildICmp(u->b, LLVMIntSLT, y, LLVMConstNull(t), ""), CG_CHECK_FAILED, ir_op(g->f, o)->span,
+                   "power of an integer: the exponent is negative");
+    LLVMValueRef args[2] = {LLVMBuildIntCast2(u->b, x, u->i64, 1, ""), LLVMBuildIntCast2(u->b, y, u->i64, 1, "")};
+    return LLVMBuildIntCast2(u->b, cg_call_pure(u, "tdlrt_ipow", u->i64, args, 2), t, 1, "");
+}
+
+void cg_POW(Cg *g, TdlOp o) {
+    LLVMValueRef x = cg_operand(g, o, 0), y = cg_operand(g, o, 1);
+    if (LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMIntegerTypeKind) {
+        cg_result(g, o, int_power(g, o, x, y));
+        return;
+    }
+    LLVMValueRef r = small_power(g, x, y);
+    if (r) cg_result(g, o, r);
+    else function2(g, o, llvm, "llvm.pow");
+}

@@ -1,0 +1,264 @@
+/* The C header of an object and its manifest (the same facts as JSON), from the ports of the exported functions. */
+#include "codegen/codegen.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static const char *text(const TdlModule *m, TdlSym s) { return sym_text(m->names, s); }
+
+/* ---- names and types of C ---- */
+
+static bool is_keyword(const char *s) {
+    static const char *const words[] = {
+        "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr",
+        "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float",
+        "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "operator", "or",
+        "private", "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
+        "switch", "template", "this", "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using", "virtual",
+        "void", "volatile", "while", "xor", "workspace", "workspace_bytes"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(s, words[i])) return true;
+    return false;
+}
+
+/* A parameter's name in C: what is no identifier there becomes one. */
+static void c_name(TdlStr *out, const char *s) {
+    if (isdigit((unsigned char)*s)) str_putc(out, '_');
+    for (const char *p = s; *p; p++) str_putc(out, isalnum((unsigned char)*p) ? *p : '_');
+    if (is_keyword(s)) str_putc(out, '_');
+}
+
+static const char *c_type(TdlElem e) {
+    switch (e) {
+    case EL_BOOL: return "uint8_t";
+    case EL_I32: return "int32_t";
+    case EL_I64: return "int64_t";
+    case EL_F16: case EL_BF16: return "uint16_t";
+    case EL_F32: return "float";
+    case EL_F64: return "double";
+    case EL_COUNT: break;
+    }
+    return "void";
+}
+
+static bool by_value(const TdlModule *m, const TdlPort *p) {
+    return ty_kind(m, p->type) == TY_TENSOR && ty_is_scalar(m, p->type);
+}
+
+static void shape(const TdlModule *m, const TdlPort *p, TdlStr *out) { ty_print(m, ty_tensor_of(m, p->type), out); }
+
+/* ---- the header ---- */
+
+static const char PRELUDE[] =
+    "#include <stddef.h>\n"
+    "#include <stdint.h>\n"
+    "\n"
+    "#ifdef __cplusplus\n"
+    "extern \"C\" {\n"
+    "#endif\n"
+    "\n"
+    "#ifndef TDL_STATUS_DEFINED\n"
+    "#define TDL_STATUS_DEFINED\n"
+    "enum tdl_status {\n"
+    "    TDL_OK = 0,\n"
+    "    TDL_BAD_ARGUMENT = 1,   /* a pointer that must not be NULL is */\n"
+    "    TDL_BAD_DIMENSION = 2,  /* negative, too large, or not the value the object was compiled for */\n"
+    "    TDL_CHECK_FAILED = 3,   /* an assert, an index or a size in the program */\n"
+    "    TDL_WORKSPACE_FULL = 4, /* the given workspace is too small */\n"
+    "    TDL_NO_MEMORY = 5       /* malloc failed (only where the workspace is NULL) */\n"
+    "};\n"
+    "#endif\n"
+    "\n"
+    "/* The message of the last call of this thread that failed, \"\" when there was none. */\n"
+    "const char *tdl_last_error(void);\n";
+
+static const char EPILOGUE[] =
+    "\n"
+    "#ifdef __cplusplus\n"
+    "}\n"
+    "#endif\n"
+    "\n"
+    "#endif\n";
+
+/* Documentation inside a comment: it cannot end it. */
+static void comment_text(TdlStr *out, const char *doc, const char *indent) {
+    for (const char *p = doc; *p; p++) {
+        if (p[0] == '\n') {
+            str_printf(out, "\n%s", indent);
+            continue;
+        }
+        str_putc(out, *p);
+        if (p[0] == '*' && p[1] == '/') str_putc(out, ' ');
+    }
+}
+
+static void describe_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, TdlStr *out) {
+    TdlStr type = str_new(m->arena), name = str_new(m->arena);
+    c_name(&name, text(m, p->name));
+    shape(m, p, &type);
+    str_printf(out, " *   %-10s %-14s %s", name.p, type.p, p->out ? "output, may be NULL" : by_value(m, p) ? "input, by value" : "input");
+    if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n)
+        str_printf(out, "; gradient with respect to %s", text(m, f->params.p[p->cotangent_of].name));
+    if (p->doc) {
+        str_puts(out, ": ");
+        comment_text(out, p->doc, " *                              ");
+    }
+    str_putc(out, '\n');
+}
+
+static void workspace_text(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
+    int64_t c = 0;
+    if (!f->workspace.id || (dim_is_const(m, f->workspace, &c) && c == 0)) {
+        str_puts(out, " * Workspace: none is needed.\n");
+        return;
+    }
+    str_puts(out, " * Workspace: ");
+    dim_print(m, f->workspace, out);
+    str_puts(out, " + 63 bytes (// divides and rounds down, ** is power).\n");
+}
+
+static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out, bool more) {
+    for (uint32_t i = 0; i < f->dims.n; i++) {
+        str_puts(out, i ? ", int64_t " : "int64_t ");
+        c_name(out, text(m, f->dims.p[i]));
+    }
+    if (!f->dims.n && !more) str_puts(out, "void");
+}
+
+static void prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
+    str_printf(out, "int %s(", text(m, f->name));
+    dims_list(m, f, out, true);
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        const TdlPort *p = &f->params.p[i];
+        if (i || f->dims.n) str_puts(out, ", ");
+        if (!by_value(m, p) && !p->out) str_puts(out, "const ");
+        str_printf(out, "%s %s", c_type(ty_elem(m, p->type)), by_value(m, p) ? "" : "*");
+        c_name(out, text(m, p->name));
+    }
+    if (f->dims.n || f->params.n) str_puts(out, ", ");
+    str_puts(out, "void *workspace, size_t workspace_bytes);\n");
+    str_printf(out, "size_t %s_workspace_size(", text(m, f->name));
+    dims_list(m, f, out, false);
+    str_puts(out, ");\n");
+}
+
+static void function(const TdlModule *m, const TdlFunc *f, const CgOptions *opt, TdlStr *out) {
+    str_puts(out, "\n/* ");
+    if (f->doc) comment_text(out, f->doc, " * ");
+    else str_puts(out, text(m, f->name));
+    str_puts(out, "\n *\n");
+    for (uint32_t i = 0; i < f->params.n; i++) describe_port(m, f, &f->params.p[i], out);
+    for (uint32_t i = 0; i < f->dims.n; i++)
+        for (uint32_t k = 0; k < opt->nfixed; k++)
+            if (!strcmp(text(m, f->dims.p[i]), opt->fixed[k].name))
+                str_printf(out, " * Compiled for %s = %lld: any other value is TDL_BAD_DIMENSION.\n", opt->fixed[k].name,
+                           (long long)opt->fixed[k].value);
+    workspace_text(m, f, out);
+    str_puts(out, " */\n");
+    prototype(m, f, out);
+}
+
+void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
+    TdlStr guard = str_new(m->arena);
+    str_puts(&guard, "TDL_");
+    for (const char *p = object_name; *p; p++)
+        str_putc(&guard, isalnum((unsigned char)*p) ? (char)toupper((unsigned char)*p) : '_');
+    str_puts(&guard, "_H");
+    str_printf(out, "/* Made by tdlc %s: do not edit. Tensors are row-major and contiguous; a call returns an enum tdl_status.\n"
+                    " * `workspace` has workspace_bytes bytes, at least those that NAME_workspace_size says, or is NULL: the call\n"
+                    " * then takes memory itself. Calls are thread safe. Outputs overlap no input and no other output. */\n", TDL_VERSION);
+    str_printf(out, "#ifndef %s\n#define %s\n\n", guard.p, guard.p);
+    str_puts(out, PRELUDE);
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        if (m->funcs.p[i]->exported) function(m, m->funcs.p[i], opt, out);
+    str_puts(out, EPILOGUE);
+}
+
+/* ---- the manifest ---- */
+
+static void json_key(TdlStr *out, const char *key, const char *value) {
+    str_json(out, key);
+    str_puts(out, ": ");
+    str_json(out, value);
+}
+
+static void json_dims(const TdlModule *m, TdlType t, TdlStr *out) {
+    str_puts(out, ", \"shape\": [");
+    for (uint32_t i = 0; i < ty_rank(m, t); i++) {
+        TdlStr d = str_new(m->arena);
+        dim_print(m, ty_dims(m, t)[i], &d);
+        if (i) str_puts(out, ", ");
+        str_json(out, d.p);
+    }
+    str_puts(out, "]");
+}
+
+static void json_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, TdlStr *out) {
+    str_puts(out, "        {");
+    json_key(out, "name", text(m, p->name));
+    str_puts(out, ", ");
+    json_key(out, "role", p->out ? "output" : "input");
+    str_puts(out, ", ");
+    json_key(out, "type", el_name(ty_elem(m, p->type)));
+    str_puts(out, ", ");
+    json_key(out, "c_type", c_type(ty_elem(m, p->type)));
+    json_dims(m, p->type, out);
+    str_printf(out, ", \"by_value\": %s, \"may_be_null\": %s, \"aliases\": []", by_value(m, p) ? "true" : "false",
+               p->out ? "true" : "false");
+    if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n) {
+        str_puts(out, ", ");
+        json_key(out, "gradient_of", text(m, f->params.p[p->cotangent_of].name));
+    }
+    if (p->doc) {
+        str_puts(out, ", ");
+        json_key(out, "doc", p->doc);
+    }
+    str_putc(out, '}');
+}
+
+static void json_function(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
+    str_puts(out, "    {");
+    json_key(out, "name", text(m, f->name));
+    str_puts(out, ",\n      \"dimensions\": [");
+    for (uint32_t i = 0; i < f->dims.n; i++) {
+        if (i) str_puts(out, ", ");
+        str_json(out, text(m, f->dims.p[i]));
+    }
+    str_puts(out, "],\n      \"arguments\": [\n");
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        json_port(m, f, &f->params.p[i], out);
+        str_puts(out, i + 1 < f->params.n ? ",\n" : "\n");
+    }
+    TdlStr w = str_new(m->arena);
+    if (f->workspace.id) dim_print(m, f->workspace, &w);
+    else str_putc(&w, '0');
+    str_puts(out, "      ],\n      ");
+    json_key(out, "workspace", w.p);
+    if (f->doc) {
+        str_puts(out, ",\n      ");
+        json_key(out, "doc", f->doc);
+    }
+    str_puts(out, "}");
+}
+
+void cg_manifest(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
+    bool first = true;
+    str_puts(out, "{\n  ");
+    json_key(out, "producer", "tdlc " TDL_VERSION);
+    str_puts(out, ",\n  ");
+    json_key(out, "object", object_name);
+    str_puts(out, ",\n  \"fixed_dimensions\": {");
+    for (uint32_t k = 0; k < opt->nfixed; k++) {
+        str_puts(out, k ? ", " : "");
+        str_json(out, opt->fixed[k].name);
+        str_printf(out, ": %lld", (long long)opt->fixed[k].value);
+    }
+    str_puts(out, "},\n  \"functions\": [\n");
+    for (uint32_t i = 0; i < m->funcs.n; i++) {
+        if (!m->funcs.p[i]->exported) continue;
+        if (!first) str_puts(out, ",\n");
+        first = false;
+        json_function(m, m->funcs.p[i], out);
+    }
+    str_puts(out, "\n  ]\n}\n");
+}

@@ -1,0 +1,104 @@
+/* The LLVM module of a compilation: every function of the IR, the exported symbols, the run-time bodies. */
+#include "codegen/cg.h"
+#include "support/embed.h"
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Comdat.h>
+#include <llvm-c/IRReader.h>
+#include <llvm-c/Linker.h>
+#include <string.h>
+
+extern const TdlEmbedded cg_bodies[];
+
+static void make_types(CgUnit *u) {
+    LLVMContextRef c = u->ctx;
+    u->i1 = LLVMInt1TypeInContext(c);
+    u->i8 = LLVMInt8TypeInContext(c);
+    u->i32 = LLVMInt32TypeInContext(c);
+    u->i64 = LLVMInt64TypeInContext(c);
+    u->f16 = LLVMHalfTypeInContext(c);
+    u->bf16 = LLVMBFloatTypeInContext(c);
+    u->f32 = LLVMFloatTypeInContext(c);
+    u->f64 = LLVMDoubleTypeInContext(c);
+    u->ptr = LLVMPointerTypeInContext(c, 0);
+    u->voidt = LLVMVoidTypeInContext(c);
+    /* struct TdlrtCtx of runtime/object/bodies.h: lo, hi, top, chunks, grow */
+    u->ctx_type = LLVMStructTypeInContext(c, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64, u->ptr, u->i64}, 5, 0);
+}
+
+/* What users call is kept, in a COMDAT: several objects of one program each bring it. */
+static void keep_public(CgUnit *u, const char *name) {
+    LLVMValueRef fn = LLVMGetNamedFunction(u->mod, name);
+    if (!fn || LLVMIsDeclaration(fn)) return;
+    LLVMSetComdat(fn, LLVMGetOrInsertComdat(u->mod, name));
+}
+
+/* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll. The
+ * linker takes only what is used of linkonce functions. */
+bool cg_link_bodies(CgUnit *u) {
+    for (const TdlEmbedded *e = cg_bodies; e->name; e++) {
+        LLVMModuleRef bodies = NULL;
+        char *why = NULL;
+        if (u->opt.callers && !strcmp(e->name, "errors.ll")) continue;
+        LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(e->text, e->n, e->name);
+        if (LLVMParseIRInContext(u->ctx, buffer, &bodies, &why)) {
+            diag_error(u->ir->diags, SPAN_NONE, "internal: %s: %s", e->name, why);
+            LLVMDisposeMessage(why);
+            return false;
+        }
+        LLVMSetModuleDataLayout(bodies, u->layout);
+        LLVMSetTarget(bodies, LLVMGetTarget(u->mod));
+        if (LLVMLinkModules2(u->mod, bodies)) {
+            diag_error(u->ir->diags, SPAN_NONE, "internal: %s cannot be linked", e->name);
+            return false;
+        }
+    }
+    keep_public(u, "tdl_last_error");
+    return true;
+}
+
+static bool verify(CgUnit *u) {
+    char *why = NULL;
+    bool bad = LLVMVerifyModule(u->mod, LLVMReturnStatusAction, &why);
+    if (bad) diag_error(u->ir->diags, SPAN_NONE, "internal: the generated LLVM module is malformed: %s", why);
+    LLVMDisposeMessage(why);
+    return !bad;
+}
+
+CgUnit *cg_module(TdlModule *m, const CgOptions *opt) {
+    CgUnit *u = ARENA_NEW(m->arena, CgUnit);
+    size_t errors = diags_errors(m->diags);
+    u->arena = m->arena;
+    u->ir = m;
+    u->opt = *opt;
+    u->ctx = LLVMContextCreate();
+    u->mod = LLVMModuleCreateWithNameInContext("tdl", u->ctx);
+    u->b = LLVMCreateBuilderInContext(u->ctx);
+    make_types(u);
+    bool ok = cg_target(u);
+    if (ok) {
+        cg_groups(u);
+        cg_debug_start(u);
+        for (uint32_t i = 0; i < m->funcs.n; i++) cg_func(u, m->funcs.p[i]);
+        for (uint32_t i = 0; i < m->funcs.n; i++)
+            if (m->funcs.p[i]->exported || m->funcs.p[i]->script) {
+                cg_export(u, m->funcs.p[i]);
+                if (opt->callers) cg_caller(u, m->funcs.p[i]);
+            }
+        cg_debug_finish(u);
+        ok = diags_errors(m->diags) == errors && cg_link_bodies(u) && verify(u);
+    }
+    if (ok) return u;
+    cg_free(u);
+    return NULL;
+}
+
+void cg_free(CgUnit *u) {
+    if (!u) return;
+    if (u->di) LLVMDisposeDIBuilder(u->di);
+    if (u->layout) LLVMDisposeTargetData(u->layout);
+    if (u->tm) LLVMDisposeTargetMachine(u->tm);
+    LLVMDisposeBuilder(u->b);
+    LLVMDisposeModule(u->mod);
+    LLVMContextDispose(u->ctx);
+}

@@ -1,0 +1,147 @@
+/* Growing memory and integer helpers of generated objects. bodies.h says how they get there. */
+#include "runtime/object/bodies.h"
+#include "runtime/tdl.h"
+
+#include <stdlib.h>
+
+/* ---- temporaries ---- */
+
+#define ALIGN_UP(n) (((n) + 63) & ~(int64_t)63)
+
+static void *take_chunk(TdlrtCtx *c, int64_t bytes) {
+    int64_t size = bytes < 65536 ? 65536 : bytes;
+    TdlrtChunk *k = malloc((size_t)size + sizeof(TdlrtChunk) + 64);
+    if (!k) {
+        tdlrt_fail(TDL_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    k->prev = c->chunks;
+    k->start = c->top;
+    k->bytes = size;
+    c->chunks = k;
+    return k;
+}
+
+/* `bytes` of the growing part, aligned to 64; NULL with the error set when there are none. */
+void *tdlrt_take(TdlrtCtx *c, int64_t bytes) {
+    int64_t need = ALIGN_UP(bytes < 1 ? 1 : bytes);
+    if (!c->grow) {
+        if (need > c->hi - c->lo - c->top) {
+            tdlrt_fail(TDL_WORKSPACE_FULL, "workspace: full: give more bytes than the function's workspace size, or NULL");
+            return NULL;
+        }
+        char *at = c->lo + c->top;
+        c->top += need;
+        return at;
+    }
+    TdlrtChunk *k = c->chunks;
+    if (!k || need > k->start + k->bytes - c->top) {
+        if (!take_chunk(c, need)) return NULL;
+        k = c->chunks;
+    }
+    uintptr_t base = ((uintptr_t)(k + 1) + 63) & ~(uintptr_t)63;
+    char *at = (char *)base + (c->top - k->start);
+    c->top += need;
+    return at;
+}
+
+/* The status that goes with a NULL of tdlrt_take, tdlrt_stack and tdlrt_push. */
+int tdlrt_full(const TdlrtCtx *c) { return c->grow ? TDL_NO_MEMORY : TDL_WORKSPACE_FULL; }
+
+int64_t tdlrt_mark(TdlrtCtx *c) { return c->top; }
+
+void tdlrt_release(TdlrtCtx *c, int64_t mark) {
+    while (c->chunks && c->chunks->start > mark) {
+        TdlrtChunk *k = c->chunks;
+        c->chunks = k->prev;
+        free(k);
+    }
+    c->top = mark;
+}
+
+/* ---- stacks ---- */
+
+/* A block of rows: `capacity` of them follow the header. */
+static TdlrtBlock *new_block(TdlrtCtx *c, TdlrtStack *s) {
+    int64_t rows = s->block ? 2 * s->block->capacity : 16;
+    TdlrtBlock *k = tdlrt_take(c, 64 + rows * s->row_bytes);
+    if (!k && rows > 1 && !c->grow) {   /* near the end of a workspace every row counts */
+        rows = 1;
+        k = tdlrt_take(c, 64 + rows * s->row_bytes);
+    }
+    if (!k) return NULL;
+    k->prev = s->block;
+    k->next = NULL;
+    k->capacity = rows;
+    if (s->block) s->block->next = k;
+    return k;
+}
+
+/* An empty stack of rows of `row_bytes` (a multiple of 16). NULL: no memory. */
+TdlrtStack *tdlrt_stack(TdlrtCtx *c, int64_t row_bytes) {
+    TdlrtStack *s = tdlrt_take(c, (int64_t)sizeof *s);
+    if (!s) return NULL;
+    s->block = NULL;
+    s->used = 0;
+    s->row_bytes = row_bytes;
+    return s;
+}
+
+/* Address of a new top row; NULL: no memory. Blocks that pops left empty are used again. */
+void *tdlrt_push(TdlrtCtx *c, TdlrtStack *s) {
+    if (!s->block || s->used == s->block->capacity) {
+        TdlrtBlock *k = s->block && s->block->next ? s->block->next : new_block(c, s);
+        if (!k) return NULL;
+        s->block = k;
+        s->used = 0;
+    }
+    return (char *)s->block + 64 + s->row_bytes * s->used++;
+}
+
+/* Address of the top row, which is taken off: readable until the next push to this stack. NULL: the stack is empty. */
+void *tdlrt_pop(TdlrtStack *s) {
+    if (!s->block) return NULL;
+    if (s->used == 0) {
+        if (!s->block->prev) return NULL;
+        s->block = s->block->prev;
+        s->used = s->block->capacity;
+    }
+    return (char *)s->block + 64 + s->row_bytes * --s->used;
+}
+
+/* Frees what the call took by malloc. */
+void tdlrt_finish(TdlrtCtx *c) {
+    while (c->chunks) {
+        TdlrtChunk *k = c->chunks;
+        c->chunks = k->prev;
+        free(k);
+    }
+}
+
+/* ---- integers ---- */
+
+/* x**n for n >= 0, modulo 2**64. */
+int64_t tdlrt_ipow(int64_t x, int64_t n) {
+    uint64_t r = 1, b = (uint64_t)x;
+    for (; n > 0; n >>= 1) {
+        if (n & 1) r *= b;
+        b *= b;
+    }
+    return (int64_t)r;
+}
+
+/* First word of Philox4x32-10 (Salmon et al., SC 2011) with the seed as key and the counter in its two low words. */
+int64_t tdlrt_philox(int64_t seed, int64_t counter) {
+    uint32_t k0 = (uint32_t)(uint64_t)seed, k1 = (uint32_t)((uint64_t)seed >> 32);
+    uint32_t c0 = (uint32_t)(uint64_t)counter, c1 = (uint32_t)((uint64_t)counter >> 32), c2 = 0, c3 = 0;
+    for (int i = 0; i < 10; i++) {
+        uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)p1;
+        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)p0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return (int64_t)c0;
+}

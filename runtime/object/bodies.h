@@ -1,0 +1,46 @@
+/* Run-time bodies that an object carries itself. They are written in C here, translated to LLVM IR text once
+ * (scripts/gen-bodies makes the .ll files of codegen/) and merged into each module: an object needs libc and libm only.
+ * Everything is tdlrt_ but tdl_last_error, which users call. */
+#ifndef TDL_RUNTIME_OBJECT_BODIES_H
+#define TDL_RUNTIME_OBJECT_BODIES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A block of malloc that holds temporaries of the growing part (only where the caller gave no workspace). */
+typedef struct TdlrtChunk { struct TdlrtChunk *prev; int64_t start, bytes; } TdlrtChunk;
+
+/* A stack (the tape of a loop of unknown length): rows of one size in blocks of the growing part. */
+typedef struct TdlrtBlock { struct TdlrtBlock *prev, *next; int64_t capacity; } TdlrtBlock;
+typedef struct TdlrtStack {
+    TdlrtBlock *block;   /* that holds the top row */
+    int64_t used;        /* rows of it */
+    int64_t row_bytes;
+} TdlrtStack;
+
+/* State of one call. The caller's workspace beyond the planned part is [lo, hi); with `grow`, chunks come from malloc.
+ * `top` counts the bytes taken. */
+typedef struct TdlrtCtx {
+    char *lo, *hi;
+    int64_t top;
+    TdlrtChunk *chunks;
+    int64_t grow;
+} TdlrtCtx;
+
+const char *tdl_last_error(void);
+int tdlrt_fail(int status, const char *message);
+int tdlrt_fail_values(int status, const char *message, const int64_t *values);
+void *tdlrt_take(TdlrtCtx *c, int64_t bytes);
+int tdlrt_full(const TdlrtCtx *c);
+int64_t tdlrt_mark(TdlrtCtx *c);
+void tdlrt_release(TdlrtCtx *c, int64_t mark);
+TdlrtStack *tdlrt_stack(TdlrtCtx *c, int64_t row_bytes);
+void *tdlrt_push(TdlrtCtx *c, TdlrtStack *s);
+void *tdlrt_pop(TdlrtStack *s);
+void tdlrt_finish(TdlrtCtx *c);
+int64_t tdlrt_ipow(int64_t x, int64_t n);
+int64_t tdlrt_philox(int64_t seed, int64_t counter);
+double tdlrt_polygamma(int64_t n, double x);
+double tdlrt_lgamma(double x);
+
+#endif

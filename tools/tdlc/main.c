@@ -1,0 +1,118 @@
+/* tdlc: the driver. What is compiled, in what order, and what is written; the stages are in stages.c. */
+#include "tools/tdlc/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Appends the output of one --emit stage to the answer. */
+static bool emit_text(Session *s, TdlStr *text) {
+    return output_write(s, s->o->output, text->p, text->n);
+}
+
+static bool emit_ir(Session *s, Emit e) {
+    TdlStr text = str_new(s->arena);
+    if (!s->o->emit[e]) return true;
+    ir_print_module_as(s->m, &text, s->o->print_spans ? IR_PRINT_SPANS : 0);
+    return emit_text(s, &text);
+}
+
+/* True when one of the stages from `first` on is asked for. */
+static bool wanted_from(const Options *o, Emit first) {
+    for (int e = first; e < EMIT_COUNT; e++)
+        if (o->emit[e]) return true;
+    return false;
+}
+
+static bool emit_syntax(Session *s) {
+    TdlStr tokens = str_new(s->arena), ast = str_new(s->arena);
+    if (s->o->emit[EMIT_TOKENS] && !(stage_tokens(s, &tokens) && emit_text(s, &tokens))) return false;
+    return !s->o->emit[EMIT_AST] || (stage_ast(s, &ast) && emit_text(s, &ast));
+}
+
+static bool emit_header(Session *s, const char *object) {
+    TdlStr header = str_new(s->arena), manifest = str_new(s->arena);
+    cg_header(s->m, output_stem(s, object), &s->o->cg, &header);
+    cg_manifest(s->m, object, &s->o->cg, &manifest);
+    if (s->o->emit[EMIT_HEADER] && !emit_text(s, &header)) return false;
+    if (s->o->emit[EMIT_MANIFEST] && !emit_text(s, &manifest)) return false;
+    return s->o->any_emit || output_write(s, output_name(s, ".h"), header.p, header.n);
+}
+
+/* Code generation and the outputs behind it. */
+static bool compile(Session *s) {
+    const char *object = s->o->any_emit ? s->o->input : output_name(s, ".o");
+    static const struct { Emit emit; CgOutput output; } stages[] = {{EMIT_LLVM, CG_LLVM}, {EMIT_ASM, CG_ASM}, {EMIT_OBJ, CG_OBJECT}};
+    CgUnit *u = cg_module(s->m, &s->o->cg);
+    bool ok = u && cg_optimize(u);
+    for (size_t i = 0; ok && i < 3; i++) {
+        TdlStr text = str_new(s->arena);
+        if (s->o->emit[stages[i].emit]) ok = cg_emit(u, stages[i].output, &text) && emit_text(s, &text);
+    }
+    if (ok && !s->o->any_emit) {
+        TdlStr bytes = str_new(s->arena);
+        ok = cg_emit(u, CG_OBJECT, &bytes) && output_write(s, object, bytes.p, bytes.n);
+    }
+    cg_free(u);
+    return ok && emit_header(s, object) && (!s->o->deps || output_deps(s, object));
+}
+
+/* The recipe. */
+static bool work(Session *s) {
+    const Options *o = s->o;
+    if (!emit_syntax(s)) return false;
+    if (o->any_emit && !wanted_from(o, EMIT_IR)) return true;
+    if (!stage_front(s, o->command != CMD_COMPILE) || !emit_ir(s, EMIT_IR)) return false;
+    if (o->any_emit && !wanted_from(o, EMIT_ADJOINT)) return true;
+    if (o->command == CMD_GRAPH || o->emit[EMIT_GRAPH]) {
+        TdlStr text = str_new(s->arena);
+        if (!stage_graph(s, &text) || !emit_text(s, &text)) return false;
+        if (o->command == CMD_GRAPH) return true;
+    }
+    if (!o->loops_input && !stage_passes(s, pipeline_adjoint(&o->pass))) return false;
+    if (!emit_ir(s, EMIT_ADJOINT)) return false;
+    if (!o->loops_input && (!o->any_emit || wanted_from(o, EMIT_LOOPS)) && !stage_passes(s, pipeline_loops(&o->pass)))
+        return false;
+    if (!emit_ir(s, EMIT_LOOPS)) return false;
+    if (o->command == CMD_RUN) return run_program(s);
+    return (o->any_emit && !wanted_from(o, EMIT_LLVM)) || compile(s);
+}
+
+static void flush_diags(const Session *s) {
+    TdlStr text = str_new(s->arena);
+    if (s->o->json) diags_render_json(s->diags, &text);
+    else diags_render_text(s->diags, &text, 50);
+    fwrite(text.p, 1, text.n, stderr);
+}
+
+static void out_of_memory(void *user, size_t bytes) {
+    (void)user;
+    fprintf(stderr, "tdlc: out of memory (%zu bytes)\n", bytes);
+    exit(EXIT_INTERNAL);
+}
+
+/* An error whose text starts with "internal" is a defect of the compiler. */
+static int exit_status(const Session *s, bool ok) {
+    TdlStr text = str_new(s->arena);
+    if (ok && !diags_errors(s->diags)) return EXIT_OK;
+    diags_render_text(s->diags, &text, 0);
+    return text.p && strstr(text.p, "error: internal") ? EXIT_INTERNAL : EXIT_USER;
+}
+
+int main(int argc, char **argv) {
+    TdlArena arena;
+    arena_init(&arena);
+    arena.on_full = out_of_memory;
+    const char *stress = getenv("TDL_ARENA_STRESS");
+    arena.stress = stress && *stress && strcmp(stress, "0");
+    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2};
+    int status = options_parse(&arena, argc, argv, &o);
+    if (status >= 0) return arena_free(&arena), status;
+    TdlSources *sources = sources_new(&arena);
+    Session s = {.o = &o, .arena = &arena, .names = intern_new(&arena), .sources = sources, .diags = diags_new(&arena, sources)};
+    bool ok = work(&s);
+    flush_diags(&s);
+    status = exit_status(&s, ok);
+    arena_free(&arena);
+    return status;
+}

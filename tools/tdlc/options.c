@@ -1,0 +1,190 @@
+/* One row an option: the table is --help and the parser's data. */
+#include "tools/tdlc/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Parser { TdlArena *a; Options *o; int status; } Parser;
+typedef void (*Set)(Parser *p, const char *value);
+
+static const char *const EMIT_NAMES[EMIT_COUNT] = {"tokens", "ast", "ir", "adjoint", "loops", "llvm", "asm", "obj", "header",
+                                                   "manifest", "graph"};
+
+static void fail(Parser *p, const char *what, const char *arg) {
+    fprintf(stderr, "tdlc: %s '%s'\n", what, arg);
+    fputs("tdlc: try 'tdlc --help'\n", stderr);
+    p->status = EXIT_USAGE;
+}
+
+/* ---- setters ---- */
+
+static void set_output(Parser *p, const char *v) {
+    const char *eq = strchr(v, '=');
+    if (p->o->command == CMD_RUN && eq)
+        VEC_PUSH(p->a, p->o->results, ((Binding){arena_strndup(p->a, v, (size_t)(eq - v)), eq + 1}));
+    else p->o->output = v;
+}
+
+static void set_emit(Parser *p, const char *v) {
+    while (*v) {
+        size_t n = strcspn(v, ",");
+        int k = 0;
+        while (k < EMIT_COUNT && (strlen(EMIT_NAMES[k]) != n || strncmp(EMIT_NAMES[k], v, n) != 0)) k++;
+        if (k == EMIT_COUNT) {
+            fail(p, "--emit: unknown stage", arena_strndup(p->a, v, n));
+            return;
+        }
+        p->o->emit[k] = p->o->any_emit = true;
+        v += n + (v[n] == ',');
+    }
+}
+
+static void set_print_after(Parser *p, const char *v) {
+    TdlPassId id = pass_by_name(v);
+    if (id == PASS_NONE) fail(p, "--print-after: unknown pass", v);
+    else p->o->print_after[id] = true;
+}
+
+static void set_fixed(Parser *p, const char *v) {
+    const char *eq = strchr(v, '=');
+    char *end = NULL;
+    errno = 0;
+    long long value = eq ? strtoll(eq + 1, &end, 10) : -1;
+    if (!eq || eq == v || end == eq + 1 || *end || errno || value < 0) {
+        fail(p, "-D: expected a dimension and its size, as in -D d=10, not", v);
+        return;
+    }
+    VEC_PUSH(p->a, p->o->fixed, ((CgFixedDim){arena_strndup(p->a, v, (size_t)(eq - v)), value}));
+}
+
+static void set_include(Parser *p, const char *v) { VEC_PUSH(p->a, p->o->includes, v); }
+static void set_print_after_all(Parser *p, const char *v) { (void)v; p->o->print_after_all = true; }
+static void set_verify_each(Parser *p, const char *v) { (void)v; p->o->verify_each = true; }
+static void set_no_verify(Parser *p, const char *v) { (void)v; p->o->verify_each = false; p->o->no_verify = true; }
+static void set_time(Parser *p, const char *v) { (void)v; p->o->time_passes = true; }
+static void set_through_text(Parser *p, const char *v) { (void)v; p->o->through_text = true; }
+static void set_spans(Parser *p, const char *v) { (void)v; p->o->print_spans = true; }
+static void set_json(Parser *p, const char *v) { (void)v; p->o->json = true; }
+static void set_debug(Parser *p, const char *v) { (void)v; p->o->cg.debug_info = true; }
+static void set_strict(Parser *p, const char *v) { (void)v; p->o->cg.strict_fp = p->o->pass.strict_fp = true; }
+static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
+static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
+static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
+static void set_cpu(Parser *p, const char *v) { p->o->cg.cpu = v; }
+static void set_call(Parser *p, const char *v) { p->o->call = v; }
+static void set_format(Parser *p, const char *v) { p->o->graph_format = v; }
+static void set_loops_input(Parser *p, const char *v) { (void)v; p->o->loops_input = true; }
+
+static void set_level(Parser *p, const char *v) {
+    if (v[0] < '0' || v[0] > '3' || v[1]) fail(p, "-O: expected 0 to 3, not", v);
+    else p->o->cg.opt_level = p->o->pass.opt_level = v[0] - '0';
+}
+
+static void show_help(Parser *p, const char *v);
+
+static void show_version(Parser *p, const char *v) {
+    (void)v;
+    printf("tdlc %s (LLVM %s)\n", TDL_VERSION, cg_llvm_version());
+    p->status = EXIT_OK;
+}
+
+/* ---- the table: a name that ends in '=' takes what follows it; one with ' ' the rest or the next argument ---- */
+
+typedef struct { const char *name, *meta, *help; Set set; } Option;
+
+static const Option OPTIONS[] = {
+    {"-o ", "FILE", "where to write (default: FILE.o beside FILE.h, or standard output); run: NAME=FILE.npy", set_output},
+    {"--emit=", "STAGE", "tokens, ast, ir, adjoint, loops, llvm, asm, obj, header, manifest or graph", set_emit},
+    {"-D ", "NAME=N", "fixes a dimension of the exported functions", set_fixed},
+    {"-I ", "FOLDER", "where `use` looks for files", set_include},
+    {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level},
+    {"-g", NULL, "debug information: lines of the .tdl", set_debug},
+    {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict},
+    {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
+    {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
+    {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps},
+    {"-MF ", "FILE", "as -MD, to FILE", set_deps_file},
+    {"--json", NULL, "diagnostics as JSON, one object a line", set_json},
+    {"--call ", "NAME", "run: calls an exported function", set_call},
+    {"--format=", "FORMAT", "graph: text, json or dot", set_format},
+    {"--print-after=", "PASS", "prints the IR after a pass to standard error", set_print_after},
+    {"--print-after-all", NULL, "prints the IR after each pass", set_print_after_all},
+    {"--print-spans", NULL, "prints places too", set_spans},
+    {"--verify-each", NULL, "verifies the IR after each pass", set_verify_each},
+    {"--no-verify", NULL, "does not", set_no_verify},
+    {"--time-passes", NULL, "prints how long each pass took", set_time},
+    {"--through-text", NULL, "prints and reads the IR again between passes (for tests)", set_through_text},
+    {"--loops-input", NULL, "FILE.tir is loop IR already: no pass is run (for tests)", set_loops_input},
+    {"--help", NULL, "prints this", show_help},
+    {"--version", NULL, "prints the version", show_version},
+};
+
+static void show_help(Parser *p, const char *v) {
+    (void)v;
+    fputs("usage: tdlc [options] FILE.tdl             compiles to an object and a header\n"
+          "       tdlc run [options] FILE.tdl [NAME=VALUE | NAME=FILE.npy]...\n"
+          "       tdlc graph [options] FILE.tdl       prints the backward graphs\n"
+          "FILE.tir is IR text; - is standard input.\n\n", stdout);
+    for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "%s%s", OPTIONS[i].name, OPTIONS[i].meta ? OPTIONS[i].meta : "");
+        printf("  %-22s %s\n", name, OPTIONS[i].help);
+    }
+    p->status = EXIT_OK;
+}
+
+/* ---- parsing ---- */
+
+/* 0: not this option; 1: it is; 2: it is and took the next argument. */
+static int try_option(Parser *p, const Option *opt, const char *arg, const char *next) {
+    size_t n = strlen(opt->name);
+    char kind = opt->name[n - 1];
+    if (!opt->meta) return strcmp(arg, opt->name) ? 0 : (opt->set(p, NULL), 1);
+    if (kind != ' ') return strncmp(arg, opt->name, n) || (!arg[n] && kind != '=') ? 0 : (opt->set(p, arg + n), 1);
+    n--;
+    if (strncmp(arg, opt->name, n) != 0) return 0;
+    if (arg[n] && n == 2) return opt->set(p, arg + n), 1;   /* -Ifolder */
+    if (arg[n] == '=' && n > 2) return opt->set(p, arg + n + 1), 1;
+    if (arg[n]) return 0;
+    if (!next) fail(p, "argument is missing after", arg);
+    else opt->set(p, next);
+    return 2;
+}
+
+static int option(Parser *p, const char *arg, const char *next) {
+    for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++) {
+        int used = try_option(p, &OPTIONS[i], arg, next);
+        if (used) return used;
+    }
+    fail(p, "unknown option", arg);
+    return 1;
+}
+
+static void positional(Parser *p, const char *arg) {
+    const char *eq = strchr(arg, '=');
+    if (!p->o->input) p->o->input = arg;
+    else if (p->o->command == CMD_RUN && eq && eq != arg)
+        VEC_PUSH(p->a, p->o->arguments, ((Binding){arena_strndup(p->a, arg, (size_t)(eq - arg)), eq + 1}));
+    else fail(p, p->o->command == CMD_RUN ? "expected NAME=VALUE, not" : "more than one input:", arg);
+}
+
+int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
+    Parser p = {a, o, -1};
+    int i = 1;
+    if (argc > 1 && !strcmp(argv[1], "run")) o->command = CMD_RUN, i++;
+    else if (argc > 1 && !strcmp(argv[1], "graph")) o->command = CMD_GRAPH, i++;
+    while (i < argc && p.status < 0) {
+        const char *arg = argv[i];
+        if (arg[0] == '-' && arg[1]) i += option(&p, arg, i + 1 < argc ? argv[i + 1] : NULL);
+        else positional(&p, arg), i++;
+    }
+    if (p.status < 0 && !o->input) {
+        fputs("tdlc: no input\ntdlc: try 'tdlc --help'\n", stderr);
+        return EXIT_USAGE;
+    }
+    o->cg.fixed = o->fixed.p;
+    o->cg.nfixed = o->fixed.n;
+    return p.status;
+}

@@ -1,0 +1,38 @@
+/* The command line of tdlc: one table of options (options.c) makes parsing and --help. */
+#ifndef TDL_TOOLS_TDLC_OPTIONS_H
+#define TDL_TOOLS_TDLC_OPTIONS_H
+
+#include "codegen/codegen.h"
+#include "passes/pass.h"
+
+enum { EXIT_OK, EXIT_USER, EXIT_USAGE, EXIT_INTERNAL = 70 };
+
+typedef enum {
+    EMIT_TOKENS, EMIT_AST, EMIT_IR, EMIT_ADJOINT, EMIT_LOOPS, EMIT_LLVM, EMIT_ASM, EMIT_OBJ, EMIT_HEADER, EMIT_MANIFEST,
+    EMIT_GRAPH, EMIT_COUNT
+} Emit;
+
+typedef enum { CMD_COMPILE, CMD_RUN, CMD_GRAPH } Command;
+
+typedef struct { const char *name, *value; } Binding;
+
+typedef struct {
+    Command command;
+    const char *input, *output;
+    bool emit[EMIT_COUNT], any_emit;
+    bool print_after[PASS_COUNT], print_after_all, verify_each, no_verify, time_passes, through_text, print_spans, json;
+    bool deps, loops_input;
+    const char *deps_file;
+    const char *call;                     /* run --call */
+    const char *graph_format;             /* graph --format */
+    TDL_VEC(const char *) includes;
+    TDL_VEC(CgFixedDim) fixed;
+    TDL_VEC(Binding) arguments, results;  /* run: name=value, -o name=file */
+    TdlPassOptions pass;
+    CgOptions cg;
+} Options;
+
+/* -1: go on; else the exit status. Everything lives in the arena. */
+int options_parse(TdlArena *a, int argc, char **argv, Options *o);
+
+#endif

@@ -1,0 +1,70 @@
+/* Files that tdlc writes: under a temporary name first, so that nothing is ever half written. */
+#include "tools/tdlc/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool write_all(FILE *f, const char *bytes, size_t n) { return n == 0 || fwrite(bytes, 1, n, f) == n; }
+
+static bool fail(Session *s, const char *path) {
+    diag_error(s->diags, SPAN_NONE, "cannot write '%s': %s", path, strerror(errno));
+    return false;
+}
+
+bool output_write(Session *s, const char *path, const char *bytes, size_t n) {
+    if (!path || !strcmp(path, "-")) {
+        if (!write_all(stdout, bytes, n) || fflush(stdout)) return fail(s, "standard output");
+        return true;
+    }
+    const char *temporary = arena_printf(s->arena, "%s.%ld.tmp", path, (long)getpid());
+    FILE *f = fopen(temporary, "wb");
+    if (!f) return fail(s, path);
+    bool ok = write_all(f, bytes, n);
+    ok = fclose(f) == 0 && ok;
+    if (ok && rename(temporary, path) == 0) return true;
+    fail(s, path);
+    remove(temporary);
+    return false;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+const char *output_stem(Session *s, const char *path) {
+    const char *base = base_name(path), *dot = strrchr(base, '.');
+    return arena_strndup(s->arena, base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
+}
+
+const char *output_name(Session *s, const char *extension) {
+    const char *path = s->o->output;
+    if (!path) return arena_printf(s->arena, "%s%s", output_stem(s, s->o->input), extension);
+    if (!strcmp(extension, ".o")) return path;
+    size_t folder = (size_t)(base_name(path) - path);
+    return arena_printf(s->arena, "%.*s%s%s", (int)folder, path, output_stem(s, path), extension);
+}
+
+/* Spaces, $ and # as make wants them. */
+static void make_name(TdlStr *out, const char *path) {
+    for (const char *p = path; *p; p++) {
+        if (*p == ' ' || *p == '#') str_putc(out, '\\');
+        if (*p == '$') str_putc(out, '$');
+        str_putc(out, *p);
+    }
+}
+
+bool output_deps(Session *s, const char *target) {
+    TdlStr text = str_new(s->arena);
+    make_name(&text, target);
+    str_putc(&text, ':');
+    for (uint32_t i = 0; i < s->deps.n; i++) {
+        str_puts(&text, i ? " \\\n  " : " ");
+        make_name(&text, s->deps.p[i]);
+    }
+    str_putc(&text, '\n');
+    const char *path = s->o->deps_file ? s->o->deps_file : output_name(s, ".d");
+    return output_write(s, path, text.p, text.n);
+}

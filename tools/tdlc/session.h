@@ -1,0 +1,40 @@
+/* One run of tdlc: what its stages share. */
+#ifndef TDL_TOOLS_TDLC_SESSION_H
+#define TDL_TOOLS_TDLC_SESSION_H
+
+#include "frontend/ast.h"
+#include "tools/tdlc/options.h"
+
+typedef struct {
+    Options *o;
+    TdlArena *arena;
+    TdlInterner *names;
+    TdlSources *sources;
+    TdlDiags *diags;
+    TdlModule *m;              /* the program, at its current stage */
+    TdlModule *graph_module;   /* the module that `graph` ran on (with --through-text m is another one then) */
+    TDL_VEC(const char *) deps;
+    bool wrote_text;           /* something went to standard output */
+    bool failed_output;
+} Session;
+
+/* ---- stages (stages.c): false where the diagnostics have an error ---- */
+bool stage_front(Session *s, bool script);             /* reads the file: s->m is typed IR */
+bool stage_tokens(Session *s, TdlStr *out);
+bool stage_ast(Session *s, TdlStr *out);
+bool stage_passes(Session *s, const TdlPassId *ids);
+bool stage_graph(Session *s, TdlStr *out);
+
+/* ---- outputs (output.c) ---- */
+/* Writes to a file by way of a temporary that is renamed; "-" or NULL: standard output. */
+bool output_write(Session *s, const char *path, const char *bytes, size_t n);
+/* The output file's name with another extension: model.o, ".h" gives model.h. */
+const char *output_name(Session *s, const char *extension);
+/* `path` without folder and extension. */
+const char *output_stem(Session *s, const char *path);
+bool output_deps(Session *s, const char *target);
+
+/* ---- tdlc run (run.c) ---- */
+bool run_program(Session *s);
+
+#endif

@@ -1,0 +1,113 @@
+/* The stages of tdlc: reading, lowering, passes with what the user wants to see between them. */
+#include "tools/tdlc/session.h"
+#include "frontend/lower.h"
+#include "passes/graph.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- front ---- */
+
+static uint32_t read_input(Session *s) {
+    const char *why = NULL;
+    uint32_t file = sources_read(s->sources, s->o->input, &why);
+    if (!file) diag_error(s->diags, SPAN_NONE, "%s", why);
+    return file;
+}
+
+static bool is_ir_text(const char *path) {
+    size_t n = strlen(path);
+    return n > 4 && !strcmp(path + n - 4, ".tir");
+}
+
+static void note_dep(void *user, const char *path) {
+    Session *s = user;
+    VEC_PUSH(s->arena, s->deps, path);
+}
+
+static bool front_ir(Session *s, uint32_t file) {
+    s->m = ir_parse_module(s->arena, s->names, s->sources, s->diags, file);
+    return s->m && (s->o->no_verify || ir_verify_module(s->m));
+}
+
+bool stage_front(Session *s, bool script) {
+    size_t errors = diags_errors(s->diags);
+    uint32_t file = read_input(s);
+    if (!file) return false;
+    VEC_PUSH(s->arena, s->deps, s->o->input);
+    if (is_ir_text(s->o->input)) return front_ir(s, file);
+    AstFile *ast = parse_file(s->arena, s->names, s->diags, file);
+    if (diags_errors(s->diags) > errors) return false;
+    TdlDimFix *fixes = ARENA_ARRAY(s->arena, TdlDimFix, s->o->fixed.n);
+    for (uint32_t i = 0; i < s->o->fixed.n; i++) fixes[i] = (TdlDimFix){s->o->fixed.p[i].name, s->o->fixed.p[i].value};
+    TdlLowerOptions lower = {.include_dirs = s->o->includes.p, .ninclude = s->o->includes.n, .fixes = fixes,
+                             .nfixes = s->o->fixed.n, .no_script = !script && !s->o->any_emit, .on_use = note_dep, .user = s};
+    s->m = ir_module_new(s->arena, s->names, s->sources, s->diags);
+    if (!lower_file(s->m, ast, &lower)) return false;
+    if (s->o->verify_each && !ir_verify_module(s->m)) {
+        diag_error(s->diags, SPAN_NONE, "internal: the IR is broken after lowering");
+        return false;
+    }
+    return true;
+}
+
+bool stage_tokens(Session *s, TdlStr *out) {
+    uint32_t file = read_input(s);
+    if (file) tokens_print(s->arena, s->names, s->diags, file, out);
+    return file && !diags_errors(s->diags);
+}
+
+bool stage_ast(Session *s, TdlStr *out) {
+    uint32_t file = read_input(s);
+    if (file) ast_print(parse_file(s->arena, s->names, s->diags, file), s->names, s->sources, out);
+    return file && !diags_errors(s->diags);
+}
+
+/* ---- passes ---- */
+
+static void print_module(Session *s, const TdlModule *m, const char *title) {
+    TdlStr text = str_new(s->arena);
+    str_printf(&text, "// after %s\n", title);
+    ir_print_module_as(m, &text, s->o->print_spans ? IR_PRINT_SPANS : 0);
+    fwrite(text.p, 1, text.n, stderr);
+}
+
+static bool after_pass(void *user, TdlModule *m, TdlPassId id, double seconds) {
+    Session *s = user;
+    if (s->o->time_passes) fprintf(stderr, "%-12s %9.3f ms\n", pass_info(id)->name, seconds * 1e3);
+    if (s->o->print_after_all || s->o->print_after[id]) print_module(s, m, pass_info(id)->name);
+    if (id == PASS_graph) s->graph_module = m;
+    return true;
+}
+
+/* Prints the module and reads it back: what follows sees only what the text says. */
+static bool through_text(Session *s) {
+    TdlStr text = str_new(s->arena);
+    ir_print_module_as(s->m, &text, IR_PRINT_SPANS);
+    uint32_t file = sources_add(s->sources, "<through text>", text.p, text.n);
+    TdlModule *again = ir_parse_module(s->arena, s->names, s->sources, s->diags, file);
+    if (!again) return false;
+    again->graphs = s->m->graphs;
+    s->m = again;
+    return true;
+}
+
+bool stage_passes(Session *s, const TdlPassId *ids) {
+    TdlPassHooks hooks = {after_pass, s, s->o->verify_each};
+    for (; *ids != PASS_NONE; ids++) {
+        if (s->o->through_text && !through_text(s)) return false;
+        if (!passes_run(s->m, ids, 1, &s->o->pass, &hooks)) return false;
+    }
+    return true;
+}
+
+bool stage_graph(Session *s, TdlStr *out) {
+    TdlPassHooks hooks = {after_pass, s, s->o->verify_each};
+    const TdlPassId graph = PASS_graph;
+    const char *format = s->o->graph_format ? s->o->graph_format : "text";
+    if (!passes_run(s->m, &graph, 1, &s->o->pass, &hooks)) return false;
+    if (!strcmp(format, "json")) graph_print_json(s->m, out);
+    else if (!strcmp(format, "dot")) graph_print_dot(s->m, out);
+    else graph_print_text(s->m, out);
+    return true;
+}
