@@ -33,6 +33,22 @@ static void keep_public(CgUnit *u, const char *name) {
     LLVMSetComdat(fn, LLVMGetOrInsertComdat(u->mod, name));
 }
 
+/* Failing paths and the slow ways to memory stay out of line. */
+static void keep_out_of_line(CgUnit *u) {
+    static const char *const cold[] = {"tdlrt_fail", "tdlrt_fail_values", "tdlrt_full"};
+    static const char *const outlined[] = {"tdlrt_take", "tdlrt_stack", "tdlrt_push", "tdlrt_finish", "tdlrt_polygamma"};
+    for (size_t i = 0; i < sizeof cold / sizeof *cold; i++) {
+        LLVMValueRef fn = LLVMGetNamedFunction(u->mod, cold[i]);
+        if (!fn) continue;
+        cg_attr(u, fn, LLVMAttributeFunctionIndex, "cold", 0);
+        cg_attr(u, fn, LLVMAttributeFunctionIndex, "noinline", 0);
+    }
+    for (size_t i = 0; i < sizeof outlined / sizeof *outlined; i++) {
+        LLVMValueRef fn = LLVMGetNamedFunction(u->mod, outlined[i]);
+        if (fn) cg_attr(u, fn, LLVMAttributeFunctionIndex, "noinline", 0);
+    }
+}
+
 /* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll. The
  * linker takes only what is used of linkonce functions. */
 bool cg_link_bodies(CgUnit *u) {
@@ -54,6 +70,7 @@ bool cg_link_bodies(CgUnit *u) {
         }
     }
     keep_public(u, "tdl_last_error");
+    keep_out_of_line(u);
     return true;
 }
 
