@@ -20,7 +20,13 @@ void valmap_set(TdlValMap *m, TdlVal from, TdlVal to) {
 
 TdlVal valmap_get(const TdlValMap *m, TdlVal v) { return v.id < m->n && m->p[v.id].id ? m->p[v.id] : v; }
 
+/* The latest wins: a name may be defined again in a region beside the first. */
 void dimmap_add(TdlDimMap *m, TdlSym name, TdlDim to) {
+    for (uint32_t i = 0; i < m->n; i++)
+        if (sym_eq(m->names[i], name)) {
+            m->to[i] = to;
+            return;
+        }
     if (m->n == m->cap) {
         uint32_t cap = m->cap, to_cap = m->cap;
         m->names = vec_grow(m->arena, m->names, m->n, &cap, m->n + 1, sizeof *m->names);

@@ -1,0 +1,154 @@
+/* Inlines every call that is not recursive, and removes the functions that nothing reaches any more.
+ *
+ * Why: the passes that follow see one function at a time; after this one only recursion is a call.
+ * How: functions are visited callees first, so that a body is final before it is copied. A call of a function on a
+ * cycle of calls stays. `vjp` keeps its callee: the adjoint pass resolves it.
+ * Cost: linear in the size of the result, which is bounded (INLINE_MAX_OPS).
+ *
+ *     func @sq<n>(%0 x: f64[n]) -> (f64[n]) { %1 = mul %0, %0 : f64[n]  return %1 }
+ *     %2 = call @sq ... {callee = @sq, dims = <k>} : f64[k]      =>      %2 = mul %1, %1 : f64[k]
+ */
+#include "passes/pass.h"
+
+enum { INLINE_MAX_OPS = 4000000 };
+
+typedef struct {
+    TdlModule *m;
+    TdlArena scratch;
+    uint32_t *index;    /* by symbol id of the name: number of the function + 1 */
+    uint32_t nsyms;
+    uint32_t *order, *low, *stack; /* Tarjan's strongly connected components */
+    uint32_t nstack, clock;
+    bool *on_stack, *recursive, *reached;
+    bool ok;
+} Inliner;
+
+/* The number of the function that a call or vjp names; -1: there is none. */
+static int64_t callee_of(const Inliner *c, const TdlFunc *f, TdlOp o) {
+    const char *name = op_str(f, o, "callee");
+    if (!name) return -1;
+    TdlSym s = intern(c->m->names, name);
+    return s.id < c->nsyms ? (int64_t)c->index[s.id] - 1 : -1;
+}
+
+static void index_functions(Inliner *c) {
+    for (uint32_t i = 0; i < c->m->funcs.n; i++)
+        if (c->m->funcs.p[i]->name.id >= c->nsyms) c->nsyms = c->m->funcs.p[i]->name.id + 1;
+    c->index = ARENA_ARRAY(&c->scratch, uint32_t, c->nsyms);
+    for (uint32_t i = 0; i < c->m->funcs.n; i++) c->index[c->m->funcs.p[i]->name.id] = i + 1;
+}
+
+/* ---- inlining one call ---- */
+
+/* Copies the callee's body in front of the call; map[result] becomes what it returns. */
+static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *callee, TdlVal *map) {
+    TdlValMap vals = valmap_new(&c->scratch, callee);
+    TdlDimMap dims = {.arena = &c->scratch};
+    const TdlAttr *to = op_attr(f, call, "dims");
+    for (uint32_t i = 0; i < callee->dims.n && to && i < to->n; i++) dimmap_add(&dims, callee->dims.p[i], to->dims[i]);
+    for (uint32_t i = 0; i < callee->params.n; i++)
+        valmap_set(&vals, ir_region(callee, callee->body)->args.p[i], ir_op(f, call)->operands[i]);
+    TdlVals returned = {0};
+    TdlBuilder b = ir_before(f, call);
+    ir_clone_region_body(&b, callee, callee->body, &vals, &dims, &returned);
+    for (uint32_t i = 0; i < returned.n && i < ir_op(f, call)->nresults; i++)
+        map[ir_result(f, call, i).id] = returned.p[i];
+    ir_remove(f, call);
+}
+
+static void inline_into(Inliner *c, TdlFunc *f) {
+    uint32_t nops = f->ops.n, nvals = f->vals.n;
+    TdlVal *map = ARENA_ARRAY(&c->scratch, TdlVal, nvals);
+    bool any = false;
+    for (uint32_t i = 1; i < nops && c->ok; i++) {
+        TdlOp o = {i};
+        int64_t g = ir_op(f, o)->code == OP_CALL ? callee_of(c, f, o) : -1;
+        if (g < 0 || c->recursive[g]) continue;
+        if (f->ops.n > INLINE_MAX_OPS) {
+            diag_error(c->m->diags, ir_op(f, o)->span, "call: inlining makes a function of more than %d operations: call less deeply",
+                       (int)INLINE_MAX_OPS);
+            c->ok = false;
+            return;
+        }
+        inline_call(c, f, o, c->m->funcs.p[g], map);
+        any = true;
+    }
+    if (any) ir_replace_all(f, map, nvals);
+}
+
+/* ---- order: callees first; a component of more than one function, or one that calls itself, is recursive ---- */
+
+static void visit(Inliner *c, uint32_t i) {
+    TdlFunc *f = c->m->funcs.p[i];
+    c->order[i] = c->low[i] = ++c->clock;
+    c->stack[c->nstack++] = i;
+    c->on_stack[i] = true;
+    for (uint32_t k = 1; k < f->ops.n; k++) {
+        if (f->ops.p[k].code != OP_CALL) continue;
+        int64_t g = callee_of(c, f, (TdlOp){k});
+        if (g < 0) continue;
+        if (g == (int64_t)i) c->recursive[i] = true;
+        if (!c->order[g]) {
+            visit(c, (uint32_t)g);
+            if (c->low[g] < c->low[i]) c->low[i] = c->low[g];
+        } else if (c->on_stack[g] && c->order[g] < c->low[i]) c->low[i] = c->order[g];
+    }
+    if (c->low[i] != c->order[i]) return;
+    uint32_t first = c->nstack;
+    while (c->stack[first - 1] != i) first--;
+    bool cycle = c->nstack - first > 0;
+    for (uint32_t k = first - 1; k < c->nstack; k++) {
+        uint32_t g = c->stack[k];
+        c->on_stack[g] = false;
+        if (cycle) c->recursive[g] = true;
+    }
+    for (uint32_t k = first - 1; k < c->nstack && c->ok; k++) inline_into(c, c->m->funcs.p[c->stack[k]]);
+    c->nstack = first - 1;
+}
+
+/* ---- what is not reached from an exported function or a script goes ---- */
+
+static void reach(Inliner *c, uint32_t i) {
+    if (c->reached[i]) return;
+    c->reached[i] = true;
+    TdlFunc *f = c->m->funcs.p[i];
+    for (uint32_t k = 1; k < f->ops.n; k++) {
+        if (f->ops.p[k].code != OP_CALL && f->ops.p[k].code != OP_VJP) continue;
+        int64_t g = callee_of(c, f, (TdlOp){k});
+        if (g >= 0) reach(c, (uint32_t)g);
+    }
+}
+
+static void remove_unreached(Inliner *c) {
+    uint32_t n = c->m->funcs.n, roots = 0;
+    TdlFunc **dead = ARENA_ARRAY(&c->scratch, TdlFunc *, n);
+    uint32_t ndead = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!c->m->funcs.p[i]->exported && !c->m->funcs.p[i]->script) continue;
+        roots++;
+        reach(c, i);
+    }
+    if (!roots) return; /* a module without any (a library, a test) is kept whole */
+    for (uint32_t i = 0; i < n; i++)
+        if (!c->reached[i]) dead[ndead++] = c->m->funcs.p[i];
+    for (uint32_t i = 0; i < ndead; i++) ir_func_remove(c->m, dead[i]);
+}
+
+bool pass_inline(TdlModule *m, const TdlPassOptions *opt) {
+    (void)opt;
+    Inliner c = {.m = m, .ok = true};
+    uint32_t n = m->funcs.n;
+    arena_init(&c.scratch);
+    index_functions(&c);
+    c.order = ARENA_ARRAY(&c.scratch, uint32_t, n);
+    c.low = ARENA_ARRAY(&c.scratch, uint32_t, n);
+    c.stack = ARENA_ARRAY(&c.scratch, uint32_t, n);
+    c.on_stack = ARENA_ARRAY(&c.scratch, bool, n);
+    c.recursive = ARENA_ARRAY(&c.scratch, bool, n);
+    c.reached = ARENA_ARRAY(&c.scratch, bool, n);
+    for (uint32_t i = 0; i < n && c.ok; i++)
+        if (!c.order[i]) visit(&c, i);
+    if (c.ok) remove_unreached(&c);
+    arena_free(&c.scratch);
+    return c.ok;
+}
