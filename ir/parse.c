@@ -365,11 +365,19 @@ static bool func(Parser *p) {
     return ok;
 }
 
+/* A function, a backward graph or the list of grad_fn names. */
+static void item(Parser *p) {
+    p->failed = false;
+    bool graph = scan_peek_word(p, "graph"), names = !graph && scan_peek_word(p, "grad_fns");
+    if (!graph && !names) func(p);
+    else if (!(graph ? graph_parse(p) : graph_parse_names(p))) skip_to_func(p);
+}
+
 TdlModule *ir_parse_module(TdlArena *a, TdlInterner *in, TdlSources *s, TdlDiags *d, uint32_t file) {
     TdlModule *m = ir_module_new(a, in, s, d);
     size_t n, errors = diags_errors(d);
     const char *text = sources_text(s, file, &n);
     Parser p = {.m = m, .file = file, .text = text, .p = text, .end = text + n};
-    for (scan_space(&p); p.p < p.end; scan_space(&p)) func(&p);
+    for (scan_space(&p); p.p < p.end; scan_space(&p)) item(&p);
     return diags_errors(d) == errors ? m : NULL;
 }

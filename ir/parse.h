@@ -40,6 +40,9 @@ bool scan_dim(Parser *p, TdlDim *d);
 bool scan_dims(Parser *p, TdlDims *out);          /* <a, b> */
 bool scan_type(Parser *p, TdlType *t);
 bool scan_span(Parser *p, TdlSpan *s);            /* after `!` */
+/* A backward graph, from the word `graph`; the names after `grad_fns` (graph_text.c). */
+bool graph_parse(Parser *p);
+bool graph_parse_names(Parser *p);
 TdlSpan scan_here(const Parser *p, const char *from, const char *to);
 
 #endif

@@ -1,3 +1,4 @@
+#include "ir/graph.h"
 /* The text form: docs/ir.md has the grammar, parse.c reads it back. Values are numbered by position. */
 #include "ir/attr.h"
 
@@ -242,6 +243,7 @@ void ir_print_module_as(const TdlModule *m, TdlStr *out, int flags) {
         if (i) str_putc(out, '\n');
         ir_print_func_as(m->funcs.p[i], out, flags);
     }
+    graph_print_ir(m, (flags & IR_PRINT_SPANS) != 0, out);
 }
 
 void ir_print_module(const TdlModule *m, TdlStr *out) { ir_print_module_as(m, out, 0); }

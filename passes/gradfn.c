@@ -8,7 +8,7 @@
  *     %3 = if %0 {() ... yield %1} {() ... yield %2} : f64      %3, %4 = if %0 {... yield %1, 0} {... yield %2, 1} : f64, i64
  *     %4 = grad_fn %3 : i64                                =>   (%4 stands for the query)
  */
-#include "passes/graph.h"
+#include "ir/graph.h"
 #include "passes/pass.h"
 
 #include <ctype.h>

@@ -8,7 +8,7 @@
  *     %2 = mul %0, %1 : f64 @MulBackward0        MulBackward0
  *     %3 = add %2, %0 : f64 @AddBackward0   =>     edges of AddBackward0: MulBackward0, AccumulateGrad(%0)
  */
-#include "passes/graph.h"
+#include "ir/graph.h"
 #include "passes/pass.h"
 
 #include <ctype.h>
@@ -23,6 +23,9 @@ typedef TDL_VEC(TdlGraphEdge) Edges;
 typedef struct Frame {
     TdlFunc *f;
     Edges *sources;            /* by value id */
+    TdlSym *dims;              /* its dimension parameters, and what they are in the function whose graph is built */
+    TdlDim *dim_of;
+    uint32_t ndims;
     struct Frame *caller;
     uint32_t depth;
 } Frame;
@@ -51,6 +54,12 @@ static void node_edge(Build *b, int32_t node, TdlGraphEdge e)
 {
     if (node >= 0)
         VEC_PUSH(b->m->arena, b->g.nodes.p[node].edges, e);
+}
+
+/* The type of v, in the dimensions of the function whose graph is built. */
+static TdlType type_of(const Frame *fr, TdlVal v)
+{
+    return ty_subst(fr->f->module, ir_type(fr->f, v), fr->dims, fr->dim_of, fr->ndims);
 }
 
 static void edges_add(Build *b, Edges *to, TdlGraphEdge e)
@@ -109,7 +118,7 @@ static void named_op(Build *b, Frame *fr, TdlOp o, TdlSym name)
     if (!any)
         return;
     TdlOpData *d = ir_op(fr->f, o);
-    int32_t node = node_new(b, GRAPH_OP, name, d->span, ir_type(fr->f, d->results[0]));
+    int32_t node = node_new(b, GRAPH_OP, name, d->span, type_of(fr, d->results[0]));
     for (uint32_t i = 0; i < in.n; i++) {
         const Edges *src = &fr->sources[in.p[i].id];
         if (src->n == 0 && has_gradient(fr, in.p[i]))
@@ -143,7 +152,7 @@ static TdlGraphEdge single(Build *b, Frame *fr, TdlVal v)
     TdlOp def = ir_val(fr->f, v)->def;
     const char *what = def.id ? op_info(ir_op(fr->f, def)->code)->name : "tuple";
     TdlSpan span = def.id ? ir_op(fr->f, def)->span : SPAN_NONE;
-    int32_t node = node_new(b, GRAPH_OP, default_name(b, what), span, ir_type(fr->f, v));
+    int32_t node = node_new(b, GRAPH_OP, default_name(b, what), span, type_of(fr, v));
     for (uint32_t i = 0; i < src->n; i++)
         node_edge(b, node, src->p[i]);
     src->n = 0;
@@ -168,7 +177,7 @@ static void if_op(Build *b, Frame *fr, TdlOp o)
             set_node(b, fr, d.results[i], e[0].node, e[0].input);
             continue;
         }
-        int32_t node = node_new(b, GRAPH_IF, intern(b->m->names, "IfBackward0"), d.span, ir_type(fr->f, d.results[i]));
+        int32_t node = node_new(b, GRAPH_IF, intern(b->m->names, "IfBackward0"), d.span, type_of(fr, d.results[i]));
         node_edge(b, node, e[0]);
         node_edge(b, node, e[1]);
         set_node(b, fr, d.results[i], node, 0);
@@ -189,7 +198,7 @@ static void loop_op(Build *b, Frame *fr, TdlOp o)
     int32_t *nodes = ARENA_ARRAY(&b->scratch, int32_t, n);
     for (uint32_t i = 0; i < n; i++) {
         TdlVal arg = ir_region(fr->f, body)->args.p[arg0 + i];
-        nodes[i] = has_gradient(fr, arg) ? node_new(b, GRAPH_LOOP, name, d.span, ir_type(fr->f, arg)) : -1;
+        nodes[i] = has_gradient(fr, arg) ? node_new(b, GRAPH_LOOP, name, d.span, type_of(fr, arg)) : -1;
         set_node(b, fr, arg, nodes[i], 0);
     }
     walk_region(b, fr, body);
@@ -214,8 +223,18 @@ static bool on_stack(const Frame *fr, const TdlFunc *f)
 static Frame *frame_new(Build *b, TdlFunc *f, Frame *caller)
 {
     Frame *fr = ARENA_NEW(&b->scratch, Frame);
-    *fr = (Frame){f, ARENA_ARRAY(&b->scratch, Edges, f->vals.n), caller, caller ? caller->depth + 1 : 0};
+    *fr = (Frame){.f = f, .sources = ARENA_ARRAY(&b->scratch, Edges, f->vals.n), .caller = caller,
+                  .depth = caller ? caller->depth + 1 : 0};
     return fr;
+}
+
+static void bind_dims(Build *b, Frame *callee, const Frame *caller, const TdlAttr *dims)
+{
+    callee->ndims = dims ? dims->n : 0;
+    callee->dims = callee->f->dims.p;
+    callee->dim_of = ARENA_ARRAY(&b->scratch, TdlDim, callee->ndims);
+    for (uint32_t i = 0; i < callee->ndims; i++)
+        callee->dim_of[i] = dim_subst(b->m, dims->dims[i], caller->dims, caller->dim_of, caller->ndims);
 }
 
 /* A call of a user function, or the values of a vjp: the callee's own nodes, with the arguments' as its parameters'. */
@@ -229,6 +248,7 @@ static void call_op(Build *b, Frame *fr, TdlOp o)
         return;
     }
     Frame *in = frame_new(b, f, fr);
+    bind_dims(b, in, fr, op_attr(fr->f, o, "dims"));
     TdlVals *params = &ir_region(f, f->body)->args;
     for (uint32_t i = 0; i < params->n && i < d.noperands; i++)
         in->sources[params->p[i].id] = fr->sources[d.operands[i].id];
@@ -244,7 +264,7 @@ static void call_op(Build *b, Frame *fr, TdlOp o)
         if (fr->sources[d.operands[i].id].n) {
             if (node < 0)
                 node = node_new(b, GRAPH_OP, intern(b->m->names, "VjpBackward0"), d.span,
-                                ir_type(fr->f, d.results[d.nresults - 1]));
+                                type_of(fr, d.results[d.nresults - 1]));
             for (uint32_t j = 0; j < fr->sources[d.operands[i].id].n; j++)
                 node_edge(b, node, fr->sources[d.operands[i].id].p[j]);
         }
@@ -255,7 +275,7 @@ static void call_op(Build *b, Frame *fr, TdlOp o)
 static void leaf_op(Build *b, Frame *fr, TdlOp o)
 {
     TdlOpData d = *ir_op(fr->f, o);
-    int32_t node = node_new(b, GRAPH_LEAF, intern(b->m->names, "AccumulateGrad"), d.span, ir_type(fr->f, d.results[0]));
+    int32_t node = node_new(b, GRAPH_LEAF, intern(b->m->names, "AccumulateGrad"), d.span, type_of(fr, d.results[0]));
     if (node >= 0)
         b->g.nodes.p[node].variable = ir_val(fr->f, d.results[0])->name;
     set_node(b, fr, d.results[0], node, 0);
@@ -369,23 +389,4 @@ bool pass_graph(TdlModule *m, const TdlPassOptions *opt)
         if (m->funcs.p[i]->exported || m->funcs.p[i]->script)
             ok &= build_func(m, m->funcs.p[i]);
     return ok;
-}
-
-const TdlGraph *graph_find(const TdlModule *m, TdlSym func)
-{
-    for (uint32_t i = 0; m->graphs && i < m->graphs->graphs.n; i++)
-        if (sym_eq(m->graphs->graphs.p[i].func, func))
-            return &m->graphs->graphs.p[i];
-    return NULL;
-}
-
-uint32_t graph_name_id(TdlModule *m, TdlSym name)
-{
-    if (!m->graphs)
-        m->graphs = ARENA_NEW(m->arena, struct TdlGraphs);
-    for (uint32_t i = 0; i < m->graphs->names.n; i++)
-        if (sym_eq(m->graphs->names.p[i], name))
-            return i;
-    VEC_PUSH(m->arena, m->graphs->names, name);
-    return m->graphs->names.n - 1;
 }

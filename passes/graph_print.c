@@ -1,7 +1,5 @@
 /* Backward graphs as text, JSON and Graphviz dot (--emit=graph, tdlc graph). */
-#include "passes/graph.h"
-
-static const char *kind_text[] = {[GRAPH_OP] = "op", [GRAPH_LEAF] = "leaf", [GRAPH_IF] = "if", [GRAPH_LOOP] = "loop"};
+#include "passes/graph_print.h"
 
 /* "file.tdl:12", or "" where the node comes from nowhere. */
 static const char *place(const TdlModule *m, TdlSpan span, TdlArena *a)
@@ -70,7 +68,7 @@ static void graph_json(const TdlModule *m, const TdlGraph *g, TdlArena *a, TdlSt
     str_puts(out, "], \"nodes\": [");
     for (uint32_t i = 0; i < g->nodes.n; i++) {
         const TdlGraphNode *n = &g->nodes.p[i];
-        str_printf(out, "%s\n  {\"kind\": \"%s\", \"name\": ", i ? "," : "", kind_text[n->kind]);
+        str_printf(out, "%s\n  {\"kind\": \"%s\", \"name\": ", i ? "," : "", graph_kind_text(n->kind));
         str_json(out, sym_text(m->names, n->name));
         if (n->variable.id) {
             str_puts(out, ", \"variable\": ");

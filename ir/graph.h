@@ -4,8 +4,8 @@
  * PyTorch's name (AddBackward0), a leaf (AccumulateGrad), or a choice that a run makes: which branch of an `if`
  * made the value, or whether a loop ran. Edges go from a node to the nodes of its operands, in operand order, as
  * `next_functions` does. User functions are transparent; a library call is one node. */
-#ifndef TDL_PASSES_GRAPH_H
-#define TDL_PASSES_GRAPH_H
+#ifndef TDL_IR_GRAPH_H
+#define TDL_IR_GRAPH_H
 
 #include "ir/ir.h"
 
@@ -42,14 +42,16 @@ struct TdlGraphs {
     TDL_VEC(TdlSym) names;       /* what the numbers that `grad_fn` operations became stand for */
 };
 
-/* The graph of a function; NULL: none. */
+/* The graph of a function; NULL: none. Lookup is linear in the number of graphs. */
 const TdlGraph *graph_find(const TdlModule *m, TdlSym func);
 /* Number of a grad_fn name in m->graphs->names, added when new. */
 uint32_t graph_name_id(TdlModule *m, TdlSym name);
 
-/* Writes every graph of the module: as an indented listing, as JSON, as Graphviz dot. */
-void graph_print_text(const TdlModule *m, TdlStr *out);
-void graph_print_json(const TdlModule *m, TdlStr *out);
-void graph_print_dot(const TdlModule *m, TdlStr *out);
+/* The name of a kind in text: op, leaf, if, loop. */
+const char *graph_kind_text(TdlGraphKind k);
+
+/* The part of a module's text form that holds its graphs and names (graph_text.c), printed after the functions.
+ * `spans`: places too. */
+void graph_print_ir(const TdlModule *m, bool spans, TdlStr *out);
 
 #endif
