@@ -6,7 +6,7 @@
 #else
 #define HAVE_LOWER 0
 #endif
-#include "passes/graph.h"
+#include "passes/graph_print.h"
 
 #include <stdio.h>
 #include <string.h>
