@@ -40,6 +40,15 @@ static void index_functions(Inliner *c) {
 
 /* ---- inlining one call ---- */
 
+/* A named call is one node of the backward graph: what ends its copy has the call's name, what is inside none. */
+static void rename_backward(TdlFunc *f, uint32_t first, TdlSym name, const TdlVals *returned) {
+    for (uint32_t i = first; i < f->ops.n; i++) f->ops.p[i].grad_fn = SYM_NONE;
+    for (uint32_t i = 0; i < returned->n; i++) {
+        TdlOp def = ir_val(f, returned->p[i])->def;
+        if (def.id >= first) ir_op(f, def)->grad_fn = name;
+    }
+}
+
 /* Copies the callee's body in front of the call; map[result] becomes what it returns. */
 static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *callee, TdlVal *map) {
     TdlValMap vals = valmap_new(&c->scratch, callee);
@@ -50,7 +59,9 @@ static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *calle
         valmap_set(&vals, ir_region(callee, callee->body)->args.p[i], ir_op(f, call)->operands[i]);
     TdlVals returned = {0};
     TdlBuilder b = ir_before(f, call);
+    uint32_t first = f->ops.n;
     ir_clone_region_body(&b, callee, callee->body, &vals, &dims, &returned);
+    if (ir_op(f, call)->grad_fn.id) rename_backward(f, first, ir_op(f, call)->grad_fn, &returned);
     for (uint32_t i = 0; i < returned.n && i < ir_op(f, call)->nresults; i++)
         map[ir_result(f, call, i).id] = returned.p[i];
     ir_remove(f, call);
