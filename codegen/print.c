@@ -41,6 +41,9 @@ void cg_PRINT(Cg *g, TdlOp o) {
         for (unsigned k = 0; k < 4; k++) LLVMBuildStore(u->b, fields[k], LLVMBuildStructGEP2(u->b, type, slot, k, ""));
     }
     const char *format = op_str(g->f, o, "format");
-    LLVMValueRef call[3] = {cg_string(u, format ? format : ""), args, cg_i64(u, n)};
-    cg_call(u, "tdlrt_print", u->voidt, call, 3);
+    /* Defined by who runs the script: the names that numbers of grad_fn stand for. */
+    LLVMValueRef names = LLVMGetNamedGlobal(u->mod, "tdl.grad_names");
+    if (!names) names = LLVMAddGlobal(u->mod, u->ptr, "tdl.grad_names");
+    LLVMValueRef call[4] = {cg_string(u, format ? format : ""), args, cg_i64(u, n), names};
+    cg_call(u, "tdlrt_print", u->voidt, call, 4);
 }
