@@ -1,7 +1,7 @@
 /* tdlc run: executes a script, or calls an exported function, through the JIT. Arguments come from the command line;
  * dimensions are read off the arrays. */
 #include "codegen/jit.h"
-#include "passes/graph.h"
+#include "ir/graph.h"
 #include "runtime/object/bodies.h"
 #include "runtime/print.h"
 #include "runtime/tdl.h"

@@ -12,7 +12,6 @@ typedef struct {
     TdlSources *sources;
     TdlDiags *diags;
     TdlModule *m;              /* the program, at its current stage */
-    TdlModule *graph_module;   /* the module that `graph` ran on (with --through-text m is another one then) */
     TDL_VEC(const char *) deps;
     bool wrote_text;           /* something went to standard output */
     bool failed_output;

@@ -85,7 +85,6 @@ static bool after_pass(void *user, TdlModule *m, TdlPassId id, double seconds) {
     Session *s = user;
     if (s->o->time_passes) fprintf(stderr, "%-12s %9.3f ms\n", pass_info(id)->name, seconds * 1e3);
     if (s->o->print_after_all || s->o->print_after[id]) print_module(s, m, pass_info(id)->name);
-    if (id == PASS_graph) s->graph_module = m;
     return true;
 }
 
@@ -96,7 +95,6 @@ static bool through_text(Session *s) {
     uint32_t file = sources_add(s->sources, "<through text>", text.p, text.n);
     TdlModule *again = ir_parse_module(s->arena, s->names, s->sources, s->diags, file);
     if (!again) return false;
-    again->graphs = s->m->graphs;
     s->m = again;
     return true;
 }
