@@ -1,0 +1,200 @@
+/* adjoint: resolves every `vjp` and `backward`, innermost first.
+ *
+ *     func @f(%0 x: f64) -> (y: f64) { %1 = sin %0   return %1 }
+ *     %3, %4 = vjp %1, %2 {callee = @f, wrt = [0]} : f64, f64
+ *
+ * becomes the body of @f and its reverse, in place of the vjp:
+ *
+ *     %3 = sin %1   %5 = cos %1   %4 = mul %2, %5
+ *
+ * The reverse of a function is made once for each set of parameters and cloned to its uses. `backward` reverses the
+ * operations in front of it, where it stands. The rules are in adjoint_*.c; cost is linear in the code, times the depth
+ * of nested map and reduce bodies, which are computed again in their reverse. */
+#include "passes/adjoint.h"
+#include <string.h>
+
+typedef enum { NEW, BUSY, DONE } State;
+
+typedef struct {
+    TdlModule *m;
+    TdlArena *arena;
+    TdlModule *formulas;
+    TDL_VEC(struct { TdlFunc *f; State state; }) seen;
+    TDL_VEC(TdlFunc *) made; /* the reverses: not needed after the pass */
+    bool failed;
+} Pass;
+
+/* ---- the reverse of a function ---- */
+
+static void start(Pass *p, Adj *a, AdjFrame *fr, TdlFunc *f, TdlOp before) {
+    adj_init(a, f, p->arena, p->formulas);
+    *fr = (AdjFrame){.region = ir_op(f, before)->parent, .b = ir_before(f, before)};
+    a->top = fr;
+}
+
+static TdlSym suffixed(TdlModule *m, TdlSym base, const char *prefix, const char *suffix) {
+    return intern(m->names, arena_printf(m->arena, "%s%s%s", prefix, sym_text(m->names, base), suffix));
+}
+
+static TdlSym reverse_name(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
+    TdlStr s = str_new(p->arena);
+    str_printf(&s, "%s.vjp", sym_text(p->m->names, f->name));
+    for (uint32_t i = 0; i < wrt->n; i++) str_printf(&s, "%c%d", i ? '_' : '.', (int)wrt->ints[i]);
+    return intern(p->m->names, s.p);
+}
+
+/* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. */
+static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
+    TdlModule *m = p->m;
+    TdlSym name = reverse_name(p, f, wrt);
+    TdlFunc *g = ir_func_find(m, name);
+    if (g) return g;
+    g = ir_clone_func(m, f, name);
+    g->exported = g->script = false;
+    VEC_PUSH(p->arena, p->made, g);
+    TdlOp ret = ir_terminator(g, g->body);
+    uint32_t nres = g->results.n;
+    Adj a;
+    AdjFrame fr;
+    start(p, &a, &fr, g, ret);
+    for (uint32_t i = 0; i < wrt->n; i++) adj_set_active(&a, ir_region(g, g->body)->args.p[wrt->ints[i]], true);
+    adj_activity(&a, g->body);
+    TdlOp last = ir_op(g, ret)->prev;
+    for (uint32_t i = 0; i < nres; i++) {
+        TdlPort r = g->results.p[i];
+        if (ty_is_float(m, r.type))
+            adj_add(&a, adj_arg(&a, ret, i), ir_func_add_param(g, suffixed(m, r.name, "d", ""), r.type, NULL));
+    }
+    adj_reverse_ops(&a, g->body, last);
+    for (uint32_t i = 0; i < wrt->n && !a.failed; i++) {
+        TdlVal x = ir_region(g, g->body)->args.p[wrt->ints[i]];
+        TdlPort port = g->params.p[wrt->ints[i]];
+        ir_add_operand(g, ret, adj_cot_or_zero(&a, x));
+        port.name = suffixed(m, port.name, "d", "");
+        port.doc = NULL;
+        port.cotangent_of = (int32_t)wrt->ints[i];
+        VEC_PUSH(m->arena, g->results, port);
+    }
+    p->failed |= a.failed;
+    if (!a.failed) adj_dce(&a, g->body, false);
+    return g;
+}
+
+/* ---- vjp ---- */
+
+static void resolve(Pass *p, TdlFunc *f);
+
+/* Clones the body of g to the place of the vjp `o`; the results of o are to be replaced by those in map. */
+static void put_body(Pass *p, TdlFunc *f, TdlOp o, const TdlFunc *g, TdlValMap *replace) {
+    TdlValMap map = valmap_new(p->arena, g);
+    for (uint32_t i = 0; i < ir_op(f, o)->noperands; i++)
+        valmap_set(&map, ir_region(g, g->body)->args.p[i], ir_op(f, o)->operands[i]);
+    const TdlAttr *at = op_attr(f, o, "dims");
+    TdlDimMap dims = {.arena = p->arena};
+    if (at && at->n) {
+        dims.names = arena_memdup(p->arena, g->dims.p, at->n * sizeof *dims.names);
+        dims.to = arena_memdup(p->arena, at->dims, at->n * sizeof *dims.to);
+        dims.n = dims.cap = at->n;
+    }
+    TdlBuilder b = ir_before(f, o);
+    TdlVals out = {0};
+    ir_clone_region_body(&b, g, g->body, &map, &dims, &out);
+    for (uint32_t i = 0; i < ir_op(f, o)->nresults; i++) valmap_set(replace, ir_op(f, o)->results[i], out.p[i]);
+}
+
+static void resolve_vjp(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
+    TdlFunc *callee = ir_func_find(p->m, intern(p->m->names, op_str(f, o, "callee")));
+    resolve(p, callee);
+    for (uint32_t i = 0; i < p->seen.n; i++) {
+        if (p->seen.p[i].f != callee || p->seen.p[i].state != BUSY) continue;
+        diag_error(p->m->diags, ir_op(f, o)->span, "%s: differentiates itself: this has no end",
+                   sym_text(p->m->names, callee->name));
+        p->failed = true;
+    }
+    if (p->failed) return;
+    TdlFunc *g = make_reverse(p, callee, op_attr(f, o, "wrt"));
+    if (!p->failed) put_body(p, f, o, g, replace);
+}
+
+/* ---- backward ---- */
+
+/* Reverses what was executed before `o`, in its region and those around it, down to the leaves. */
+static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
+    Adj a;
+    AdjFrame fr;
+    start(p, &a, &fr, f, o);
+    a.within = ir_op(f, o)->parent;
+    uint32_t n = ir_op(f, o)->noperands;
+    for (uint32_t i = 2; i < n; i++) {
+        VEC_PUSH(p->arena, a.leaves, adj_arg(&a, o, i));
+        adj_set_active(&a, adj_arg(&a, o, i), true);
+    }
+    adj_activity(&a, f->body);
+    TdlOp last = ir_op(f, o)->prev;
+    adj_add(&a, adj_arg(&a, o, 0), adj_arg(&a, o, 1));
+    for (TdlOp at = o; at.id && !a.failed; at = ir_region(f, ir_op(f, at)->parent)->parent) {
+        adj_reverse_ops(&a, ir_op(f, at)->parent, last);
+        TdlOp up = ir_region(f, ir_op(f, at)->parent)->parent;
+        last = up.id ? ir_op(f, up)->prev : (TdlOp){0};
+    }
+    p->failed |= a.failed;
+    for (uint32_t i = 2; i < n && !a.failed; i++) {
+        TdlVal xbar = adj_cot_or_zero(&a, adj_arg(&a, o, i));
+        valmap_set(replace, adj_res(&a, o, i - 2), ir_unary(adj_b(&a), OP_DETACH, xbar));
+    }
+}
+
+/* ---- functions ---- */
+
+typedef struct { TdlArena *arena; TdlOpcode code; TDL_VEC(TdlOp) ops; } Find;
+
+static void find(void *user, TdlFunc *f, TdlOp o) {
+    Find *s = user;
+    if (ir_op(f, o)->code == s->code) VEC_PUSH(s->arena, s->ops, o);
+}
+
+/* Resolves every operation of `code` in f, in order. */
+static void resolve_all(Pass *p, TdlFunc *f, TdlOpcode code,
+                        void (*one)(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace)) {
+    Find s = {.arena = p->arena, .code = code};
+    ir_walk(f, f->body, find, &s);
+    if (!s.ops.n) return;
+    TdlValMap replace = valmap_new(p->arena, f);
+    for (uint32_t i = 0; i < s.ops.n && !p->failed; i++) one(p, f, s.ops.p[i], &replace);
+    if (p->failed) return;
+    ir_replace_all(f, replace.p, replace.n);
+    for (uint32_t i = 0; i < s.ops.n; i++) ir_remove(f, s.ops.p[i]);
+}
+
+static void resolve(Pass *p, TdlFunc *f) {
+    uint32_t at = 0;
+    while (at < p->seen.n && p->seen.p[at].f != f) at++;
+    if (at < p->seen.n) return;
+    VEC_RESERVE(p->arena, p->seen, p->seen.n + 1);
+    p->seen.p[p->seen.n].f = f;
+    p->seen.p[p->seen.n++].state = BUSY;
+    resolve_all(p, f, OP_VJP, resolve_vjp);
+    if (!p->failed) resolve_all(p, f, OP_BACKWARD, resolve_backward);
+    p->seen.p[at].state = DONE;
+}
+
+static bool any_call(TdlModule *m, TdlArena *arena) {
+    Find s = {.arena = arena, .code = OP_CALL};
+    for (uint32_t i = 0; i < m->funcs.n && !s.ops.n; i++) ir_walk(m->funcs.p[i], m->funcs.p[i]->body, find, &s);
+    return s.ops.n > 0;
+}
+
+bool pass_adjoint(TdlModule *m, const TdlPassOptions *opt) {
+    TdlArena arena;
+    arena_init(&arena);
+    arena.stress = m->arena->stress, arena.on_full = m->arena->on_full, arena.user = m->arena->user;
+    Pass p = {.m = m, .arena = &arena};
+    bool ok = !any_call(m, &arena) || pass_inline(m, opt);
+    if (ok) p.formulas = adj_formulas(m, &arena);
+    uint32_t n = m->funcs.n;
+    for (uint32_t i = 0; ok && p.formulas && i < n && !p.failed; i++) resolve(&p, m->funcs.p[i]);
+    for (uint32_t i = 0; i < p.made.n; i++) ir_func_remove(m, p.made.p[i]);
+    ok = ok && p.formulas && !p.failed;
+    arena_free(&arena);
+    return ok;
+}

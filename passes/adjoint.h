@@ -1,0 +1,131 @@
+/* Inside the adjoint pass: the state of one reverse sweep, and what its rules use. Not for other passes.
+ *
+ * A sweep walks the operations of a region from last to first. Each value of the region has at most one current
+ * cotangent (`cot`), to which rules contribute through adj_add alone. A *frame* is a region that is being reversed:
+ * `region` is where its primal values are defined, `b` is where its reverse is emitted. A value that is defined
+ * outside the frame's region is free in it; its cotangent there is an accumulator of the frame's *scope*, the
+ * withacc around the reversed region, made on the first contribution. */
+#ifndef TDL_PASSES_ADJOINT_H
+#define TDL_PASSES_ADJOINT_H
+
+#include "ir/ir.h"
+#include "passes/pass.h"
+
+typedef struct { TdlVal of, acc; } AdjAcc;
+
+typedef struct {
+    TdlOp withacc;   /* in the reverse of the outer frame; operands and accumulators grow with `accs` */
+    TdlRegion body;
+    TDL_VEC(AdjAcc) accs;
+} AdjScope;
+
+typedef struct AdjFrame {
+    struct AdjFrame *outer;
+    TdlRegion region;
+    AdjScope *scope; /* holds the cotangents of values free in `region`; NULL in the outermost frame */
+    TdlBuilder b;
+} AdjFrame;
+
+typedef struct {
+    TdlModule *m;
+    TdlFunc *f;
+    TdlArena *arena; /* scratch of the sweep */
+    TdlModule *formulas; /* partials.tdl as IR: one function an operation */
+    AdjFrame *top;
+    TDL_VEC(TdlVal) cot;      /* by value id: current cotangent; 0: none yet, that is zero */
+    TDL_VEC(uint8_t) active;  /* by value id: depends on what is differentiated for */
+    TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
+    uint32_t stamp;
+    TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
+    TdlVals leaves;           /* of `backward`: where it ends */
+    bool failed;
+} Adj;
+
+/* ---- state (adjoint_core.c) ---- */
+
+void adj_init(Adj *a, TdlFunc *f, TdlArena *arena, TdlModule *formulas);
+bool adj_active(const Adj *a, TdlVal v);
+void adj_set_active(Adj *a, TdlVal v, bool on);
+TdlVal adj_cot(const Adj *a, TdlVal v);
+void adj_set_cot(Adj *a, TdlVal v, TdlVal cot);
+/* The current cotangent of a value of the top frame; zeros where nothing was contributed. */
+TdlVal adj_cot_or_zero(Adj *a, TdlVal v);
+/* Zero of a tensor type, an empty stack of a stack type. */
+TdlVal adj_zero(Adj *a, TdlType t);
+/* The one way to contribute: adds `c` to the cotangent of `v`, where `v` is active. */
+void adj_add(Adj *a, TdlVal v, TdlVal c);
+/* Adds `c` to the cotangent of v[idx...]. */
+void adj_add_at(Adj *a, TdlVal v, TdlVal c, const TdlVal *idx, uint32_t n, bool inbounds);
+/* Scattered contributions to one value: an accumulator to `accadd` to between open and close. Emission goes on
+ * through adj_b; false (and nothing opened) where the value is not active. */
+typedef struct { TdlVal of, acc; TdlOp withacc; TdlBuilder saved; } AdjScatter;
+bool adj_scatter_open(Adj *a, TdlVal v, AdjScatter *s);
+void adj_scatter_close(Adj *a, AdjScatter *s);
+/* A `map` without results over the shape of `t`: what is emitted between open and close is done for each index. */
+TdlBuilder adj_each_open(Adj *a, TdlType t, TdlVal *idx);
+void adj_each_close(Adj *a, TdlBuilder saved);
+
+static inline TdlBuilder *adj_b(Adj *a) { return &a->top->b; }
+
+AdjScope *adj_scope_open(Adj *a);
+/* Ends the withacc with `extras` as further results (replaced by those), and takes over the accumulated cotangents. */
+void adj_scope_close(Adj *a, AdjScope *s, TdlVal *extras, uint32_t n);
+/* Enters a frame for primal region `region`, emitting at the end of `into`. */
+void adj_push(Adj *a, AdjFrame *fr, TdlRegion region, AdjScope *scope, TdlRegion into);
+void adj_pop(Adj *a);
+
+/* Marks what in region `r` depends on active values; returns true when something new was marked. */
+bool adj_activity(Adj *a, TdlRegion r);
+/* Reverses the operations of `r` from `last` to the first. */
+void adj_reverse_ops(Adj *a, TdlRegion r, TdlOp last);
+/* Removes what is not used of a region that is complete (terminator included). In a region of the reverse the checks and
+ * prints go too: they were done when the primal ran. */
+void adj_dce(Adj *a, TdlRegion r, bool reverse);
+void adj_yield(Adj *a, TdlRegion r, const TdlVal *v, uint32_t n);
+
+/* ---- primal values in the reverse (adjoint_need.c) ----
+ * After a region was reversed into another one, what the reverse reads of the primal is computed again where that is
+ * cheap, or else kept by `save`, which extends the forward region and returns the value in the reverse region. */
+typedef struct AdjNeed AdjNeed;
+struct AdjNeed {
+    TdlRegion from;           /* the primal region */
+    TdlOp first;              /* first operation of the reverse; the others follow it in its region */
+    bool save_all;            /* keeping is free: compute again only constants and the like */
+    const TdlVal *args;       /* replacements of the region's arguments: 0 where there is none */
+    TdlVal (*save)(Adj *a, AdjNeed *n, TdlVal v);
+    void *user;
+    TdlValMap map;
+    TdlBuilder b;             /* where values are computed again: in front of `first` */
+    TDL_VEC(TdlOp) newdims;   /* of `from`: a value whose size is new in each iteration cannot be saved */
+};
+void adj_need(Adj *a, AdjNeed *n);
+
+/* ---- rules: one for each operation whose derivative answer is RULE ----
+ * zbar[i] is the cotangent of result i, 0 where it has none; at least one is set (accadd has no results). */
+typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
+#define ADJ_RULE_PARTIAL(NAME)
+#define ADJ_RULE_ZERO(NAME)
+#define ADJ_RULE_NONE(NAME)
+#define ADJ_RULE_RULE(NAME) void adj_##NAME(Adj *a, TdlOp o, const TdlVal *zbar);
+#define OP(NAME, mn, min, max, regions, flags, TYPE, DERIV, ...) ADJ_RULE_##DERIV(NAME)
+#include "ir/ops.def"
+#undef OP
+
+/* Elementwise operations: contributions zbar * partial, from the formulas (adjoint_partial.c). */
+void adj_partial(Adj *a, TdlOp o, TdlVal zbar);
+/* Reads the formulas that were compiled in; NULL after an error. */
+TdlModule *adj_formulas(TdlModule *m, TdlArena *arena);
+
+/* ---- small helpers for rules ---- */
+static inline TdlVal adj_arg(const Adj *a, TdlOp o, uint32_t i) { return ir_op(a->f, o)->operands[i]; }
+static inline TdlVal adj_res(const Adj *a, TdlOp o, uint32_t i) { return ir_op(a->f, o)->results[i]; }
+static inline TdlType adj_type(const Adj *a, TdlVal v) { return ir_type(a->f, v); }
+TdlVal adj_cint(Adj *a, int64_t v);                        /* i64 constant */
+TdlVal adj_const_like(Adj *a, TdlVal like, double v);      /* v in the type of `like` */
+TdlVal adj_op2(Adj *a, TdlOpcode c, TdlVal x, TdlVal y);
+TdlVal adj_select(Adj *a, TdlVal c, TdlVal x, TdlVal y);
+/* One result of type `t`. */
+TdlVal adj_emit(Adj *a, TdlOpcode c, const TdlVal *operands, uint32_t n, TdlType t);
+static inline TdlOp adj_def(const Adj *a, TdlVal v) { return ir_val(a->f, v)->def; }
+
+#endif

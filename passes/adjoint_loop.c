@@ -1,0 +1,280 @@
+/* Rules of `for` and `while`, and of the stacks that a reversed `while` reads.
+ *
+ *     %z = for %lo, %hi, %y0 {(%i, %y) ... yield %y1}
+ *
+ * becomes, with a tape for each value %v that the reverse reads and cannot compute again cheaply,
+ *
+ *     %z, %t1 = for %lo, %hi, %y0, undef {(%i, %y, %t) ... %u = update %t, %v, %i   yield %y1, %u}
+ *     %y0bar = for %lo, %hi, %zbar {(%i, %y1bar) %v = index %t1, %i ... yield %ybar} {down = 1}
+ *
+ * `while` keeps its values on a stack and counts its iterations; its reverse is a `for` over the count. */
+#include "passes/adjoint.h"
+#include <string.h>
+
+typedef struct {
+    TdlOp fwd, rev;
+    TdlRegion body, t;        /* primal body; body of the reverse */
+    TdlVal lo, hi, count;     /* for: bounds; while: the number of iterations */
+    bool has_trip;
+    TdlDim trip;              /* slots of a tape */
+    TdlVal stack, top, pop_stack; /* while: pushed stack in the body, its value after the loop, the reverse's */
+    TdlOp push, pop;
+    TDL_VEC(TdlType) rows;    /* while: types on the stack */
+} Loop;
+
+/* ---- carried values ---- */
+
+typedef struct { TdlVal init, arg, yield, result, zbar; } Carried;
+typedef TDL_VEC(Carried) CarriedVec;
+
+/* The carried values that have a cotangent, with the cotangents of their results. */
+static CarriedVec carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint32_t args, uint32_t lead,
+                          const TdlVal *zbar) {
+    CarriedVec out = {0};
+    TdlOp end = ir_terminator(a->f, body);
+    for (uint32_t i = 0; i + inits < ir_op(a->f, o)->noperands; i++) {
+        Carried c = {.init = adj_arg(a, o, inits + i), .arg = ir_region(a->f, body)->args.p[args + i],
+                     .yield = adj_arg(a, end, lead + i), .result = adj_res(a, o, lead + i), .zbar = zbar[lead + i]};
+        if (!adj_active(a, c.arg)) continue;
+        if (!c.zbar.id) c.zbar = adj_zero(a, adj_type(a, c.result));
+        VEC_PUSH(a->arena, out, c);
+    }
+    return out;
+}
+
+/* Makes the reverse loop l->rev over lo, hi inside the scope, reverses the body into it. */
+static void reverse_body(Adj *a, Loop *l, AdjScope *s, CarriedVec *cs, TdlVal lo, TdlVal hi, bool down) {
+    TdlBuilder b = ir_at_end(a->f, s->body, a->top->b.span);
+    TdlVals ops = {0};
+    VEC_PUSH(a->arena, ops, lo);
+    VEC_PUSH(a->arena, ops, hi);
+    for (uint32_t i = 0; i < cs->n; i++) VEC_PUSH(a->arena, ops, cs->p[i].zbar);
+    l->rev = ir_emit(&b, OP_FOR, ops.p, ops.n, NULL, 0);
+    if (down) op_set_int(a->f, l->rev, "down", 1);
+    l->t = ir_op(a->f, l->rev)->regions[0];
+    ir_region_arg(a->f, l->t, ty_scalar(a->m, EL_I64), SYM_NONE);
+    AdjFrame fr;
+    adj_push(a, &fr, l->body, s, l->t);
+    for (uint32_t i = 0; i < cs->n; i++) { /* all arguments first: they are in the order of the operands */
+        TdlVal arg = ir_region_arg(a->f, l->t, adj_type(a, cs->p[i].arg), SYM_NONE);
+        cs->p[i].zbar = arg;
+    }
+    for (uint32_t i = 0; i < cs->n; i++) {
+        bool is_stack = ty_kind(a->m, adj_type(a, cs->p[i].arg)) == TY_STACK;
+        if (is_stack) adj_set_cot(a, cs->p[i].yield, cs->p[i].zbar);
+        else adj_add(a, cs->p[i].yield, cs->p[i].zbar);
+    }
+    adj_reverse_ops(a, l->body, ir_op(a->f, ir_terminator(a->f, l->body))->prev);
+    TdlVals bars = {0};
+    for (uint32_t i = 0; i < cs->n; i++) VEC_PUSH(a->arena, bars, adj_cot_or_zero(a, cs->p[i].arg));
+    adj_yield(a, l->t, bars.p, bars.n);
+    adj_dce(a, l->t, true);
+    adj_pop(a);
+}
+
+/* Ends the scope; the reverse loop's results are the cotangents of the initial values. */
+static void finish(Adj *a, Loop *l, AdjScope *s, const CarriedVec *cs) {
+    TdlVals res = {0};
+    for (uint32_t i = 0; i < cs->n; i++)
+        VEC_PUSH(a->arena, res, ir_add_result(a->f, l->rev, adj_type(a, cs->p[i].init)));
+    (void)s;
+    for (uint32_t i = 0; i < res.n; i++) cs->p[i].zbar = res.p[i];
+}
+
+static void to_inits(Adj *a, AdjScope *s, const CarriedVec *cs) {
+    TdlVals res = {0};
+    for (uint32_t i = 0; i < cs->n; i++) VEC_PUSH(a->arena, res, cs->p[i].zbar);
+    adj_scope_close(a, s, res.p, res.n);
+    for (uint32_t i = 0; i < cs->n; i++) {
+        if (ty_kind(a->m, adj_type(a, cs->p[i].init)) == TY_STACK) adj_set_cot(a, cs->p[i].init, res.p[i]);
+        else adj_add(a, cs->p[i].init, res.p[i]);
+    }
+}
+
+/* ---- for: tapes ---- */
+
+/* The operation in front of which hi - lo can be computed, as far out as possible: a size defined there is the same in
+ * every iteration of the loops in between, so that their own tapes may hold this loop's. */
+static TdlOp outermost(const Adj *a, TdlOp o, TdlVal lo, TdlVal hi) {
+    for (;;) {
+        TdlRegion r = ir_op(a->f, o)->parent;
+        TdlOp up = ir_region(a->f, r)->parent;
+        if (!up.id || ir_defined_in(a->f, lo, r) || ir_defined_in(a->f, hi, r)) return o;
+        o = up;
+    }
+}
+
+static TdlDim trip_dim(Adj *a, Loop *l) {
+    if (l->has_trip) return l->trip;
+    l->has_trip = true;
+    TdlDim lo, hi;
+    if (ir_val_dim(a->f, l->lo, &lo) && ir_val_dim(a->f, l->hi, &hi)) {
+        l->trip = dim_sub(a->m, hi, lo);
+        if (dim_known_ge(a->m, l->trip, dim_const(a->m, 0))) return l->trip;
+    }
+    TdlBuilder b = ir_before(a->f, outermost(a, l->fwd, l->lo, l->hi));
+    b.grad_fn = SYM_NONE;
+    TdlVal n = ir_binary(&b, OP_SUB, l->hi, l->lo);
+    n = ir_binary(&b, OP_MAX, n, ir_const_int(&b, EL_I64, 0));
+    TdlSym sym = ir_fresh(a->m, "trip");
+    TdlType i64 = ty_scalar(a->m, EL_I64);
+    TdlOp nd = ir_emit(&b, OP_NEWDIM, &n, 1, &i64, 1);
+    const char *name = sym_text(a->m->names, sym);
+    op_set_str(a->f, nd, "sym", name, (uint32_t)strlen(name));
+    l->trip = dim_var(a->m, sym);
+    return l->trip;
+}
+
+/* The slot of iteration `i`: i - lo. */
+static TdlVal slot(Adj *a, const Loop *l, TdlBuilder *b, TdlVal i) {
+    TdlDim d;
+    int64_t c;
+    if (ir_val_dim(a->f, l->lo, &d) && dim_is_const(a->m, d, &c) && c == 0) return i;
+    return ir_binary(b, OP_SUB, i, l->lo);
+}
+
+static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
+    Loop *l = n->user;
+    TdlDim trip = trip_dim(a, l);
+    TdlType t = ty_prepend(a->m, adj_type(a, v), &trip, 1);
+    TdlBuilder out = ir_before(a->f, l->fwd);
+    out.grad_fn = SYM_NONE;
+    ir_add_operand(a->f, l->fwd, ir_result(a->f, ir_emit(&out, OP_UNDEF, NULL, 0, &t, 1), 0));
+    TdlVal tape = ir_region_arg(a->f, l->body, t, SYM_NONE);
+    TdlOp end = ir_terminator(a->f, l->body);
+    TdlBuilder in = ir_before(a->f, end);
+    in.grad_fn = SYM_NONE;
+    TdlVal i = slot(a, l, &in, ir_region(a->f, l->body)->args.p[0]);
+    TdlVal next = ir_update(&in, tape, v, &i, 1);
+    op_set_int(a->f, adj_def(a, next), "inbounds", 1);
+    ir_add_operand(a->f, end, next);
+    TdlVal whole = ir_add_result(a->f, l->fwd, t);
+    TdlVal j = slot(a, l, &n->b, ir_region(a->f, l->t)->args.p[0]);
+    TdlVal got = ir_index(&n->b, whole, &j, 1);
+    op_set_int(a->f, adj_def(a, got), "inbounds", 1);
+    return got;
+}
+
+/* z = for lo, hi, y0 { y <- body(i, y) }:  ybar runs through the transposed body from the last iteration to the first.
+ * With an exit the iterations that were run are lo .. lo + count - 1. */
+void adj_FOR(Adj *a, TdlOp o, const TdlVal *zbar) {
+    bool exits = op_int(a->f, o, "exit", 0) != 0, down = op_int(a->f, o, "down", 0) != 0;
+    Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[0], .lo = adj_arg(a, o, 0), .hi = adj_arg(a, o, 1)};
+    CarriedVec cs = carried(a, o, l.body, 2, 1, exits, zbar);
+    TdlVal lo = l.lo, hi = l.hi;
+    if (exits && down) lo = adj_op2(a, OP_SUB, l.hi, adj_res(a, o, 0));
+    else if (exits) hi = adj_op2(a, OP_ADD, l.lo, adj_res(a, o, 0));
+    AdjScope *s = adj_scope_open(a);
+    reverse_body(a, &l, s, &cs, lo, hi, !down);
+    if (a->failed) return;
+    TdlVal *args = ARENA_ARRAY(a->arena, TdlVal, ir_region(a->f, l.body)->args.n);
+    args[0] = ir_region(a->f, l.t)->args.p[0];
+    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .args = args, .save = save_tape, .user = &l};
+    adj_need(a, &need);
+    finish(a, &l, s, &cs);
+    to_inits(a, s, &cs);
+}
+
+/* ---- while: a stack and a count ---- */
+
+/* Adds a carried value to the forward `while`; returns the body's argument and sets *after to the result. The value
+ * that the body yields for it is to be added to the body's terminator. */
+static TdlVal while_carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
+    TdlType t = adj_type(a, init);
+    ir_add_operand(a->f, o, init);
+    ir_region_arg(a->f, ir_op(a->f, o)->regions[0], t, SYM_NONE);
+    *after = ir_add_result(a->f, o, t);
+    return ir_region_arg(a->f, ir_op(a->f, o)->regions[1], t, SYM_NONE);
+}
+
+static TdlVal count_iterations(Adj *a, TdlOp o) {
+    TdlBuilder out = ir_before(a->f, o);
+    out.grad_fn = SYM_NONE;
+    TdlVal after, arg = while_carry(a, o, ir_const_int(&out, EL_I64, 0), &after);
+    TdlOp end = ir_terminator(a->f, ir_op(a->f, o)->regions[1]);
+    TdlBuilder in = ir_before(a->f, end);
+    in.grad_fn = SYM_NONE;
+    ir_add_operand(a->f, end, ir_binary(&in, OP_ADD, arg, ir_const_int(&in, EL_I64, 1)));
+    return after;
+}
+
+/* The first value saved: a stack is pushed to in the body and popped in the reverse. Its type grows with the values. */
+static void start_stack(Adj *a, Loop *l, AdjNeed *n, TdlType empty) {
+    TdlBuilder out = ir_before(a->f, l->fwd);
+    out.grad_fn = SYM_NONE;
+    TdlVal init = ir_result(a->f, ir_emit(&out, OP_STACKNEW, NULL, 0, &empty, 1), 0);
+    TdlVal arg = while_carry(a, l->fwd, init, &l->top);
+    TdlOp end = ir_terminator(a->f, l->body);
+    TdlBuilder in = ir_before(a->f, end);
+    in.grad_fn = SYM_NONE;
+    l->push = ir_emit(&in, OP_PUSH, &arg, 1, &empty, 1);
+    ir_add_operand(a->f, end, ir_result(a->f, l->push, 0));
+    ir_add_operand(a->f, l->rev, l->top);
+    l->stack = ir_region_arg(a->f, l->t, empty, SYM_NONE);
+    l->pop = ir_emit(&n->b, OP_POP, &l->stack, 1, &empty, 1);
+    ir_add_operand(a->f, ir_terminator(a->f, l->t), ir_result(a->f, l->pop, 0));
+}
+
+static void set_type(Adj *a, TdlVal v, TdlType t) { ir_val(a->f, v)->type = t; }
+
+static void set_stack_type(Adj *a, Loop *l, TdlType t) {
+    uint32_t k = ir_op(a->f, l->fwd)->noperands - 1;
+    TdlRegion cond = ir_op(a->f, l->fwd)->regions[0];
+    set_type(a, adj_arg(a, l->fwd, k), t);
+    set_type(a, VEC_LAST(ir_region(a->f, cond)->args), t);
+    set_type(a, VEC_LAST(ir_region(a->f, l->body)->args), t);
+    set_type(a, adj_res(a, l->push, 0), t);
+    set_type(a, l->top, t);
+    set_type(a, l->stack, t);
+    set_type(a, adj_res(a, l->pop, 0), t);
+}
+
+static TdlVal save_push(Adj *a, AdjNeed *n, TdlVal v) {
+    Loop *l = n->user;
+    VEC_PUSH(a->arena, l->rows, adj_type(a, v));
+    TdlType t = ty_stack(a->m, l->rows.p, l->rows.n);
+    if (!l->push.id) start_stack(a, l, n, t);
+    ir_add_operand(a->f, l->push, v);
+    set_stack_type(a, l, t);
+    return ir_add_result(a->f, l->pop, adj_type(a, v));
+}
+
+/* z = while cond(y) { y <- body(y) }:  a `for` over the number of iterations that were run. */
+void adj_WHILE(Adj *a, TdlOp o, const TdlVal *zbar) {
+    Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[1]};
+    CarriedVec cs = carried(a, o, l.body, 0, 0, 0, zbar);
+    l.count = count_iterations(a, o);
+    TdlVal zero = adj_cint(a, 0);
+    AdjScope *s = adj_scope_open(a);
+    reverse_body(a, &l, s, &cs, zero, l.count, false);
+    if (a->failed) return;
+    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .save = save_push, .user = &l};
+    adj_need(a, &need);
+    finish(a, &l, s, &cs);
+    if (l.push.id) ir_add_result(a->f, l.rev, adj_type(a, l.top));
+    to_inits(a, s, &cs);
+}
+
+/* ---- stacks: the cotangent of a stack is a stack of the same type, with the cotangents of its values ---- */
+
+/* s2 = push s, v:  sbar, vbar = pop s2bar. */
+void adj_PUSH(Adj *a, TdlOp o, const TdlVal *zbar) {
+    uint32_t n = ir_op(a->f, o)->noperands;
+    TdlType *types = ARENA_ARRAY(a->arena, TdlType, n);
+    for (uint32_t i = 0; i < n; i++) types[i] = adj_type(a, adj_arg(a, o, i));
+    TdlOp pop = ir_emit(adj_b(a), OP_POP, &zbar[0], 1, types, n);
+    adj_set_cot(a, adj_arg(a, o, 0), adj_res(a, pop, 0));
+    for (uint32_t i = 1; i < n; i++) adj_add(a, adj_arg(a, o, i), adj_res(a, pop, i));
+}
+
+/* s2, v = pop s:  sbar = push s2bar, vbar. */
+void adj_POP(Adj *a, TdlOp o, const TdlVal *zbar) {
+    uint32_t n = ir_op(a->f, o)->nresults;
+    TdlVal *ops = ARENA_ARRAY(a->arena, TdlVal, n);
+    for (uint32_t i = 0; i < n; i++) ops[i] = zbar[i].id ? zbar[i] : adj_zero(a, adj_type(a, adj_res(a, o, i)));
+    TdlVal s = adj_arg(a, o, 0);
+    adj_set_cot(a, s, adj_emit(a, OP_PUSH, ops, n, adj_type(a, s)));
+}
+
+/* An empty stack depends on nothing. */
+void adj_STACKNEW(Adj *a, TdlOp o, const TdlVal *zbar) { (void)a, (void)o, (void)zbar; }

@@ -1,0 +1,183 @@
+/* What a reverse region reads of its primal region: computed again there, or saved by the forward region.
+ *
+ *     for (%i, %y) { %e = index %y, %j   %s = sin %e   ... }        reverse reads %s
+ *
+ * %e depends on a carried value and is saved (one scalar an iteration, never the tensor %y); where a later value such
+ * as %c = cos %e is read too, it is computed again from the saved %e. The choice is greedy in program order. */
+#include "passes/adjoint.h"
+
+enum { CHEAP_CHAIN = 12 }; /* longest chain of cheap operations that is computed again rather than saved */
+
+static bool local(const Adj *a, const AdjNeed *n, TdlVal v) { return ir_region_of(a->f, v).id == n->from.id; }
+
+/* Already to be had in the reverse: not of the primal region, an argument with a replacement, or done before. */
+static bool at_hand(const Adj *a, const AdjNeed *n, TdlVal v) {
+    return !local(a, n, v) || valmap_get(&n->map, v).id != v.id;
+}
+
+static bool cheap(const Adj *a, const AdjNeed *n, TdlOp o) {
+    TdlOpcode c = ir_op(a->f, o)->code;
+    switch (c) {
+    case OP_CONST: case OP_DIM: case OP_UNDEF: case OP_IOTA: case OP_NEWDIM: case OP_BROADCAST: return true;
+    case OP_RESHAPE: case OP_PERMUTE: case OP_SLICE: case OP_INDEX: case OP_STACKNEW: return !n->save_all;
+    case OP_PHILOX: return false;
+    default: return !n->save_all && (op_info(c)->flags & OPF_ELEMENTWISE);
+    }
+}
+
+/* Whether v can be had from cheap operations on what is at hand; counts them down in *left. */
+static bool recomputable(const Adj *a, const AdjNeed *n, TdlVal v, int *left) {
+    if (at_hand(a, n, v)) return true;
+    TdlOp o = adj_def(a, v);
+    if (!o.id || !cheap(a, n, o) || --*left < 0) return false;
+    for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++)
+        if (!recomputable(a, n, adj_arg(a, o, i), left)) return false;
+    return true;
+}
+
+/* ---- dimension variables of the primal region that the reverse mentions ---- */
+
+typedef struct { const TdlModule *m; TdlSym sym; bool found; } Match;
+
+static void match_sym(void *user, TdlSym var) {
+    Match *s = user;
+    s->found |= sym_eq(var, s->sym);
+}
+
+static void match_type(Match *s, TdlType t) {
+    const TdlModule *m = s->m;
+    if (ty_kind(m, t) == TY_STACK) {
+        for (uint32_t i = 0; i < ty_stack_n(m, t); i++) match_type(s, ty_stack_elem(m, t, i));
+        return;
+    }
+    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], match_sym, s);
+}
+
+static void match_op(void *user, TdlFunc *f, TdlOp o) {
+    Match *s = user;
+    const TdlOpData *d = ir_op(f, o);
+    for (uint32_t i = 0; i < d->nresults; i++) match_type(s, ir_type(f, d->results[i]));
+    for (uint32_t i = 0; i < d->nattrs; i++) {
+        const TdlAttr *at = &d->attrs[i];
+        if (at->kind == ATTR_DIM) dim_vars(f->module, at->dim, match_sym, s);
+        if (at->kind == ATTR_DIMS) for (uint32_t k = 0; k < at->n; k++) dim_vars(f->module, at->dims[k], match_sym, s);
+    }
+    for (uint32_t i = 0; i < d->nregions; i++) {
+        const TdlRegionData *r = ir_region(f, d->regions[i]);
+        for (uint32_t k = 0; k < r->args.n; k++) match_type(s, ir_type(f, r->args.p[k]));
+    }
+}
+
+static TdlSym newdim_sym(Adj *a, TdlOp newdim) { return intern(a->m->names, op_attr(a->f, newdim, "sym")->s); }
+
+static bool can_save(Adj *a, AdjNeed *n, TdlVal v) {
+    TdlType t = adj_type(a, v);
+    if (ty_kind(a->m, t) != TY_TENSOR) return false;
+    Match s = {.m = a->m};
+    for (uint32_t i = 0; i < n->newdims.n; i++) {
+        s.sym = newdim_sym(a, n->newdims.p[i]);
+        match_type(&s, t);
+    }
+    return !s.found;
+}
+
+static void provide(Adj *a, AdjNeed *n, TdlVal v);
+static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o);
+
+/* Clones the operation that makes v into the reverse, after everything of the primal region that it reads. */
+static void compute_again(Adj *a, AdjNeed *n, TdlOp o) {
+    uint32_t nops = ir_op(a->f, o)->noperands, nregions = ir_op(a->f, o)->nregions;
+    for (uint32_t i = 0; i < nops; i++) provide(a, n, adj_arg(a, o, i));
+    for (uint32_t i = 0; i < nregions; i++) {
+        TdlVals free = {0};
+        ir_free_vals(a->f, ir_op(a->f, o)->regions[i], a->arena, &free);
+        for (uint32_t k = 0; k < free.n; k++) provide(a, n, free.p[k]);
+    }
+    if (ir_op(a->f, o)->code != OP_NEWDIM)
+        provide_newdims(a, n, o);
+    ir_clone_op(&n->b, a->f, o, &n->map, NULL);
+}
+
+/* The dimension variables of the primal region that `o` mentions are defined, under their names, in the reverse too. */
+static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o) {
+    for (uint32_t i = 0; i < n->newdims.n; i++) {
+        TdlOp nd = n->newdims.p[i];
+        if (at_hand(a, n, adj_res(a, nd, 0))) continue;
+        Match s = {.m = a->m, .sym = newdim_sym(a, nd)};
+        match_op(&s, a->f, o);
+        for (uint32_t k = 0; k < ir_op(a->f, o)->nregions; k++) ir_walk(a->f, ir_op(a->f, o)->regions[k], match_op, &s);
+        if (s.found) compute_again(a, n, nd);
+    }
+}
+
+static void provide(Adj *a, AdjNeed *n, TdlVal v) {
+    if (at_hand(a, n, v)) return;
+    TdlOp o = adj_def(a, v);
+    int left = CHEAP_CHAIN;
+    if (o.id && (recomputable(a, n, v, &left) || !can_save(a, n, v))) {
+        compute_again(a, n, o);
+        return;
+    }
+    valmap_set(&n->map, v, n->save(a, n, v));
+}
+
+/* ---- what is read ---- */
+
+typedef struct { Adj *a; AdjNeed *n; uint32_t stamp; } Scan;
+
+static void scan_val(Scan *s, TdlVal v) {
+    Adj *a = s->a;
+    if (!local(a, s->n, v)) return;
+    while (a->mark.n <= v.id) VEC_PUSH(a->arena, a->mark, 0);
+    a->mark.p[v.id] = s->stamp;
+}
+
+static void scan_op(void *user, TdlFunc *f, TdlOp o) {
+    Scan *s = user;
+    const TdlOpData *d = ir_op(f, o);
+    for (uint32_t i = 0; i < d->noperands; i++) scan_val(s, d->operands[i]);
+}
+
+/* Calls fn on every operation of the reverse. */
+static void walk_reverse(Adj *a, AdjNeed *n, void (*fn)(void *, TdlFunc *, TdlOp), void *user) {
+    for (TdlOp o = n->first; o.id; o = ir_op(a->f, o)->next) {
+        fn(user, a->f, o);
+        for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) ir_walk(a->f, ir_op(a->f, o)->regions[i], fn, user);
+    }
+}
+
+static void rewrite_op(void *user, TdlFunc *f, TdlOp o) {
+    Scan *s = user;
+    TdlOpData *d = ir_op(f, o);
+    for (uint32_t i = 0; i < d->noperands; i++) d->operands[i] = valmap_get(&s->n->map, d->operands[i]);
+}
+
+/* ---- the whole ---- */
+
+void adj_need(Adj *a, AdjNeed *n) {
+    if (!n->first.id) return;
+    uint32_t stamp = ++a->stamp;
+    Scan s = {.a = a, .n = n, .stamp = stamp};
+    walk_reverse(a, n, scan_op, &s);
+    n->map = valmap_new(a->arena, a->f);
+    n->b = ir_before(a->f, n->first);
+    const TdlRegionData *r = ir_region(a->f, n->from);
+    uint32_t nargs = r->args.n;
+    for (uint32_t i = 0; i < nargs; i++)
+        if (n->args && n->args[i].id) valmap_set(&n->map, ir_region(a->f, n->from)->args.p[i], n->args[i]);
+    IR_FOREACH_OP(a->f, n->from, o)
+        if (ir_op(a->f, o)->code == OP_NEWDIM) VEC_PUSH(a->arena, n->newdims, o);
+    if (n->newdims.n)
+        for (TdlOp o = n->first; o.id; o = ir_op(a->f, o)->next) provide_newdims(a, n, o);
+    for (uint32_t i = 0; i < nargs; i++) {
+        TdlVal v = ir_region(a->f, n->from)->args.p[i];
+        if (v.id < a->mark.n && a->mark.p[v.id] == stamp) provide(a, n, v);
+    }
+    IR_FOREACH_OP(a->f, n->from, o) {
+        for (uint32_t i = 0; i < ir_op(a->f, o)->nresults; i++) {
+            TdlVal v = adj_res(a, o, i);
+            if (v.id < a->mark.n && a->mark.p[v.id] == stamp) provide(a, n, v);
+        }
+    }
+    walk_reverse(a, n, rewrite_op, &s);
+}

@@ -1,0 +1,267 @@
+/* Rules of map, reduce, if and accumulators. Bodies of map and reduce are computed again where they are reversed;
+ * a branch of `if` and the body of `withacc` hand on what the reverse reads as further results. */
+#include "passes/adjoint.h"
+#include <string.h>
+
+/* Clones the body of region operation `o` into region `t`, whose arguments are made; returns what it yields. */
+static TdlVals clone_body(Adj *a, TdlOp o, TdlRegion t, TdlVal *idx) {
+    TdlRegion body = ir_op(a->f, o)->regions[0];
+    TdlValMap map = valmap_new(a->arena, a->f);
+    uint32_t n = ir_region(a->f, body)->args.n;
+    for (uint32_t i = 0; i < n; i++) {
+        TdlVal from = ir_region(a->f, body)->args.p[i];
+        idx[i] = ir_region_arg(a->f, t, adj_type(a, from), ir_val(a->f, from)->name);
+        valmap_set(&map, from, idx[i]);
+    }
+    TdlBuilder b = ir_at_end(a->f, t, a->top->b.span);
+    TdlDimMap dims = {.arena = a->arena};
+    TdlVals yields = {0};
+    ir_clone_region_body(&b, a->f, body, &map, &dims, &yields);
+    return yields;
+}
+
+/* An operation of kind `code` over the extents of `o`, without results. */
+static TdlOp over_extents(Adj *a, TdlOp o, TdlOpcode code, TdlBuilder b) {
+    uint32_t n = ir_op(a->f, o)->noperands;
+    TdlVal *extents = arena_memdup(a->arena, ir_op(a->f, o)->operands, n * sizeof *extents);
+    return ir_emit(&b, code, extents, n, NULL, 0);
+}
+
+static TdlVal index_inbounds(Adj *a, TdlVal x, const TdlVal *idx, uint32_t n) {
+    if (!n) return x;
+    TdlVal v = ir_index(adj_b(a), x, idx, n);
+    op_set_int(a->f, adj_def(a, v), "inbounds", 1);
+    return v;
+}
+
+/* ---- map: z[i] = body(i).  For each i: the body again, then its reverse from zbar[i]. ---- */
+
+void adj_MAP(Adj *a, TdlOp o, const TdlVal *zbar) {
+    uint32_t nidx = ir_op(a->f, o)->noperands, nres = ir_op(a->f, o)->nresults;
+    AdjScope *s = adj_scope_open(a);
+    TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0];
+    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, nidx);
+    TdlVals yields = clone_body(a, o, t, idx);
+    adj_activity(a, t);
+    TdlOp last = ir_region(a->f, t)->last;
+    AdjFrame fr;
+    adj_push(a, &fr, t, s, t);
+    for (uint32_t i = 0; i < nres; i++)
+        if (zbar[i].id) adj_add(a, yields.p[i], index_inbounds(a, zbar[i], idx, nidx));
+    adj_reverse_ops(a, t, last);
+    adj_yield(a, t, NULL, 0);
+    adj_dce(a, t, true);
+    adj_pop(a);
+    adj_scope_close(a, s, NULL, 0);
+}
+
+/* ---- reduce ---- */
+
+typedef enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_OTHER } RedKind;
+
+static RedKind red_kind(const Adj *a, TdlOp o) {
+    static const char *const names[] = {"sum", "prod", "max", "min"};
+    const char *k = op_str(a->f, o, "kind");
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(k, names[i])) return (RedKind)i;
+    return RED_OTHER;
+}
+
+/* Another reduction over the same values: `kind` of of(v). The filter of `o` stays. */
+static TdlVal reduce_again(Adj *a, TdlOp o, const char *kind, TdlVal y,
+                           TdlVal (*of)(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx)) {
+    TdlOp again = over_extents(a, o, OP_REDUCE, a->top->b);
+    TdlRegion r = ir_op(a->f, again)->regions[0];
+    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, ir_op(a->f, o)->noperands);
+    TdlVals yields = clone_body(a, o, r, idx);
+    TdlBuilder saved = a->top->b;
+    a->top->b = ir_at_end(a->f, r, saved.span);
+    yields.p[0] = of(a, o, yields.p[0], y, idx);
+    ir_emit(adj_b(a), OP_YIELD, yields.p, yields.n, NULL, 0);
+    a->top->b = saved;
+    op_set_str(a->f, again, "kind", kind, (uint32_t)strlen(kind));
+    if (op_int(a->f, o, "filter", 0)) op_set_int(a->f, again, "filter", 1);
+    return ir_add_result(a->f, again, adj_type(a, yields.p[0]));
+}
+
+static TdlVal is_zero(Adj *a, TdlVal v) { return adj_op2(a, OP_EQ, v, adj_const_like(a, v, 0)); }
+
+static TdlVal of_zeros(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
+    (void)o, (void)y, (void)idx;
+    return adj_select(a, is_zero(a, v), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
+}
+
+static TdlVal of_nonzeros(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
+    (void)o, (void)y, (void)idx;
+    return adj_select(a, is_zero(a, v), adj_const_like(a, v, 1), v);
+}
+
+static TdlVal of_ties(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
+    (void)o, (void)idx;
+    return adj_select(a, adj_op2(a, OP_EQ, v, y), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
+}
+
+/* Position in row-major order of the extents. */
+static TdlVal position(Adj *a, TdlOp o, const TdlVal *idx) {
+    TdlVal at = idx[0];
+    for (uint32_t i = 1; i < ir_op(a->f, o)->noperands; i++)
+        at = adj_op2(a, OP_ADD, adj_op2(a, OP_MUL, at, adj_arg(a, o, i)), idx[i]);
+    return at;
+}
+
+/* `at` in the shape of `like`, as i64. */
+static TdlVal spread(Adj *a, TdlVal at, TdlVal like) {
+    TdlType t = ty_with_elem(a->m, adj_type(a, like), EL_I64);
+    return ty_is_scalar(a->m, t) ? at : ir_full(adj_b(a), at, t);
+}
+
+static TdlVal of_first(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
+    TdlVal none = spread(a, adj_cint(a, INT64_MAX), v);
+    return adj_select(a, adj_op2(a, OP_EQ, v, y), spread(a, position(a, o, idx), v), none);
+}
+
+typedef struct { RedKind kind; TdlVal y, ybar, zeros, others, ties, first; } Red;
+
+/* d prod/dv: y / v without zeros; with one zero the product of the others for that one; else 0. */
+static TdlVal prod_seed(Adj *a, const Red *r, TdlVal v) {
+    TdlVal zero = adj_const_like(a, v, 0), one = adj_const_like(a, v, 1), at0 = is_zero(a, v);
+    TdlVal lone = adj_select(a, adj_op2(a, OP_EQ, r->zeros, one), adj_op2(a, OP_MUL, r->ybar, r->others), zero);
+    TdlVal safe = adj_select(a, at0, one, v);
+    TdlVal full = adj_select(a, is_zero(a, r->zeros),
+                             adj_op2(a, OP_MUL, r->ybar, adj_op2(a, OP_DIV, r->others, safe)), zero);
+    return adj_select(a, at0, lone, full);
+}
+
+/* The cotangent of one value v of the reduction, and in *guard when it counts (a scalar bool; 0: always). */
+static TdlVal red_seed(Adj *a, const Red *r, TdlOp o, TdlVal v, const TdlVal *idx, TdlVal *guard) {
+    if (r->kind == RED_SUM) return r->ybar;
+    if (r->kind == RED_PROD) return prod_seed(a, r, v);
+    TdlVal tie = adj_op2(a, OP_EQ, v, r->y);
+    if (r->first.id) tie = adj_op2(a, OP_EQ, spread(a, position(a, o, idx), v), r->first);
+    TdlVal share = r->first.id ? r->ybar : adj_op2(a, OP_DIV, r->ybar, r->ties);
+    if (!ty_is_scalar(a->m, adj_type(a, v))) return adj_select(a, tie, share, adj_const_like(a, v, 0));
+    *guard = guard->id ? adj_op2(a, OP_AND, *guard, tie) : tie;
+    return share;
+}
+
+static Red red_prepare(Adj *a, TdlOp o, TdlVal ybar) {
+    Red r = {.kind = red_kind(a, o), .y = adj_res(a, o, 0), .ybar = ybar};
+    const char *ties = op_str(a->f, o, "ties");
+    if (r.kind == RED_PROD) {
+        r.zeros = reduce_again(a, o, "sum", r.y, of_zeros);
+        r.others = reduce_again(a, o, "prod", r.y, of_nonzeros);
+    } else if (r.kind != RED_SUM && ties && !strcmp(ties, "first")) {
+        r.first = reduce_again(a, o, "min", r.y, of_first);
+    } else if (r.kind != RED_SUM) {
+        r.ties = reduce_again(a, o, "sum", r.y, of_ties);
+    }
+    return r;
+}
+
+/* y = sum, prod, max, min over i of v(i): a map over i of the body again and its reverse. Where a value does not count
+ * (filtered out, not the largest) its reverse does not run, so that 0 * inf never arises there. */
+void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
+    uint32_t nidx = ir_op(a->f, o)->noperands;
+    Red red = red_prepare(a, o, zbar[0]);
+    AdjScope *s = adj_scope_open(a);
+    TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0];
+    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, nidx);
+    TdlVals yields = clone_body(a, o, t, idx);
+    adj_activity(a, t);
+    TdlOp last = ir_region(a->f, t)->last;
+    AdjFrame fr;
+    adj_push(a, &fr, t, s, t);
+    TdlVal guard = op_int(a->f, o, "filter", 0) ? yields.p[1] : (TdlVal){0};
+    TdlVal seed = red_seed(a, &red, o, yields.p[0], idx, &guard);
+    TdlOp branch = {0};
+    if (guard.id) {
+        branch = ir_emit(adj_b(a), OP_IF, &guard, 1, NULL, 0);
+        fr.b.region = ir_op(a->f, branch)->regions[0];
+    }
+    adj_add(a, yields.p[0], seed);
+    adj_reverse_ops(a, t, last);
+    for (int i = 0; branch.id && i < 2; i++) adj_yield(a, ir_op(a->f, branch)->regions[i], NULL, 0);
+    adj_yield(a, t, NULL, 0);
+    adj_dce(a, t, true);
+    adj_pop(a);
+    adj_scope_close(a, s, NULL, 0);
+}
+
+/* ---- if and withacc: what the reverse reads becomes a further result ---- */
+
+/* Another result of region operation `user`, yielded from n->from; the other branch of an `if` yields undef. */
+static TdlVal save_result(Adj *a, AdjNeed *n, TdlVal v) {
+    TdlOp o = *(TdlOp *)n->user;
+    TdlType t = adj_type(a, v);
+    for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) {
+        TdlRegion r = ir_op(a->f, o)->regions[i];
+        TdlOp end = ir_terminator(a->f, r);
+        TdlVal y = v;
+        if (r.id != n->from.id) {
+            TdlBuilder b = ir_before(a->f, end);
+            y = ir_result(a->f, ir_emit(&b, OP_UNDEF, NULL, 0, &t, 1), 0);
+        }
+        ir_add_operand(a->f, end, y);
+    }
+    return ir_add_result(a->f, o, t);
+}
+
+/* One branch: its reverse in `t`, from the cotangents of the results. */
+static void reverse_branch(Adj *a, TdlOp o, TdlRegion from, TdlRegion t, AdjScope *s, const TdlVal *zbar, uint32_t n) {
+    AdjFrame fr;
+    TdlOp end = ir_terminator(a->f, from);
+    adj_push(a, &fr, from, s, t);
+    for (uint32_t i = 0; i < n; i++)
+        if (zbar[i].id) adj_add(a, adj_arg(a, end, i), zbar[i]);
+    adj_reverse_ops(a, from, ir_op(a->f, end)->prev);
+    adj_yield(a, t, NULL, 0);
+    adj_dce(a, t, true);
+    adj_pop(a);
+    AdjNeed need = {.from = from, .first = ir_region(a->f, t)->first, .save_all = true, .save = save_result, .user = &o};
+    adj_need(a, &need);
+}
+
+/* z = c ? then : else.  An `if` on the same condition, each branch reversed from zbar. */
+void adj_IF(Adj *a, TdlOp o, const TdlVal *zbar) {
+    uint32_t n = ir_op(a->f, o)->nresults;
+    AdjScope *s = adj_scope_open(a);
+    TdlBuilder b = ir_at_end(a->f, s->body, a->top->b.span);
+    TdlVal c = adj_arg(a, o, 0);
+    TdlOp rev = ir_emit(&b, OP_IF, &c, 1, NULL, 0);
+    for (int i = 0; i < 2 && !a->failed; i++)
+        reverse_branch(a, o, ir_op(a->f, o)->regions[i], ir_op(a->f, rev)->regions[i], s, zbar, n);
+    adj_scope_close(a, s, NULL, 0);
+}
+
+/* z = withacc x { accadd(acc, v, i) }, that is z = x + v at i:  xbar = zbar, vbar = zbar[i].  The body runs once: its
+ * reverse follows in the same region as the operation's. */
+void adj_WITHACC(Adj *a, TdlOp o, const TdlVal *zbar) {
+    uint32_t n = ir_op(a->f, o)->noperands, all = ir_op(a->f, o)->nresults;
+    TdlRegion from = ir_op(a->f, o)->regions[0];
+    TdlOp end = ir_terminator(a->f, from);
+    TdlBuilder *b = adj_b(a);
+    TdlOp before = b->before.id ? ir_op(a->f, b->before)->prev : ir_region(a->f, b->region)->last;
+    for (uint32_t i = 0; i < n; i++) {
+        adj_set_cot(a, ir_region(a->f, from)->args.p[i], zbar[i]);
+        if (zbar[i].id) adj_add(a, adj_arg(a, o, i), zbar[i]);
+    }
+    for (uint32_t i = n; i < all; i++)
+        if (zbar[i].id) adj_add(a, adj_arg(a, end, i - n), zbar[i]);
+    adj_reverse_ops(a, from, ir_op(a->f, end)->prev);
+    TdlOp first = before.id ? ir_op(a->f, before)->next : ir_region(a->f, b->region)->first;
+    if (first.id == b->before.id) return;
+    AdjNeed need = {.from = from, .first = first, .save_all = true, .save = save_result, .user = &o};
+    adj_need(a, &need);
+}
+
+/* acc[i] += v:  vbar = accbar[i], where accbar is the cotangent of the finished tensor. */
+void adj_ACCADD(Adj *a, TdlOp o, const TdlVal *zbar) {
+    (void)zbar;
+    TdlVal whole = adj_cot(a, adj_arg(a, o, 0)), v = adj_arg(a, o, 1);
+    if (!whole.id || !adj_active(a, v)) return;
+    uint32_t n = ir_op(a->f, o)->noperands - 2;
+    TdlVal *idx = arena_memdup(a->arena, ir_op(a->f, o)->operands + 2, n * sizeof *idx);
+    TdlVal part = ir_index(adj_b(a), whole, idx, n);
+    if (n && op_int(a->f, o, "inbounds", 0)) op_set_int(a->f, adj_def(a, part), "inbounds", 1);
+    adj_add(a, v, part);
+}
