@@ -1,0 +1,479 @@
+/* Scripts: the top level of a file as a function, leaves, backward(), .grad, no_grad, print.
+ *
+ * A leaf is a value that remembers its LowLeaf; the variable that holds it may change under no_grad and stays the same
+ * leaf. Its gradient and whether there is one yet are companion variables, carried by loops like any other. backward()
+ * becomes one `backward` operation over all values of leaves that its operand was computed from. */
+#include "frontend/bi.h"
+
+#include <string.h>
+
+/* A leaf with the values its variable had before assignments: what was computed from those flows back to it too. */
+typedef struct { LowLeaf leaf; TdlVals past; } ScriptLeaf;
+static ScriptLeaf *script_leaf(LowLeaf *l) { return (ScriptLeaf *)l; } /* low_leaf makes all of them */
+
+/* ---- what a value was computed from ---- */
+
+/* Marks the values that v was computed from, back to the beginning of the function, through regions. `stop` is not
+ * followed further: leaves, and what is cut off from differentiation. */
+static void mark_from(Low *L, TdlVal v, bool *seen) {
+    TdlFunc *f = L->b.f;
+    TdlVals todo = {0};
+    VEC_PUSH(L->arena, todo, v);
+    while (todo.n) {
+        TdlVal x = VEC_POP(todo);
+        if (seen[x.id]) continue;
+        seen[x.id] = true;
+        TdlOp o = ir_val(f, x)->def;
+        if (!o.id) { /* an argument of a loop's body: what the loop began with */
+            TdlOp loop = ir_region(f, ir_val(f, x)->region)->parent;
+            uint32_t i = ir_val(f, x)->index;
+            TdlOpcode c = loop.id ? ir_op(f, loop)->code : OP_NONE;
+            if (c == OP_FOR && i > 0) VEC_PUSH(L->arena, todo, ir_op(f, loop)->operands[i + 1]);
+            if (c == OP_WHILE) VEC_PUSH(L->arena, todo, ir_op(f, loop)->operands[i]);
+            continue;
+        }
+        const TdlOpData *d = ir_op(f, o);
+        if (d->code == OP_LEAF || d->code == OP_DETACH || d->code == OP_BACKWARD || d->code == OP_GRADFN) continue;
+        for (uint32_t i = 0; i < d->noperands; i++) VEC_PUSH(L->arena, todo, d->operands[i]);
+        for (uint32_t i = 0; i < d->nregions; i++) ir_free_vals(f, d->regions[i], L->arena, &todo);
+    }
+}
+
+static bool *marks_of(Low *L, TdlVal v) {
+    bool *seen = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1);
+    mark_from(L, v, seen);
+    return seen;
+}
+
+/* The values that leaf `l` has in variables that are visible here, and had before assignments. */
+static void leaf_values(Low *L, LowLeaf *l, TdlVals *out) {
+    const TdlVals *past = &script_leaf(l)->past;
+    for (uint32_t i = 0; i < past->n; i++) {
+        TdlVal v = past->p[i];
+        if (ir_region_encloses(L->b.f, ir_region_of(L->b.f, v), L->b.region)) VEC_PUSH(L->arena, *out, v);
+    }
+    for (const LowScope *s = L->frame->scope; s; s = s->up)
+        for (const LowVar *x = s->vars; x; x = x->next) {
+            bool known = x->val.leaf != l;
+            for (uint32_t i = 0; i < out->n && !known; i++) known = out->p[i].id == x->val.v.id;
+            if (!known) VEC_PUSH(L->arena, *out, x->val.v);
+        }
+}
+
+/* Was v computed from a leaf? */
+static bool from_leaf(Low *L, LowValue v) {
+    if (v.leaf) return true;
+    if (v.kind != LV_TENSOR || !L->leaves || !el_is_float(lv_elem(L, v))) return false;
+    const bool *seen = marks_of(L, v.v);
+    for (LowLeaf *l = L->leaves; l; l = l->next) {
+        TdlVals vals = {0};
+        leaf_values(L, l, &vals);
+        for (uint32_t i = 0; i < vals.n; i++)
+            if (seen[vals.p[i].id]) return true;
+    }
+    return false;
+}
+
+/* ---- leaves ---- */
+
+static bool at_top(const Low *L) { return L->b.region.id == L->b.f->body.id; }
+
+LowValue low_leaf(Low *L, LowValue v, TdlSpan at) {
+    if (!L->in_script)
+        return low_error(L, at, "requires_grad is for scripts: in a function, grad(f, wrt=x) names what to differentiate by");
+    if (!at_top(L))
+        return low_error(L, at, "a leaf made inside a loop or branch is not supported yet: make it before, and assign to it under no_grad");
+    LowLeaf *l = &ARENA_NEW(L->arena, ScriptLeaf)->leaf;
+    l->next = L->leaves;
+    L->leaves = l;
+    low_unname(L);
+    LowValue r = lv_tensor(low_emit1(L, OP_LEAF, &v.v, 1));
+    l->grad = (LowVar){.name = intern(L->names, "grad"), .val = lv_tensor(ir_zeros(&L->b, lv_type(L, r)))};
+    l->has = (LowVar){.name = intern(L->names, "has_grad"), .val = lv_bool(false)};
+    VEC_PUSH(L->arena, script_leaf(l)->past, r.v);
+    r.leaf = l;
+    return r;
+}
+
+static const char *leaf_name(const Low *L, const LowLeaf *l) { return l->name.id ? low_name(L, l->name) : "the leaf"; }
+
+/* A new value under no_grad begins a new graph: nothing flows back from it to what the variable was. */
+void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at) {
+    if (!L->frame->no_grad && !at_top(L)) {
+        low_error(L, at, "assigning to the leaf `%s` in a loop or branch needs no_grad { }", leaf_name(L, leaf));
+        return;
+    }
+    if (!L->frame->no_grad) {
+        x->val.leaf = NULL;
+        return;
+    }
+    low_unname(L);
+    TdlVal v = low_emit1(L, OP_DETACH, &x->val.v, 1);
+    x->val = lv_tensor(low_emit1(L, OP_LEAF, &v, 1));
+    x->val.leaf = leaf;
+    VEC_PUSH(L->arena, script_leaf(leaf)->past, x->val.v);
+}
+
+
+/* What is computed in the block is a constant to derivatives: its statements can reach the outside by assignment only,
+ * so what they assign is cut off. */
+void low_no_grad(Low *L, const AstStmt *s) {
+    LowScan scan = {0};
+    low_scan_block(L, s->block, &scan);
+    L->frame->no_grad++;
+    low_push_scope(L, BARRIER_NONE);
+    low_stmts(L, s->block, 0, false);
+    low_pop_scope(L);
+    L->frame->no_grad--;
+    for (uint32_t i = 0; i < scan.assigned.n; i++) {
+        LowVar *x = low_find_var(L, scan.assigned.p[i], NULL);
+        if (!x || x->val.leaf) continue;
+        LowArgs one = {0};
+        VEC_PUSH(L->arena, one, ((LowArg){.v = x->val, .span = s->span, .ready = true}));
+        if (!lv_is_err(x->val)) x->val = low_builtin_apply(L, low_find_builtin("detach"), &one, s->span);
+    }
+}
+
+/* ---- backward ---- */
+
+static LowValue cotangent(Low *L, const AstExpr *e, LowValue y) {
+    if (!e->args.n) {
+        if (lv_rank(L, y))
+            return low_error(L, e->span, "backward: %s has many elements: reduce it to one, or give its cotangent: y.backward(v)", lv_text(L, y));
+        return lv_tensor(low_mat(L, lv_int(L, 1), lv_elem(L, y)));
+    }
+    if (e->args.n > 1) return low_error(L, e->span, "backward: takes at most the cotangent");
+    return low_coerce(L, low_expr(L, e->args.p[0].value), low_type_of(L, y), e->args.p[0].value->span, "backward: the cotangent");
+}
+
+static LowValue backward(Low *L, const AstExpr *e, LowValue y) {
+    if (lv_is_err(y)) return y;
+    if (!L->in_script) return low_error(L, e->span, "backward() is for scripts: in a function, grad(f) and vjp(f) differentiate");
+    if (y.kind != LV_TENSOR || !el_is_float(lv_elem(L, y)) || !from_leaf(L, y))
+        return low_error(L, e->span, "backward: this was computed from nothing with requires_grad=true");
+    LowValue ybar = cotangent(L, e, y);
+    if (lv_is_err(ybar)) return ybar;
+    const bool *seen = marks_of(L, y.v);
+    TdlVals ops = {0};
+    TDL_VEC(LowLeaf *) whose = {0};
+    VEC_PUSH(L->arena, ops, y.v);
+    VEC_PUSH(L->arena, ops, ybar.v);
+    for (LowLeaf *l = L->leaves; l; l = l->next) {
+        TdlVals vals = {0};
+        leaf_values(L, l, &vals);
+        for (uint32_t i = 0; i < vals.n; i++) {
+            if (!seen[vals.p[i].id]) continue;
+            VEC_PUSH(L->arena, ops, vals.p[i]);
+            VEC_PUSH(L->arena, whose, l);
+        }
+    }
+    TdlType *types = ARENA_ARRAY(L->arena, TdlType, whose.n);
+    for (uint32_t i = 0; i < whose.n; i++) types[i] = ir_type(L->b.f, ops.p[i + 2]);
+    low_unname(L);
+    TdlSpan old = low_at(L, e->span);
+    TdlOp o = ir_emit(&L->b, OP_BACKWARD, ops.p, ops.n, types, whose.n);
+    for (uint32_t i = 0; i < whose.n; i++) {
+        TdlVal sum[2] = {whose.p[i]->grad.val.v, ir_result(L->b.f, o, i)};
+        whose.p[i]->grad.val = lv_tensor(low_emit1(L, OP_ADD, sum, 2));
+        whose.p[i]->has.val = lv_bool(true);
+    }
+    L->b.span = old;
+    return (LowValue){.kind = LV_UNIT};
+}
+
+static LowValue zero_grad(Low *L, const AstExpr *e) {
+    if (e->a->kind != AST_FIELD || strcmp(low_name(L, e->a->name.name), "grad") || e->args.n)
+        return low_error(L, e->span, "zero_() is for gradients: x.grad.zero_()");
+    LowValue x = low_expr(L, e->a->a);
+    if (lv_is_err(x)) return x;
+    if (!x.leaf) return low_script_field(L, x, "grad", e->a->span);
+    x.leaf->grad.val = lv_tensor(ir_zeros(&L->b, lv_type(L, x)));
+    return (LowValue){.kind = LV_UNIT};
+}
+
+/* The one element of a tensor, as a scalar. */
+static LowValue item(Low *L, const AstExpr *e, LowValue x) {
+    if (lv_is_err(x)) return x;
+    if (x.kind != LV_TENSOR) return x;
+    for (uint32_t i = 0; i < lv_rank(L, x); i++)
+        if (!dim_eq(lv_dims(L, x)[i], dim_const(L->m, 1))) return low_error(L, e->span, "item: %s has more than one element", lv_text(L, x));
+    LowArgs one = {0};
+    VEC_PUSH(L->arena, one, ((LowArg){.v = lv_tensor(low_reshape(L, x.v, NULL, 0)), .span = e->span, .ready = true}));
+    return low_builtin_apply(L, low_find_builtin("detach"), &one, e->span);
+}
+
+LowValue low_method_script(Low *L, const AstExpr *e, bool *handled) {
+    const char *s = low_name(L, e->name.name);
+    *handled = true;
+    if (!strcmp(s, "backward")) return backward(L, e, low_expr(L, e->a));
+    if (!strcmp(s, "zero_")) return zero_grad(L, e);
+    if (!strcmp(s, "item")) return item(L, e, low_expr(L, e->a));
+    if (!strcmp(s, "requires_grad_")) {
+        LowValue x = low_expr(L, e->a);
+        if (lv_is_err(x) || x.leaf) return x;
+        if (x.kind != LV_TENSOR || !el_is_float(lv_elem(L, x))) return low_error(L, e->span, "requires_grad_: needs floats, not %s", lv_text(L, x));
+        return low_leaf(L, x, e->span);
+    }
+    *handled = false;
+    return (LowValue){.kind = LV_UNIT};
+}
+
+/* ---- fields ---- */
+
+LowValue low_script_field(Low *L, LowValue x, const char *name, TdlSpan at) {
+    if (lv_is_err(x)) return x;
+    if (!strcmp(name, "requires_grad")) return lv_bool(from_leaf(L, x));
+    if (!strcmp(name, "is_leaf")) return lv_bool(x.leaf || !from_leaf(L, x));
+    if (!strcmp(name, "grad_fn")) {
+        if (x.kind != LV_TENSOR || !el_is_float(lv_elem(L, x))) return (LowValue){.kind = LV_NONE};
+        low_unname(L);
+        TdlVal v = low_emit(L, OP_GRADFN, &x.v, 1, ty_scalar(L->m, EL_I64));
+        return (LowValue){.kind = LV_NODE, .v = v};
+    }
+    if (!x.leaf)
+        return low_error(L, at, "only a leaf has .grad: a tensor made with requires_grad=true, and not assigned to since outside no_grad");
+    if (x.leaf->has.val.kind == LV_BOOL && !x.leaf->has.val.i) return (LowValue){.kind = LV_NONE};
+    return x.leaf->grad.val;
+}
+
+/* ---- print ---- */
+
+typedef struct { TdlStr format; TdlVals ops; } Print;
+
+static void put_text(Print *p, const char *s, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (s[i] == '{' || s[i] == '}') str_putc(&p->format, s[i]);
+        str_putc(&p->format, s[i]);
+    }
+}
+
+static void put_operand(Low *L, Print *p, const char *how, TdlVal v) {
+    str_puts(&p->format, how);
+    VEC_PUSH(L->arena, p->ops, v);
+}
+
+static bool put_value(Low *L, Print *p, LowValue v, TdlSpan at);
+
+static bool put_elems(Low *L, Print *p, LowValue v, TdlSpan at) {
+    bool st = v.kind == LV_STRUCT, ok = true;
+    str_printf(&p->format, "%s(", st ? low_name(L, v.decl->ast->name.name) : "");
+    for (uint32_t i = 0; i < v.n; i++) {
+        str_puts(&p->format, i ? ", " : "");
+        if (st) str_printf(&p->format, "%s=", low_name(L, v.decl->ast->params.p[i].name.name));
+        ok &= put_value(L, p, v.elems[i], at);
+    }
+    str_puts(&p->format, v.kind == LV_TUPLE && v.n == 1 ? ",)" : ")");
+    return ok;
+}
+
+static void put_tensor(Low *L, Print *p, LowValue v) {
+    if (v.weak && !lv_rank(L, v)) {
+        put_operand(L, p, "{v}", v.v);
+    } else if (v.leaf) {
+        put_operand(L, p, "{r}", v.v);
+    } else if (from_leaf(L, v)) {
+        put_operand(L, p, "{f}", v.v);
+        low_unname(L);
+        VEC_PUSH(L->arena, p->ops, low_emit(L, OP_GRADFN, &v.v, 1, ty_scalar(L->m, EL_I64)));
+    } else {
+        put_operand(L, p, "{}", v.v);
+    }
+}
+
+static bool put_value(Low *L, Print *p, LowValue v, TdlSpan at) {
+    switch (v.kind) {
+    case LV_STR: put_text(p, v.s, v.n); return true;
+    case LV_NONE: str_puts(&p->format, "None"); return true;
+    case LV_BOOL: str_puts(&p->format, v.i ? "True" : "False"); return true;
+    case LV_ELEM: str_puts(&p->format, el_name(v.elem)); return true;
+    case LV_NODE: put_operand(L, p, "{g}", v.v); return true;
+    case LV_INT: case LV_FLOAT: put_operand(L, p, "{v}", low_mat(L, v, v.kind == LV_INT ? EL_I64 : EL_F64)); return true;
+    case LV_TENSOR: put_tensor(L, p, v); return true;
+    case LV_TUPLE: case LV_STRUCT: return put_elems(L, p, v, at);
+    case LV_ERROR: return false;
+    default: low_error(L, at, "print: %s cannot be printed", lv_text(L, v)); return false;
+    }
+}
+
+LowValue low_print(Low *L, LowArgs *args, TdlSpan at) {
+    Print p = {.format = str_new(L->arena)};
+    bool ok = true;
+    for (uint32_t i = 0; i < args->n; i++) {
+        if (args->p[i].name.name.id) return low_error(L, args->p[i].name.span, "print: takes values only");
+        if (i) str_putc(&p.format, ' ');
+        ok &= put_value(L, &p, low_arg_value(L, &args->p[i]), args->p[i].span);
+    }
+    if (!ok) return LOW_ERR;
+    TdlSpan old = low_at(L, at);
+    TdlOp o = ir_emit(&L->b, OP_PRINT, p.ops.p, p.ops.n, NULL, 0);
+    op_set_str(L->b.f, o, "format", p.format.p, (uint32_t)p.format.n);
+    L->b.span = old;
+    return (LowValue){.kind = LV_UNIT};
+}
+
+/* ---- the script as a function ---- */
+
+/* The names that stand in the dimensions of inputs are the script's dimension parameters. */
+static void input_dims(Low *L, TdlFunc *f, const AstType *t) {
+    LowSyms names = {0};
+    for (uint32_t i = 0; i < t->dims.n; i++) low_names_expr(L, t->dims.p[i], &names);
+    for (uint32_t i = 0; i < names.n; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < f->dims.n; k++) known |= sym_eq(f->dims.p[k], names.p[i]);
+        if (known) continue;
+        VEC_PUSH(L->m->arena, f->dims, names.p[i]);
+        VEC_PUSH(L->arena, L->frame->dims, ((LowDimBind){names.p[i], dim_var(L->m, names.p[i])}));
+    }
+    for (uint32_t i = 0; i < t->elems.n; i++) input_dims(L, f, t->elems.p[i]);
+}
+
+static void add_input(Low *L, TdlFunc *f, const AstDecl *d) {
+    input_dims(L, f, d->result);
+    const LowType *t = low_type(L, d->result);
+    LowValue v = LOW_ERR;
+    if (t->kind == LT_TENSOR || t->kind == LT_TUPLE || t->kind == LT_STRUCT) low_add_ports(L, f, t, d->name.name, &v);
+    else if (t->kind != LT_ERROR) low_error(L, d->result->span, "input `%s`: a number, a tensor, or a struct or tuple of them is given", low_name(L, d->name.name));
+    low_bind(L, d->name.name, v, false, d->name.span);
+}
+
+/* ---- backward crosses no iteration ---- */
+
+typedef struct { Low *L; bool *on; bool changed; } Activity;
+
+static void set_active(Activity *a, TdlVal v, bool on) {
+    TdlType t = ir_type(a->L->b.f, v);
+    if (!on || a->on[v.id] || ty_kind(a->L->m, t) != TY_TENSOR || !ty_is_float(a->L->m, t)) return;
+    a->on[v.id] = a->changed = true;
+}
+
+/* A value is active when a leaf flows into it. Region by region, until nothing changes: loops feed themselves. */
+static void activity_op(void *user, TdlFunc *f, TdlOp o) {
+    Activity *a = user;
+    const TdlOpData *d = ir_op(f, o);
+    bool any = d->code == OP_LEAF;
+    if (d->code == OP_DETACH || d->code == OP_BACKWARD || d->code == OP_GRADFN) return;
+    for (uint32_t i = 0; i < d->noperands; i++) any |= a->on[d->operands[i].id];
+    for (uint32_t r = 0; r < d->nregions; r++) {
+        TdlOp y = ir_terminator(f, d->regions[r]);
+        const TdlOpData *yd = ir_op(f, y);
+        const TdlVals *args = &ir_region(f, d->regions[r])->args;
+        uint32_t skip = d->code == OP_FOR && op_int(f, o, "exit", 0);
+        for (uint32_t i = 0; i < yd->noperands; i++) any |= a->on[yd->operands[i].id];
+        if (d->code == OP_FOR)
+            for (uint32_t i = 1; i < args->n; i++)
+                set_active(a, args->p[i], a->on[d->operands[i + 1].id] || a->on[yd->operands[i - 1 + skip].id]);
+        if (d->code == OP_WHILE) {
+            yd = ir_op(f, ir_terminator(f, d->regions[1]));
+            for (uint32_t i = 0; i < args->n; i++) set_active(a, args->p[i], a->on[d->operands[i].id] || a->on[yd->operands[i].id]);
+        }
+    }
+    for (uint32_t i = 0; i < d->nresults; i++) set_active(a, d->results[i], any);
+}
+
+static bool is_operand(const TdlOpData *d, TdlVal v) {
+    for (uint32_t i = 2; i < d->noperands; i++)
+        if (d->operands[i].id == v.id) return true;
+    return false;
+}
+
+/* What y was computed from inside the loops around it: an active value that comes from the iteration before is an error. */
+static void check_crossing(void *user, TdlFunc *f, TdlOp o) {
+    Activity *a = user;
+    Low *L = a->L;
+    const TdlOpData *d = ir_op(f, o);
+    if (d->code != OP_BACKWARD) return;
+    bool *seen = ARENA_ARRAY(L->arena, bool, f->vals.n + 1);
+    TdlVals todo = {0};
+    VEC_PUSH(L->arena, todo, d->operands[0]);
+    while (todo.n) {
+        TdlVal x = VEC_POP(todo);
+        if (seen[x.id] || is_operand(d, x) || !a->on[x.id]) continue;
+        seen[x.id] = true;
+        TdlOp def = ir_val(f, x)->def;
+        if (!def.id) {
+            TdlRegion r = ir_val(f, x)->region;
+            if (!ir_region_encloses(f, r, d->parent) || r.id == f->body.id) continue;
+            diag_error(L->diags, d->span, "backward: `%s` comes from the iteration before, which backward() does not cross: detach it there",
+                       ir_val(f, x)->name.id ? low_name(L, ir_val(f, x)->name) : "a variable");
+            return;
+        }
+        const TdlOpData *dd = ir_op(f, def);
+        for (uint32_t i = 0; i < dd->noperands; i++) VEC_PUSH(L->arena, todo, dd->operands[i]);
+        for (uint32_t i = 0; i < dd->nregions; i++) ir_free_vals(f, dd->regions[i], L->arena, &todo);
+    }
+}
+
+static void check_backward(Low *L, TdlFunc *f) {
+    Activity a = {L, ARENA_ARRAY(L->arena, bool, f->vals.n + 1), true};
+    while (a.changed) {
+        a.changed = false;
+        ir_walk(f, f->body, activity_op, &a);
+    }
+    ir_walk(f, f->body, check_crossing, &a);
+}
+
+/* ---- results ---- */
+
+typedef struct { TdlFunc *f; bool ok; } Known;
+static void known_dim(void *user, TdlSym v) {
+    Known *k = user;
+    bool found = false;
+    for (uint32_t i = 0; i < k->f->dims.n; i++) found |= sym_eq(k->f->dims.p[i], v);
+    k->ok &= found;
+}
+
+static bool all_numbers(LowValue v) {
+    bool ok = v.kind == LV_TENSOR || v.kind == LV_TUPLE || v.kind == LV_STRUCT;
+    for (uint32_t i = 0; ok && v.kind != LV_TENSOR && i < v.n; i++) ok = all_numbers(v.elems[i]);
+    return ok;
+}
+
+/* The variables of the top level become results by their names, the last one where a name was used again: what
+ * `tdlc run -o name=file.npy` can write. One whose size the script computes cannot leave it. */
+static void script_results(Low *L, TdlFunc *f, TdlVals *out) {
+    for (const LowVar *x = L->frame->scope->vars; x; x = x->next) {
+        LowValue v = x->val;
+        bool again = false;
+        for (const LowVar *y = L->frame->scope->vars; y != x; y = y->next) again |= sym_eq(y->name, x->name);
+        if (again || (v.kind != LV_TENSOR && v.kind != LV_TUPLE && v.kind != LV_STRUCT)) continue;
+        TdlVals leaves = {0};
+        Known k = {f, true};
+        low_flatten(L, v, &leaves);
+        for (uint32_t j = 0; j < leaves.n; j++)
+            for (uint32_t d = 0; d < ty_rank(L->m, ir_type(f, leaves.p[j])); d++)
+                dim_vars(L->m, ty_dims(L->m, ir_type(f, leaves.p[j]))[d], known_dim, &k);
+        if (!k.ok || !all_numbers(v)) continue;
+        low_result_ports(L, f, low_type_of(L, v), low_name(L, x->name), -1);
+        for (uint32_t j = 0; j < leaves.n; j++) VEC_PUSH(L->arena, *out, leaves.p[j]);
+    }
+}
+
+void low_script(Low *L, const AstFile *file) {
+    TdlSpan at = file->top->span;
+    if (L->opt && L->opt->no_script) {
+        for (uint32_t i = 0; i < file->top->stmts.n; i++) {
+            const AstStmt *s = file->top->stmts.p[i];
+            if (s->kind == AST_DECL && s->decl->kind != AST_INPUT) continue;
+            low_error(L, s->span, "statements at the top level make a script: `tdlc run` runs it, an object holds functions only");
+            return;
+        }
+    }
+    TdlFunc *f = ir_func_new(L->m, ir_fresh(L->m, "main"), at);
+    f->script = true;
+    L->b = ir_at_end(f, f->body, at);
+    low_push_frame(L, "the script", SPAN_NONE);
+    L->frame->deflt = EL_F32;
+    L->in_script = true;
+    for (uint32_t i = 0; i < file->top->stmts.n; i++) {
+        const AstStmt *s = file->top->stmts.p[i];
+        if (s->kind == AST_DECL && s->decl->kind == AST_INPUT) add_input(L, f, s->decl);
+    }
+    low_stmts(L, file->top, 0, false);
+    TdlVals results = {0};
+    script_results(L, f, &results);
+    ir_emit(&L->b, OP_RETURN, results.p, results.n, NULL, 0);
+    if (!diags_errors(L->diags)) check_backward(L, f);
+    L->in_script = false;
+    low_pop_frame(L);
+    L->b = (TdlBuilder){0};
+}
