@@ -167,7 +167,7 @@ struct AstDecl {
     AstType *result;             /* FN: NULL when none is written; INPUT: the type */
     AstBlock *body;              /* FN; `fn f(x) = e` is a block of one expression; NULL for extern. DERIVATIVE: the
                                   * `let`s that its partials share, NULL: none */
-    AstExpr *e;                  /* LETDECL: `export let g = grad(f)`; INPUT: its default or NULL */
+    AstExpr *e;                  /* LETDECL: `export let g = grad(f)` */
     AstNames results;            /* DERIVATIVE: the names after -> */
     AstPartials partials;        /* DERIVATIVE: `partial x = e` */
     AstBlock *reverse, *forward; /* DERIVATIVE */

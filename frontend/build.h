@@ -60,7 +60,7 @@ AstDecl *bld_fn(Parse *p, TdlSpan at, const Tok *name, AstGenerics g, AstParams 
 AstDecl *bld_extern(Parse *p, TdlSpan at, const Tok *name, AstGenerics g, AstParams ps, AstType *result, const Tok *sym);
 AstDecl *bld_struct(Parse *p, TdlSpan at, const Tok *name, AstGenerics g, AstParams fields);
 AstDecl *bld_use(Parse *p, TdlSpan at, const Tok *path);
-AstDecl *bld_input(Parse *p, TdlSpan at, const Tok *name, AstType *t, AstExpr *deflt);
+AstDecl *bld_input(Parse *p, TdlSpan at, const Tok *name, AstType *t);
 AstDecl *bld_let_decl(Parse *p, TdlSpan at, const Tok *name, AstExpr *e);
 AstDecl *bld_exported(Parse *p, AstDecl *d, TdlSpan at);
 AstDecl *bld_attr(Parse *p, TdlSpan at, const Tok *name, AstDecl *d);

@@ -186,11 +186,10 @@ AstDecl *bld_use(Parse *p, TdlSpan at, const Tok *path) {
     return d;
 }
 
-AstDecl *bld_input(Parse *p, TdlSpan at, const Tok *name, AstType *t, AstExpr *deflt) {
+AstDecl *bld_input(Parse *p, TdlSpan at, const Tok *name, AstType *t) {
     AstDecl *d = decl(p, AST_INPUT, at);
     d->name = name_of(p, name);
     d->result = t;
-    d->e = deflt;
     return d;
 }
 

@@ -282,7 +282,7 @@ decl: exportable
                                   { $$ = bld_extern(p, @$, $3, $4, $6, $8, $9); }
     | "struct" NAME generics "{" fields "}"  { $$ = bld_struct(p, @$, $2, $3, $5); }
     | "use" STRING                { $$ = bld_use(p, @$, $2); }
-    | "input" NAME ":" type opt_default  { $$ = bld_input(p, @$, $2, $4, $5); }
+    | "input" NAME ":" type       { $$ = bld_input(p, @$, $2, $4); }
     | "derivative" NAME generics "(" params ")" "->" results "{" ditems "}"
                                   { $$ = bld_derivative(p, @$, $2, $3, $5, $8, $10); }
     ;
