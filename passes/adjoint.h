@@ -34,6 +34,7 @@ typedef struct {
     AdjFrame *top;
     TDL_VEC(TdlVal) cot;      /* by value id: current cotangent; 0: none yet, that is zero */
     TDL_VEC(uint8_t) active;  /* by value id: depends on what is differentiated for */
+    TDL_VEC(uint8_t) ours;    /* by value id: an accumulator of the sweep's own, not of what it reverses */
     TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
     uint32_t stamp;
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
@@ -81,6 +82,8 @@ void adj_reverse_ops(Adj *a, TdlRegion r, TdlOp last);
 /* Removes what is not used of a region that is complete (terminator included). In a region of the reverse the checks and
  * prints go too: they were done when the primal ran. */
 void adj_dce(Adj *a, TdlRegion r, bool reverse);
+/* Removes from the regions of a clone what was done when the primal ran. */
+void adj_strip(Adj *a, TdlOp o);
 void adj_yield(Adj *a, TdlRegion r, const TdlVal *v, uint32_t n);
 
 /* ---- primal values in the reverse (adjoint_need.c) ----

@@ -82,6 +82,13 @@ AdjScope *adj_scope_open(Adj *a) {
     return s;
 }
 
+static TdlVal own_acc(Adj *a, TdlRegion r, TdlType t) {
+    TdlVal acc = ir_region_arg(a->f, r, ty_acc(a->m, t), SYM_NONE);
+    while (a->ours.n <= acc.id) VEC_PUSH(a->arena, a->ours, 0);
+    a->ours.p[acc.id] = 1;
+    return acc;
+}
+
 /* The accumulator of v in scope s, around which v's current cotangent is that of the frame outside. */
 static TdlVal scope_acc(Adj *a, AdjScope *s, TdlVal v) {
     for (uint32_t i = 0; i < s->accs.n; i++)
@@ -93,7 +100,7 @@ static TdlVal scope_acc(Adj *a, AdjScope *s, TdlVal v) {
         b.grad_fn = SYM_NONE;
         init = zero_at(a, &b, t);
     }
-    TdlVal acc = ir_region_arg(a->f, s->body, ty_acc(a->m, t), SYM_NONE);
+    TdlVal acc = own_acc(a, s->body, t);
     ir_add_operand(a->f, s->withacc, init);
     VEC_PUSH(a->arena, s->accs, ((AdjAcc){v, acc}));
     return acc;
@@ -179,7 +186,7 @@ bool adj_scatter_open(Adj *a, TdlVal v, AdjScatter *s) {
     TdlVal init = adj_cot_or_zero(a, v);
     s->withacc = ir_emit(adj_b(a), OP_WITHACC, &init, 1, NULL, 0);
     TdlRegion r = ir_op(a->f, s->withacc)->regions[0];
-    s->acc = ir_region_arg(a->f, r, ty_acc(a->m, adj_type(a, v)), SYM_NONE);
+    s->acc = own_acc(a, r, adj_type(a, v));
     s->saved = a->top->b;
     a->top->b.region = r;
     a->top->b.before = (TdlOp){0};
@@ -236,16 +243,26 @@ static void no_derivative(Adj *a, TdlOp o) {
                op_info(ir_op(a->f, o)->code)->name);
 }
 
+/* Whether something in o adds an active value to an accumulator that has a cotangent. */
+static bool accumulates(const Adj *a, TdlOp o) {
+    const TdlOpData *d = ir_op(a->f, o);
+    if (d->code == OP_ACCADD) return adj_cot(a, d->operands[0]).id && adj_active(a, d->operands[1]);
+    for (uint32_t i = 0; i < d->nregions; i++)
+        IR_FOREACH_OP(a->f, d->regions[i], inner)
+            if (accumulates(a, inner)) return true;
+    return false;
+}
+
 static void reverse_op(Adj *a, TdlOp o) {
     const TdlOpData *d = ir_op(a->f, o);
     uint32_t n = d->nresults;
     TdlVal *zbar = ARENA_ARRAY(a->arena, TdlVal, n + 1);
-    bool any = d->code == OP_ACCADD;
+    bool any = false;
     for (uint32_t i = 0; i < n; i++) {
         zbar[i] = adj_cot(a, d->results[i]);
         any |= zbar[i].id != 0;
     }
-    if (!any) return;
+    if (!any && !accumulates(a, o)) return;
     a->top->b.span = d->span;
     a->top->b.grad_fn = d->grad_fn;
     switch (op_info(d->code)->deriv) {
@@ -274,17 +291,34 @@ static void mark_val(Adj *a, TdlVal v, uint32_t stamp) {
     a->mark.p[v.id] = stamp;
 }
 
-static void dce_region(Adj *a, TdlRegion r, uint32_t stamp, bool reverse) {
+/* What the primal did for its effect was done when it ran: checks, prints, additions to accumulators of its own outside
+ * of what is computed again. */
+static bool done_already(const Adj *a, TdlOp o, TdlRegion root) {
+    const TdlOpData *d = ir_op(a->f, o);
+    if (d->code == OP_ASSERT || d->code == OP_PRINT) return true;
+    if (d->code != OP_ACCADD) return false;
+    TdlVal acc = d->operands[0];
+    return !(acc.id < a->ours.n && a->ours.p[acc.id]) && !ir_defined_in(a->f, acc, root);
+}
+
+static void strip_region(Adj *a, TdlRegion r, TdlRegion root) {
+    IR_FOREACH_OP(a->f, r, o) {
+        if (done_already(a, o, root)) ir_remove(a->f, o);
+        else
+            for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) strip_region(a, ir_op(a->f, o)->regions[i], root);
+    }
+}
+
+static void dce_region(Adj *a, TdlRegion r, uint32_t stamp) {
     for (TdlOp o = ir_region(a->f, r)->last; o.id;) {
         const TdlOpData *d = ir_op(a->f, o);
         TdlOp prev = d->prev;
         bool live = (op_info(d->code)->flags & OPF_TERMINATOR) || d->code == OP_NEWDIM || !ir_op_is_pure(a->f, o);
-        if (reverse && (d->code == OP_ASSERT || d->code == OP_PRINT)) live = false;
         for (uint32_t i = 0; i < d->nresults && !live; i++) live = marked(a, d->results[i], stamp);
         if (!live) {
             ir_remove(a->f, o);
         } else {
-            for (uint32_t i = 0; i < d->nregions; i++) dce_region(a, ir_op(a->f, o)->regions[i], stamp, reverse);
+            for (uint32_t i = 0; i < d->nregions; i++) dce_region(a, ir_op(a->f, o)->regions[i], stamp);
             d = ir_op(a->f, o);
             for (uint32_t i = 0; i < d->noperands; i++) mark_val(a, d->operands[i], stamp);
         }
@@ -292,4 +326,14 @@ static void dce_region(Adj *a, TdlRegion r, uint32_t stamp, bool reverse) {
     }
 }
 
-void adj_dce(Adj *a, TdlRegion r, bool reverse) { dce_region(a, r, ++a->stamp, reverse); }
+void adj_dce(Adj *a, TdlRegion r, bool reverse) {
+    if (reverse) strip_region(a, r, r);
+    dce_region(a, r, ++a->stamp);
+}
+
+void adj_strip(Adj *a, TdlOp o) {
+    for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) {
+        TdlRegion r = ir_op(a->f, o)->regions[i];
+        strip_region(a, r, r);
+    }
+}

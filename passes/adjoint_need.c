@@ -95,7 +95,7 @@ static void compute_again(Adj *a, AdjNeed *n, TdlOp o) {
     }
     if (ir_op(a->f, o)->code != OP_NEWDIM)
         provide_newdims(a, n, o);
-    ir_clone_op(&n->b, a->f, o, &n->map, NULL);
+    adj_strip(a, ir_clone_op(&n->b, a->f, o, &n->map, NULL));
 }
 
 /* The dimension variables of the primal region that `o` mentions are defined, under their names, in the reverse too. */

@@ -162,7 +162,7 @@ static Red red_prepare(Adj *a, TdlOp o, TdlVal ybar) {
  * (filtered out, not the largest) its reverse does not run, so that 0 * inf never arises there. */
 void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
     uint32_t nidx = ir_op(a->f, o)->noperands;
-    Red red = red_prepare(a, o, zbar[0]);
+    Red red = zbar[0].id ? red_prepare(a, o, zbar[0]) : (Red){0};
     AdjScope *s = adj_scope_open(a);
     TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0];
     TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, nidx);
@@ -171,14 +171,17 @@ void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlOp last = ir_region(a->f, t)->last;
     AdjFrame fr;
     adj_push(a, &fr, t, s, t);
-    TdlVal guard = op_int(a->f, o, "filter", 0) ? yields.p[1] : (TdlVal){0};
-    TdlVal seed = red_seed(a, &red, o, yields.p[0], idx, &guard);
+    TdlVal guard = {0}, seed = {0};
+    if (zbar[0].id) {
+        if (op_int(a->f, o, "filter", 0)) guard = yields.p[1];
+        seed = red_seed(a, &red, o, yields.p[0], idx, &guard);
+    }
     TdlOp branch = {0};
     if (guard.id) {
         branch = ir_emit(adj_b(a), OP_IF, &guard, 1, NULL, 0);
         fr.b.region = ir_op(a->f, branch)->regions[0];
     }
-    adj_add(a, yields.p[0], seed);
+    if (seed.id) adj_add(a, yields.p[0], seed);
     adj_reverse_ops(a, t, last);
     for (int i = 0; branch.id && i < 2; i++) adj_yield(a, ir_op(a->f, branch)->regions[i], NULL, 0);
     adj_yield(a, t, NULL, 0);

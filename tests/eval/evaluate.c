@@ -4,6 +4,7 @@
  *
  * name=value sets a dimension parameter (default 3) or the elements of a parameter; float parameters without values are
  * random in --range=lo,hi (default 0.2,1.2), integer ones are 0, 1, 2, ... modulo --modulo=k (default 3).
+ * --step=h (1e-3) is the step of the differences, --tol=t (1e-7) the relative difference allowed.
  * --passes=a,b runs passes on the file first (evaluate) or after the adjoint (--grad); the verifier runs after each. */
 #include "eval.h"
 #include "passes/pass.h"
@@ -16,9 +17,9 @@
 typedef struct {
     TdlModule *m;
     TdlArena *a;
-    bool grad, adjoint_only;
+    bool grad;
     int order;
-    double lo, hi, tol;
+    double lo, hi, tol, h;
     int64_t modulo;
     const char *passes;
     char **sets;
@@ -165,7 +166,7 @@ static int check_param(Cmd *c, TdlFunc *f, const int64_t *dims, EvVal *args, con
     EvVal *x = &args[p];
     const char *why;
     for (int64_t e = 0; e < x->n; e++) {
-        double old = x->f[e], h = 1e-3, d[4];
+        double old = x->f[e], h = c->h, d[4];
         static const double at[] = {1, -1, 2, -2};
         for (int i = 0; i < 4; i++) {
             x->f[e] = old + at[i] * h;
@@ -213,7 +214,7 @@ static int check_grad(Cmd *c, TdlFunc *f) {
 int main(int argc, char **argv) {
     TdlArena a;
     arena_init(&a);
-    Cmd c = {.a = &a, .order = 1, .lo = 0.2, .hi = 1.2, .modulo = 3, .tol = 1e-7, .seed = 1};
+    Cmd c = {.a = &a, .order = 1, .lo = 0.2, .hi = 1.2, .modulo = 3, .tol = 1e-7, .h = 1e-3, .seed = 1};
     int i = 1;
     for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
         char *v = strchr(argv[i], '=');
@@ -222,6 +223,7 @@ int main(int argc, char **argv) {
         else if (!strncmp(argv[i], "--passes=", 9)) c.passes = v + 1;
         else if (!strncmp(argv[i], "--modulo=", 9)) c.modulo = atoll(v + 1);
         else if (!strncmp(argv[i], "--tol=", 6)) c.tol = atof(v + 1);
+        else if (!strncmp(argv[i], "--step=", 7)) c.h = atof(v + 1);
         else if (!strncmp(argv[i], "--seed=", 7)) c.seed = (uint64_t)atoll(v + 1);
         else if (!strncmp(argv[i], "--range=", 8)) c.lo = atof(v + 1), c.hi = atof(strchr(v, ',') + 1);
         else return fail(&c, "evaluate: unknown option"), 2;
