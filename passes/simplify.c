@@ -1,0 +1,260 @@
+/* Folds constants and identities, merges equal operations, removes dead ones.
+ *
+ * What: constants are folded with the run-time meaning (an integer division by zero stays, nothing is assumed about
+ * NaN, infinities and signed zeros), identities that hold to the bit are applied, arithmetic on dimensions becomes one
+ * `dim`, equal pure operations become one where the first dominates, constant branches and loops that do not run
+ * vanish, and whatever no result and no effect needs goes, carried values of loops included.
+ * How: a walk in order rewrites operands as it goes, so one walk sees the fruits of its own work; what folding
+ * uncovers behind it is found by the next. Walk and removal repeat until nothing changes, at most MAX_ROUNDS times.
+ * Cost: linear in the size of the function, each round.
+ *
+ *     %1 = const {value = 2} : i64            %1 = dim {d = 2*n + 1} : i64
+ *     %2 = dim {d = n} : i64
+ *     %3 = mul %1, %2 : i64             =>
+ *     %4 = const {value = 1} : i64
+ *     %5 = add %3, %4 : i64
+ */
+#include "passes/simplify.h"
+#include "passes/pass.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_ROUNDS = 8 };
+
+/* ---- values ---- */
+
+TdlVal sm_get(const Simplify *s, TdlVal v) {
+    while (v.id < s->repl.n && s->repl.p[v.id].id) v = s->repl.p[v.id];
+    return v;
+}
+
+void sm_set(Simplify *s, TdlVal from, TdlVal to) {
+    VEC_RESERVE(&s->scratch, s->repl, from.id + 1);
+    while (s->repl.n <= from.id) VEC_PUSH(&s->scratch, s->repl, (TdlVal){0});
+    s->repl.p[from.id] = sm_get(s, to);
+    s->changed = true;
+}
+
+TdlOp sm_def(const Simplify *s, TdlVal v, TdlOpcode code) {
+    TdlOp o = ir_val(s->f, v)->def;
+    return o.id && ir_op(s->f, o)->code == code ? o : (TdlOp){0};
+}
+
+bool sm_const(const Simplify *s, TdlVal v, SmConst *c) {
+    TdlOp o = sm_def(s, v, OP_CONST);
+    const TdlAttr *a = o.id ? op_attr(s->f, o, "value") : NULL;
+    if (!a) return false;
+    *c = (SmConst){ty_elem(s->m, ir_type(s->f, v)), a->kind == ATTR_FLOAT, a->i, a->f};
+    return true;
+}
+
+bool sm_splat(const Simplify *s, TdlVal v, SmConst *c) {
+    TdlOp b = sm_def(s, v, OP_BROADCAST);
+    return sm_const(s, b.id ? sm_operand(s, b, 0) : v, c);
+}
+
+bool sm_is_int(const Simplify *s, TdlVal v, int64_t i) {
+    SmConst c;
+    return sm_splat(s, v, &c) && !c.is_float && c.i == i;
+}
+
+bool sm_is_float(const Simplify *s, TdlVal v, double f) {
+    SmConst c;
+    return sm_splat(s, v, &c) && c.is_float && c.f == f && signbit(c.f) == signbit(f);
+}
+
+/* ---- common subexpressions ---- */
+
+static bool can_merge(const TdlOpData *d) {
+    if (!(op_info(d->code)->flags & OPF_PURE) || d->nregions || !d->nresults) return false;
+    switch (d->code) {
+    /* A dimension variable or a leaf is itself only; stacks are linear; calls may fail. */
+    case OP_NEWDIM: case OP_LEAF: case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_VJP:
+    case OP_BACKWARD: case OP_GRADFN: return false;
+    default: return true;
+    }
+}
+
+static uint32_t mix(uint32_t h, uint64_t x) {
+    h = (h ^ (uint32_t)x) * 16777619u;
+    h = (h ^ (uint32_t)(x >> 32)) * 16777619u;
+    return h ^ (h >> 13);
+}
+
+static uint32_t hash_attr(const TdlAttr *a) {
+    uint32_t h = mix(mix(0, a->key.id), a->kind);
+    uint64_t bits;
+    memcpy(&bits, &a->f, sizeof bits);
+    switch (a->kind) {
+    case ATTR_INT: return mix(h, (uint64_t)a->i);
+    case ATTR_FLOAT: return mix(h, bits);
+    case ATTR_STR:
+        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (unsigned char)a->s[i]);
+        return h;
+    case ATTR_INTS:
+        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (uint64_t)a->ints[i]);
+        return h;
+    case ATTR_DIM: return mix(h, a->dim.id);
+    case ATTR_DIMS:
+        for (uint32_t i = 0; i < a->n; i++) h = mix(h, a->dims[i].id);
+        return h;
+    case ATTR_TYPE: return mix(h, a->type.id);
+    }
+    return h;
+}
+
+static bool same_attr(const TdlAttr *a, const TdlAttr *b) {
+    if (a->key.id != b->key.id || a->kind != b->kind || a->n != b->n) return false;
+    switch (a->kind) {
+    case ATTR_INT: return a->i == b->i;
+    case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+    case ATTR_STR: return a->n == 0 || memcmp(a->s, b->s, a->n) == 0;
+    case ATTR_INTS: return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
+    case ATTR_DIM: return dim_eq(a->dim, b->dim);
+    case ATTR_DIMS: return a->n == 0 || memcmp(a->dims, b->dims, a->n * sizeof *a->dims) == 0;
+    case ATTR_TYPE: return ty_eq(a->type, b->type);
+    }
+    return false;
+}
+
+/* Operand i in the order of the key: a commutative operation has the smaller id first. */
+static uint32_t key_operand(const TdlOpData *d, uint32_t i) {
+    bool swap = (op_info(d->code)->flags & OPF_COMMUTATIVE) && d->operands[0].id > d->operands[1].id;
+    return d->operands[swap ? 1 - i : i].id;
+}
+
+static uint32_t hash_op(const Simplify *s, const TdlOpData *d) {
+    uint32_t h = mix(2166136261u, d->code);
+    for (uint16_t i = 0; i < d->noperands; i++) h = mix(h, key_operand(d, i));
+    for (uint16_t i = 0; i < d->nresults; i++) h = mix(h, ir_type(s->f, d->results[i]).id);
+    for (uint16_t i = 0; i < d->nattrs; i++) h = mix(h, hash_attr(&d->attrs[i]));
+    return h;
+}
+
+static bool same_op(const Simplify *s, const TdlOpData *a, const TdlOpData *b) {
+    if (a->code != b->code || a->noperands != b->noperands || a->nresults != b->nresults || a->nattrs != b->nattrs) return false;
+    for (uint16_t i = 0; i < a->noperands; i++)
+        if (key_operand(a, i) != key_operand(b, i)) return false;
+    for (uint16_t i = 0; i < a->nresults; i++)
+        if (!ty_eq(ir_type(s->f, a->results[i]), ir_type(s->f, b->results[i]))) return false;
+    for (uint16_t i = 0; i < a->nattrs; i++)
+        if (!same_attr(&a->attrs[i], &b->attrs[i])) return false;
+    return true;
+}
+
+/* Replaces `o` by an equal operation that dominates it; else enters it. */
+static bool merge(Simplify *s, TdlOp o) {
+    TdlOpData *d = ir_op(s->f, o);
+    if (!can_merge(d)) return false;
+    uint32_t h = hash_op(s, d), *bucket = &s->buckets[h & (s->nbuckets - 1)];
+    for (uint32_t e = *bucket; e; e = s->entries.p[e - 1].next) {
+        TdlOp p = s->entries.p[e - 1].op;
+        TdlOpData *pd = ir_op(s->f, p);
+        if (s->entries.p[e - 1].hash != h || pd->code == OP_NONE || !same_op(s, pd, d)) continue;
+        if (!pd->grad_fn.id) pd->grad_fn = d->grad_fn;
+        for (uint16_t i = 0; i < d->nresults; i++) sm_set(s, d->results[i], pd->results[i]);
+        ir_remove(s->f, o);
+        return true;
+    }
+    VEC_PUSH(&s->scratch, s->entries, ((SmEntry){h, *bucket, o}));
+    *bucket = s->entries.n;
+    return false;
+}
+
+static void leave_scope(Simplify *s, uint32_t mark) {
+    while (s->entries.n > mark) {
+        s->entries.n--;
+        s->buckets[s->entries.p[s->entries.n].hash & (s->nbuckets - 1)] = s->entries.p[s->entries.n].next;
+    }
+}
+
+/* ---- the walk ---- */
+
+static void visit_region(Simplify *s, TdlRegion r);
+
+/* Simplifies one operation; returns the one to visit next. */
+static TdlOp visit(Simplify *s, TdlOp o) {
+    TdlFunc *f = s->f;
+    TdlOpData *d = ir_op(f, o);
+    TdlOp next = d->next;
+    for (uint16_t i = 0; i < d->noperands; i++) d->operands[i] = sm_get(s, d->operands[i]);
+    if (d->nregions) {
+        if (sm_region_before(s, o, &next)) return next;
+        for (uint16_t i = 0; i < ir_op(f, o)->nregions; i++) visit_region(s, ir_op(f, o)->regions[i]);
+        next = ir_op(f, o)->next;
+        sm_region_after(s, o, &next);
+        return next;
+    }
+    if (d->nresults == 1) {
+        uint32_t nops = f->ops.n;
+        TdlVal v = sm_fold(s, o);
+        if (!v.id) v = sm_identity(s, o);
+        if (!v.id) v = sm_view(s, o);
+        if (v.id && v.id != ir_result(f, o, 0).id) {
+            TdlOp made = ir_val(f, v)->def;
+            if (made.id >= nops && !ir_op(f, made)->grad_fn.id) ir_op(f, made)->grad_fn = ir_op(f, o)->grad_fn;
+            sm_set(s, ir_result(f, o, 0), v);
+            ir_remove(f, o);
+            return next;
+        }
+    }
+    merge(s, o);
+    return next;
+}
+
+static void visit_region(Simplify *s, TdlRegion r) {
+    uint32_t mark = s->entries.n;
+    for (TdlOp o = ir_region(s->f, r)->first; o.id;) o = visit(s, o);
+    leave_scope(s, mark);
+}
+
+static bool round_of(TdlFunc *f, const bool *effects, uint32_t neffects) {
+    Simplify s = {.f = f, .m = f->module, .effects = effects, .neffects = neffects};
+    arena_init(&s.scratch);
+    s.nbuckets = 64;
+    while (s.nbuckets < f->ops.n) s.nbuckets *= 2;
+    s.buckets = ARENA_ARRAY(&s.scratch, uint32_t, s.nbuckets);
+    visit_region(&s, f->body);
+    sm_dead(&s);
+    arena_free(&s.scratch);
+    return s.changed;
+}
+
+/* ---- the driver ---- */
+
+/* Functions whose calls cannot be dropped: those with an effect that a program can see, in themselves or below. */
+static bool *find_effects(TdlModule *m, TdlArena *a, uint32_t *n) {
+    *n = 1;
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        if (m->funcs.p[i]->name.id >= *n) *n = m->funcs.p[i]->name.id + 1;
+    bool *effects = ARENA_ARRAY(a, bool, *n), changed = true;
+    while (changed) {
+        changed = false;
+        for (uint32_t i = 0; i < m->funcs.n; i++) {
+            TdlFunc *f = m->funcs.p[i];
+            bool has = effects[f->name.id];
+            for (uint32_t k = 1; k < f->ops.n && !has; k++) {
+                TdlOpcode c = f->ops.p[k].code;
+                const char *callee = c == OP_CALL ? op_str(f, (TdlOp){k}, "callee") : NULL;
+                TdlSym s = callee ? intern(m->names, callee) : SYM_NONE;
+                has = ((op_info(c)->flags & OPF_EFFECT) && c != OP_ACCADD) || (callee && (s.id >= *n || effects[s.id]));
+            }
+            changed |= has != effects[f->name.id];
+            effects[f->name.id] = has;
+        }
+    }
+    return effects;
+}
+
+bool pass_simplify(TdlModule *m, const TdlPassOptions *opt) {
+    (void)opt;
+    TdlArena scratch;
+    arena_init(&scratch);
+    uint32_t neffects;
+    const bool *effects = find_effects(m, &scratch, &neffects);
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        for (int round = 0; round < MAX_ROUNDS && round_of(m->funcs.p[i], effects, neffects); round++) {}
+    arena_free(&scratch);
+    return true;
+}
