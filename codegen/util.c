@@ -74,11 +74,17 @@ LLVMValueRef cg_call(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValueRef 
     return LLVMBuildCall2(u->b, type, fn, args, n, "");
 }
 
+static void call_attr(CgUnit *u, LLVMValueRef call, const char *name) {
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(u->ctx, kind, 0));
+}
+
+/* A call that touches no memory (`memory` of value 0: none) and returns. */
 LLVMValueRef cg_call_pure(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValueRef *args, unsigned n) {
     LLVMValueRef call = cg_call(u, name, ret, args, n);
-    cg_attr(u, call, LLVMAttributeFunctionIndex, "memory", 0);
-    cg_attr(u, call, LLVMAttributeFunctionIndex, "willreturn", 0);
-    cg_attr(u, call, LLVMAttributeFunctionIndex, "nounwind", 0);
+    call_attr(u, call, "memory");
+    call_attr(u, call, "willreturn");
+    call_attr(u, call, "nounwind");
     return call;
 }
 
