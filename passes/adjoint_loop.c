@@ -15,7 +15,7 @@ typedef struct {
     TdlOp fwd, rev;
     TdlRegion body, t;        /* primal body; body of the reverse */
     TdlVal lo, hi, count;     /* for: bounds; while: the number of iterations */
-    bool has_trip;
+    bool has_trip, from_lo;
     TdlDim trip;              /* slots of a tape */
     TdlVal stack, top, pop_stack; /* while: pushed stack in the body, its value after the loop, the reverse's */
     TdlOp push, pop;
@@ -35,7 +35,9 @@ static CarriedVec carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint3
     for (uint32_t i = 0; i + inits < ir_op(a->f, o)->noperands; i++) {
         Carried c = {.init = adj_arg(a, o, inits + i), .arg = ir_region(a->f, body)->args.p[args + i],
                      .yield = adj_arg(a, end, lead + i), .result = adj_res(a, o, lead + i), .zbar = zbar[lead + i]};
-        if (!adj_active(a, c.arg)) continue;
+        TdlOp def = adj_def(a, c.yield);
+        bool unread = !c.zbar.id && def.id && ir_op(a->f, def)->code == OP_PUSH; /* a stack that nothing pops */
+        if (!adj_active(a, c.arg) || unread) continue;
         if (!c.zbar.id) c.zbar = adj_zero(a, adj_type(a, c.result));
         VEC_PUSH(a->arena, out, c);
     }
@@ -104,14 +106,68 @@ static TdlOp outermost(const Adj *a, TdlOp o, TdlVal lo, TdlVal hi) {
     }
 }
 
-static TdlDim trip_dim(Adj *a, Loop *l) {
-    if (l->has_trip) return l->trip;
-    l->has_trip = true;
-    TdlDim lo, hi;
-    if (ir_val_dim(a->f, l->lo, &lo) && ir_val_dim(a->f, l->hi, &hi)) {
-        l->trip = dim_sub(a->m, hi, lo);
-        if (dim_known_ge(a->m, l->trip, dim_const(a->m, 0))) return l->trip;
+/* The loop of which v is the index, with its bounds; false when it is none. *lo is 0 for 0 itself (map, reduce). */
+static bool index_bounds(const Adj *a, TdlVal v, TdlVal *lo, TdlVal *hi) {
+    const TdlValData *d = ir_val(a->f, v);
+    TdlOp o = d->region.id ? ir_region(a->f, d->region)->parent : (TdlOp){0};
+    if (!o.id) return false;
+    const TdlOpData *p = ir_op(a->f, o);
+    *lo = (TdlVal){0};
+    if (p->code == OP_MAP || p->code == OP_REDUCE) return *hi = p->operands[d->index], true;
+    if (p->code != OP_FOR || d->index != 0) return false;
+    *lo = p->operands[0];
+    *hi = p->operands[1];
+    return true;
+}
+
+/* Whether v is certainly at least 0. */
+static bool nonnegative(Adj *a, TdlVal v, int depth) {
+    TdlDim d;
+    TdlVal lo, hi;
+    if (ir_val_dim(a->f, v, &d)) return dim_known_ge(a->m, d, dim_const(a->m, 0));
+    if (index_bounds(a, v, &lo, &hi)) return !lo.id || (depth && nonnegative(a, lo, depth - 1));
+    TdlOp o = adj_def(a, v);
+    if (!o.id || !depth || (ir_op(a->f, o)->code != OP_ADD && ir_op(a->f, o)->code != OP_MUL)) return false;
+    return nonnegative(a, adj_arg(a, o, 0), depth - 1) && nonnegative(a, adj_arg(a, o, 1), depth - 1);
+}
+
+/* A dimension that v never exceeds, the same in all iterations of the loops whose indices v is made of. */
+static bool upper_bound(Adj *a, TdlVal v, int depth, TdlDim *d) {
+    TdlVal lo, hi;
+    TdlDim x, y;
+    if (ir_val_dim(a->f, v, d)) return true;
+    if (index_bounds(a, v, &lo, &hi)) {
+        if (!depth || !upper_bound(a, hi, depth - 1, &x)) return false;
+        *d = dim_sub(a->m, x, dim_const(a->m, 1));
+        return true;
     }
+    TdlOp o = adj_def(a, v);
+    if (!o.id || !depth || (ir_op(a->f, o)->code != OP_ADD && ir_op(a->f, o)->code != OP_SUB)) return false;
+    bool sub = ir_op(a->f, o)->code == OP_SUB;
+    if (!upper_bound(a, adj_arg(a, o, 0), depth - 1, &x)) return false;
+    if (sub) {
+        *d = x;
+        if (!ir_val_dim(a->f, adj_arg(a, o, 1), &y)) return nonnegative(a, adj_arg(a, o, 1), depth - 1);
+        *d = dim_sub(a->m, x, y);
+        return true;
+    }
+    if (!upper_bound(a, adj_arg(a, o, 1), depth - 1, &y)) return false;
+    *d = dim_add(a->m, x, y);
+    return true;
+}
+
+/* Makes d at least 0 by a small constant where that is certain to do. */
+static bool at_least_zero(Adj *a, TdlDim *d) {
+    TdlDim zero = dim_const(a->m, 0);
+    for (int k = 0; k <= 4; k++) {
+        TdlDim e = dim_add(a->m, *d, dim_const(a->m, k));
+        if (dim_known_ge(a->m, e, zero)) return *d = e, true;
+    }
+    return false;
+}
+
+/* The size of a tape as a run-time value: max(hi - lo, 0), where lo and hi are known. */
+static TdlDim new_trip(Adj *a, const Loop *l) {
     TdlBuilder b = ir_before(a->f, outermost(a, l->fwd, l->lo, l->hi));
     b.grad_fn = SYM_NONE;
     TdlVal n = ir_binary(&b, OP_SUB, l->hi, l->lo);
@@ -121,15 +177,32 @@ static TdlDim trip_dim(Adj *a, Loop *l) {
     TdlOp nd = ir_emit(&b, OP_NEWDIM, &n, 1, &i64, 1);
     const char *name = sym_text(a->m->names, sym);
     op_set_str(a->f, nd, "sym", name, (uint32_t)strlen(name));
-    l->trip = dim_var(a->m, sym);
-    return l->trip;
+    return dim_var(a->m, sym);
 }
 
-/* The slot of iteration `i`: i - lo. */
+/* Slots of the loop's tapes, and in l->from_lo whether slot 0 is iteration lo or 0: hi - lo where that is a dimension;
+ * else a dimension that hi cannot exceed (the tape of a triangular loop is a rectangle, and static); else a new one. */
+static TdlDim trip_dim(Adj *a, Loop *l) {
+    if (l->has_trip) return l->trip;
+    l->has_trip = true;
+    TdlDim lo, hi, zero = dim_const(a->m, 0);
+    l->from_lo = true;
+    if (ir_val_dim(a->f, l->lo, &lo) && ir_val_dim(a->f, l->hi, &hi)) {
+        l->trip = dim_sub(a->m, hi, lo);
+        if (dim_known_ge(a->m, l->trip, zero)) return l->trip;
+    }
+    if (nonnegative(a, l->lo, 8) && upper_bound(a, l->hi, 8, &hi) && at_least_zero(a, &hi)) {
+        l->from_lo = false;
+        return l->trip = hi;
+    }
+    return l->trip = new_trip(a, l);
+}
+
+/* The slot of iteration `i`. */
 static TdlVal slot(Adj *a, const Loop *l, TdlBuilder *b, TdlVal i) {
     TdlDim d;
     int64_t c;
-    if (ir_val_dim(a->f, l->lo, &d) && dim_is_const(a->m, d, &c) && c == 0) return i;
+    if (!l->from_lo || (ir_val_dim(a->f, l->lo, &d) && dim_is_const(a->m, d, &c) && c == 0)) return i;
     return ir_binary(b, OP_SUB, i, l->lo);
 }
 

@@ -154,6 +154,17 @@ static void rewrite_op(void *user, TdlFunc *f, TdlOp o) {
 
 /* ---- the whole ---- */
 
+/* What is read of the results of `o`. When one of them cannot be saved the operation is done again for all of them. */
+static void provide_results(Adj *a, AdjNeed *n, TdlOp o, uint32_t stamp) {
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < ir_op(a->f, o)->nresults; i++) {
+            TdlVal v = adj_res(a, o, i);
+            bool read = v.id < a->mark.n && a->mark.p[v.id] == stamp;
+            if (read && (pass || !can_save(a, n, v))) provide(a, n, v);
+        }
+    }
+}
+
 void adj_need(Adj *a, AdjNeed *n) {
     if (!n->first.id) return;
     uint32_t stamp = ++a->stamp;
@@ -174,10 +185,7 @@ void adj_need(Adj *a, AdjNeed *n) {
         if (v.id < a->mark.n && a->mark.p[v.id] == stamp) provide(a, n, v);
     }
     IR_FOREACH_OP(a->f, n->from, o) {
-        for (uint32_t i = 0; i < ir_op(a->f, o)->nresults; i++) {
-            TdlVal v = adj_res(a, o, i);
-            if (v.id < a->mark.n && a->mark.p[v.id] == stamp) provide(a, n, v);
-        }
+        provide_results(a, n, o, stamp);
     }
     walk_reverse(a, n, rewrite_op, &s);
 }
