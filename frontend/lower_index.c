@@ -1,0 +1,339 @@
+/* x[i, :, 1:3, None, ...] as index, slice, take and reshape; a[...] = v as update, upslice and scatter_add. */
+#include "frontend/lower_int.h"
+
+typedef enum { IT_INT, IT_SLICE, IT_NEW, IT_TENSOR } ItemKind;
+typedef struct { ItemKind kind; TdlVal i; TdlDim size; int64_t step; bool full; LowValue t; TdlSpan at; } Item;
+typedef struct { Item p[2 * LOW_MAX_RANK + 4]; uint32_t n, ints, slices, news, tensors; } Items;
+
+/* A literal negative index counts from the end: n + i. */
+static LowValue from_end(Low *L, LowValue v, TdlDim n)
+{
+    int64_t c;
+    return lv_int_const(L, v, &c) && c < 0 ? lv_dim(dim_add(L->m, n, v.d)) : v;
+}
+
+static bool in_range(Low *L, LowValue v, TdlDim n, TdlSpan at, bool closed)
+{
+    int64_t c, m;
+    if (!lv_int_const(L, v, &c)) return true;
+    bool known = dim_is_const(L->m, n, &m);
+    if (c >= 0 && (!known || c < m + closed)) return true;
+    low_error(L, at, "index: %lld is out of range for a dimension of %s", (long long)c, dim_text(L, n));
+    return false;
+}
+
+static bool slice_item(Low *L, const AstExpr *e, TdlDim n, Item *it)
+{
+    it->kind = IT_SLICE;
+    it->step = 1;
+    it->full = !e->a && !e->b && !e->c;
+    LowValue lo = e->a ? low_expr(L, e->a) : lv_int(L, 0), hi = e->b ? low_expr(L, e->b) : lv_dim(n);
+    if (lo.kind == LV_NONE) lo = lv_int(L, 0);
+    if (hi.kind == LV_NONE) hi = lv_dim(n);
+    if (lv_is_err(lo) || lv_is_err(hi)) return false;
+    if (e->c) {
+        LowValue st = low_expr(L, e->c);
+        if (!lv_int_const(L, st, &it->step) || it->step < 1) {
+            low_error(L, e->c->span, "slice: the step is a positive integer literal; flip(x, ...) reverses");
+            return false;
+        }
+    }
+    lo = from_end(L, lo, n);
+    hi = from_end(L, hi, n);
+    if (!in_range(L, lo, n, e->span, true) || !in_range(L, hi, n, e->span, true)) return false;
+    LowValue len = low_binary(L, AST_OP_SUB, hi, lo, e->span);
+    if (it->step != 1) {
+        len = low_binary(L, AST_OP_ADD, len, lv_int(L, it->step - 1), e->span);
+        len = low_binary(L, AST_OP_FLOORDIV, len, lv_int(L, it->step), e->span);
+    }
+    if (!low_as_dim(L, len, e->span, "slice", &it->size)) return false;
+    int64_t c;
+    if (dim_is_const(L->m, it->size, &c) && c < 0) {
+        low_error(L, e->span, "slice: it ends before it begins");
+        return false;
+    }
+    low_check_nonneg(L, it->size, "a slice ends before it begins");
+    it->i = low_i64(L, lo, e->span, "slice");
+    return it->i.id != 0;
+}
+
+static bool value_item(Low *L, const AstExpr *e, TdlDim n, Item *it)
+{
+    LowValue v = low_expr(L, e);
+    if (lv_is_err(v)) return false;
+    if (v.kind == LV_TENSOR && lv_rank(L, v) && el_is_int(lv_elem(L, v))) {
+        it->kind = IT_TENSOR;
+        it->t = lv_tensor(low_mat(L, v, EL_I64));
+        return true;
+    }
+    if (lv_is_num(v) && lv_elem(L, v) == EL_BOOL) {
+        low_error(L, e->span, "index: a bool selects nothing of a known size: use where(...), or a filtered reduction");
+        return false;
+    }
+    v = from_end(L, v, n);
+    if (v.kind == LV_FLOAT || (lv_is_num(v) && el_is_float(lv_elem(L, v)))) {
+        low_error(L, e->span, "index: expected an integer, not %s; integers are divided by `//`", lv_text(L, v));
+        if (e->kind == AST_BINARY && e->op == AST_OP_DIV)
+            diag_fixit(L->diags, (TdlSpan){e->span.file, e->span.at, e->span.at + 1, e->span.at}, "//");
+        return false;
+    }
+    if (!in_range(L, v, n, e->span, false)) return false;
+    it->kind = IT_INT;
+    it->i = low_i64(L, v, e->span, "index");
+    return it->i.id != 0;
+}
+
+static bool collect(Low *L, LowValue x, const AstExpr *e, Items *out)
+{
+    uint32_t rank = lv_rank(L, x), used = 0, axis = 0;
+    bool ell = false;
+    const TdlDim *dims = lv_dims(L, x);
+    for (uint32_t i = 0; i < e->items.n; i++) {
+        AstExprKind k = e->items.p[i]->kind;
+        used += k != AST_ELLIPSIS && k != AST_NONE;
+        if (k == AST_ELLIPSIS && ell) { low_error(L, e->items.p[i]->span, "index: `...` stands once"); return false; }
+        ell |= k == AST_ELLIPSIS;
+    }
+    if (used > rank || e->items.n > LOW_MAX_RANK + 2) {
+        low_error(L, e->span, "index: %u indices for %s", used, lv_text(L, x));
+        return false;
+    }
+    for (uint32_t i = 0; i <= e->items.n; i++) {
+        bool end = i == e->items.n;
+        if (end || e->items.p[i]->kind == AST_ELLIPSIS) { /* whole axes: of `...`, or behind the last item */
+            for (uint32_t k = end && ell ? rank : used; k < rank && axis < rank; k++, axis++)
+                out->p[out->n++] = (Item){.kind = IT_SLICE, .full = true, .step = 1, .size = dims[axis], .at = e->span};
+            continue;
+        }
+        Item it = {.at = e->items.p[i]->span, .step = 1};
+        if (e->items.p[i]->kind == AST_NONE) it.kind = IT_NEW;
+        else if (e->items.p[i]->kind == AST_SLICE ? !slice_item(L, e->items.p[i], dims[axis++], &it)
+                                                  : !value_item(L, e->items.p[i], dims[axis++], &it)) return false;
+        out->p[out->n++] = it;
+    }
+    for (uint32_t i = 0; i < out->n; i++) {
+        out->ints += out->p[i].kind == IT_INT;
+        out->slices += out->p[i].kind == IT_SLICE && !out->p[i].full;
+        out->news += out->p[i].kind == IT_NEW;
+        out->tensors += out->p[i].kind == IT_TENSOR;
+    }
+    return true;
+}
+
+/* slice op over all axes; starts of whole axes are 0. */
+static TdlVal emit_slice(Low *L, TdlVal x, const TdlVal *starts, const int64_t *steps, const TdlDim *sizes, uint32_t r)
+{
+    TdlVal ops[LOW_MAX_RANK + 1] = {x};
+    for (uint32_t i = 0; i < r; i++) ops[i + 1] = starts[i];
+    low_named(L, "SliceBackward0");
+    TdlVal v = low_emit(L, OP_SLICE, ops, r + 1, ty_tensor(L->m, ty_elem(L->m, ir_type(L->b.f, x)), sizes, r));
+    op_set_ints(L->b.f, low_def(L, v), "steps", steps, r);
+    return v;
+}
+
+static TdlVal named_reshape(Low *L, TdlVal v, const TdlDim *dims, uint32_t n, const char *name)
+{
+    TdlVal r = low_reshape(L, v, dims, n);
+    if (r.id != v.id) low_tag(L, r, name);
+    return r;
+}
+
+static TdlVal take_axis(Low *L, TdlVal x, TdlVal idx, uint32_t axis)
+{
+    TdlVal ops[2] = {x, idx};
+    TdlType xt = ir_type(L->b.f, x), it = ir_type(L->b.f, idx);
+    TdlDim d[2 * LOW_MAX_RANK];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < axis; i++) d[n++] = ty_dims(L->m, xt)[i];
+    for (uint32_t i = 0; i < ty_rank(L->m, it); i++) d[n++] = ty_dims(L->m, it)[i];
+    for (uint32_t i = axis + 1; i < ty_rank(L->m, xt); i++) d[n++] = ty_dims(L->m, xt)[i];
+    low_named(L, "IndexBackward0");
+    TdlVal v = low_emit(L, OP_TAKE, ops, 2, ty_tensor(L->m, ty_elem(L->m, xt), d, n));
+    op_set_int(L->b.f, low_def(L, v), "axis", axis);
+    return v;
+}
+
+/* Several index tensors: x[u, v, i] as a map over their common shape. */
+static LowValue gather_many(Low *L, LowValue x, Items *it, TdlSpan at)
+{
+    TdlDim dims[LOW_MAX_RANK];
+    uint32_t rank = 0, axes = 0;
+    bool rest = false;
+    for (uint32_t i = 0; i < it->n; i++) {
+        const Item *p = &it->p[i];
+        if (p->kind == IT_SLICE && p->full) { rest = true; continue; }
+        if ((p->kind != IT_TENSOR && p->kind != IT_INT) || rest)
+            return low_error(L, at, "index: several index tensors together with slices between them are not supported yet: write it in index notation");
+        axes++;
+        if (p->kind != IT_TENSOR) continue;
+        TdlDim next[LOW_MAX_RANK];
+        uint32_t r;
+        if (!low_bshape(L, dims, rank, lv_dims(L, p->t), lv_rank(L, p->t), next, &r))
+            return low_error(L, at, "index: the index tensors do not fit each other");
+        rank = r;
+        for (uint32_t k = 0; k < r; k++) dims[k] = next[k];
+    }
+    TdlVal idx[LOW_MAX_RANK], ext[LOW_MAX_RANK], iv[LOW_MAX_RANK], sub[LOW_MAX_RANK + 1] = {x.v};
+    for (uint32_t i = 0; i < axes; i++) idx[i] = it->p[i].kind == IT_TENSOR ? low_bcast(L, it->p[i].t.v, dims, rank) : it->p[i].i;
+    for (uint32_t i = 0; i < rank; i++) ext[i] = ir_dim(&L->b, dims[i]);
+    TdlOp op = ir_emit(&L->b, OP_MAP, ext, rank, NULL, 0);
+    TdlBuilder outer = L->b;
+    L->b.region = ir_op(L->b.f, op)->regions[0];
+    L->b.before = (TdlOp){0};
+    for (uint32_t i = 0; i < rank; i++) iv[i] = ir_region_arg(L->b.f, L->b.region, ty_scalar(L->m, EL_I64), SYM_NONE);
+    for (uint32_t i = 0; i < axes; i++) sub[i + 1] = it->p[i].kind == IT_TENSOR ? ir_index(&L->b, idx[i], iv, rank) : idx[i];
+    TdlVal v = ir_index(&L->b, x.v, sub + 1, axes);
+    ir_emit(&L->b, OP_YIELD, &v, 1, NULL, 0);
+    L->b = outer;
+    TdlVal r = ir_add_result(L->b.f, op, ty_prepend(L->m, ir_type(L->b.f, v), dims, rank));
+    return low_tag(L, r, "IndexBackward0");
+}
+
+static LowValue select_items(Low *L, LowValue x, Items *it, TdlSpan at)
+{
+    if (it->tensors > 1 || (it->tensors && it->ints)) return gather_many(L, x, it, at);
+    TdlVal v = x.v, lead[LOW_MAX_RANK], starts[LOW_MAX_RANK];
+    uint32_t nlead = 0, first = 0, r = 0;
+    while (first < it->n && it->p[first].kind == IT_INT) lead[nlead++] = it->p[first++].i;
+    if (nlead) {
+        TdlVal ops[LOW_MAX_RANK + 1] = {v};
+        for (uint32_t i = 0; i < nlead; i++) ops[i + 1] = lead[i];
+        low_named(L, "SelectBackward0");
+        v = low_emit(L, OP_INDEX, ops, nlead + 1, ty_drop(L->m, ir_type(L->b.f, v), nlead));
+    }
+    int64_t steps[LOW_MAX_RANK];
+    TdlDim sizes[LOW_MAX_RANK], one = dim_const(L->m, 1);
+    bool slice = it->slices || it->ints > nlead;
+    const TdlDim *dims = ty_dims(L->m, ir_type(L->b.f, v));
+    for (uint32_t i = first; i < it->n; i++) {
+        const Item *p = &it->p[i];
+        if (p->kind == IT_NEW) continue;
+        steps[r] = p->kind == IT_SLICE ? p->step : 1;
+        sizes[r] = p->kind == IT_INT ? one : p->kind == IT_SLICE && !p->full ? p->size : dims[r];
+        starts[r] = p->i.id && slice ? p->i : slice ? ir_const_int(&L->b, EL_I64, 0) : (TdlVal){0};
+        r++;
+    }
+    if (slice) v = emit_slice(L, v, starts, steps, sizes, r);
+    uint32_t axis = 0;
+    TdlDim out[2 * LOW_MAX_RANK];
+    uint32_t n = 0, k = 0;
+    TdlVal idx = {0};
+    for (uint32_t i = first; i < it->n; i++) { /* drop the integers, add the new axes, note where the tensor goes */
+        const Item *p = &it->p[i];
+        if (p->kind == IT_NEW) { out[n++] = one; continue; }
+        if (p->kind == IT_TENSOR) { axis = n; idx = p->t.v; }
+        if (p->kind != IT_INT) out[n++] = sizes[k];
+        k++;
+    }
+    if (n > LOW_MAX_RANK) return low_error(L, at, "index: more than %d dimensions", LOW_MAX_RANK);
+    if (it->news || it->ints > nlead) v = named_reshape(L, v, out, n, it->ints > nlead ? "SelectBackward0" : "UnsqueezeBackward0");
+    if (idx.id) v = take_axis(L, v, idx, axis);
+    return lv_tensor(v);
+}
+
+LowValue low_index_value(Low *L, LowValue x, const AstExpr *e)
+{
+    if (lv_is_err(x)) return x;
+    if (x.kind == LV_TUPLE) {
+        int64_t i = 0;
+        LowValue v = e->items.n == 1 ? low_expr(L, e->items.p[0]) : LOW_ERR;
+        if (!lv_int_const(L, v, &i) || i < -(int64_t)x.n || i >= (int64_t)x.n)
+            return low_error(L, e->span, "a tuple of %u takes an integer literal as index", x.n);
+        return x.elems[i < 0 ? i + x.n : i];
+    }
+    if (x.kind != LV_TENSOR) return low_error(L, e->span, "%s cannot be indexed", lv_text(L, x));
+    Items *it = ARENA_NEW(L->arena, Items);
+    if (!collect(L, x, e, it)) return LOW_ERR;
+    x.weak = false;
+    LowValue r = select_items(L, x, it, e->span);
+    return r;
+}
+
+LowValue low_index(Low *L, const AstExpr *e) { return low_index_value(L, low_expr(L, e->a), e); }
+
+/* ---- element update ---- */
+
+static LowValue as_elem(Low *L, LowValue x, LowValue v, TdlSpan at)
+{
+    TdlElem e = lv_elem(L, x);
+    if (!lv_is_num(v)) return low_error(L, at, "element update: needs a number or a tensor, not %s", lv_text(L, v));
+    if (lv_elem(L, v) == e) return lv_tensor(low_mat(L, v, e));
+    bool fits = lv_is_weak(v) && (el_is_float(e) || (el_is_int(e) && el_is_int(lv_elem(L, v))));
+    if (!fits) return low_error(L, at, "element update: %s into a tensor of %s; %s(...) converts", lv_text(L, v), el_name(e), el_name(e));
+    return lv_tensor(low_mat(L, v, e));
+}
+
+static LowValue fit(Low *L, LowValue v, const TdlDim *dims, uint32_t n, TdlSpan at)
+{
+    TdlDim out[LOW_MAX_RANK];
+    uint32_t r;
+    bool ok = low_bshape(L, lv_dims(L, v), lv_rank(L, v), dims, n, out, &r) && r == n;
+    for (uint32_t i = 0; ok && i < n; i++) ok = dim_eq(out[i], dims[i]);
+    if (!ok) return low_error(L, at, "element update: %s into a place of shape %s", lv_text(L, v), ty_text(L, ty_tensor(L->m, lv_elem(L, v), dims, n)));
+    return lv_tensor(low_bcast(L, v.v, dims, n));
+}
+
+/* a[idx] += v with an integer tensor: duplicates accumulate. The index spreads over the other axes. */
+static LowValue scatter(Low *L, LowValue x, Items *it, LowValue v, bool has_op, AstOp op, TdlSpan at)
+{
+    uint32_t axis = 0, r = lv_rank(L, x);
+    while (axis < it->n && it->p[axis].kind != IT_TENSOR) axis++;
+    bool plain = it->tensors == 1 && !it->ints && !it->slices && !it->news && lv_rank(L, it->p[axis].t) == 1;
+    if (!plain || !has_op || (op != AST_OP_ADD && op != AST_OP_SUB))
+        return low_error(L, at, "an update at an index tensor is not supported yet except `a[idx] += v` with one index tensor: a loop over the indices does it");
+    if (op == AST_OP_SUB) v = low_unary(L, AST_OP_NEG, v, at);
+    v = as_elem(L, x, v, at);
+    if (lv_is_err(v)) return v;
+    TdlDim dims[LOW_MAX_RANK];
+    for (uint32_t i = 0; i < r; i++) dims[i] = i == axis ? lv_dims(L, it->p[axis].t)[0] : lv_dims(L, x)[i];
+    v = fit(L, v, dims, r, at);
+    if (lv_is_err(v)) return v;
+    int64_t ax = axis;
+    TdlVal idx = ir_broadcast(&L->b, it->p[axis].t.v, ty_tensor(L->m, EL_I64, dims, r), &ax);
+    TdlVal ops[3] = {x.v, idx, v.v};
+    low_named(L, "IndexPutBackward0");
+    TdlVal out = low_emit(L, OP_SCATTERADD, ops, 3, lv_type(L, x));
+    op_set_int(L->b.f, low_def(L, out), "axis", axis);
+    return lv_tensor(out);
+}
+
+LowValue low_index_set(Low *L, LowValue x, const AstExpr *e, LowValue v, bool has_op, AstOp op, TdlSpan at)
+{
+    if (x.kind != LV_TENSOR) return low_error(L, e->span, "%s has no elements to assign to", lv_text(L, x));
+    Items *it = ARENA_NEW(L->arena, Items);
+    if (!collect(L, x, e, it)) return LOW_ERR;
+    if (it->news) return low_error(L, e->span, "element update: None has no place here");
+    if (it->tensors) return scatter(L, x, it, v, has_op, op, at);
+    if (has_op) v = low_binary(L, op, select_items(L, x, it, e->span), v, at);
+    if (lv_is_err(v)) return v;
+    v = as_elem(L, x, v, at);
+    if (lv_is_err(v)) return v;
+    uint32_t r = lv_rank(L, x), nlead = 0, n = 0;
+    TdlVal ops[LOW_MAX_RANK + 2] = {x.v, v.v};
+    while (nlead < it->n && it->p[nlead].kind == IT_INT) nlead++;
+    if (!it->slices && it->ints == nlead) {
+        LowValue w = fit(L, v, lv_dims(L, x) + nlead, r - nlead, at);
+        if (lv_is_err(w)) return w;
+        ops[1] = w.v;
+        for (uint32_t i = 0; i < nlead; i++) ops[i + 2] = it->p[i].i;
+        if (!nlead) return w;
+        low_named(L, "CopySlices");
+        return lv_tensor(low_emit(L, OP_UPDATE, ops, nlead + 2, lv_type(L, x)));
+    }
+    TdlDim place[LOW_MAX_RANK], full[LOW_MAX_RANK];
+    int64_t steps[LOW_MAX_RANK];
+    for (uint32_t i = 0; i < r; i++) {
+        const Item *p = &it->p[i];
+        full[i] = p->kind == IT_INT ? dim_const(L->m, 1) : p->full ? lv_dims(L, x)[i] : p->size;
+        if (p->kind != IT_INT) place[n++] = full[i];
+        steps[i] = p->step;
+        ops[i + 2] = p->i.id ? p->i : ir_const_int(&L->b, EL_I64, 0);
+    }
+    LowValue w = fit(L, v, place, n, at);
+    if (lv_is_err(w)) return w;
+    ops[1] = low_reshape(L, w.v, full, r);
+    low_named(L, "CopySlices");
+    TdlVal out = low_emit(L, OP_UPSLICE, ops, r + 2, lv_type(L, x));
+    op_set_ints(L->b.f, low_def(L, out), "steps", steps, r);
+    return lv_tensor(out);
+}

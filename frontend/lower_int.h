@@ -1,0 +1,418 @@
+/* Inside lowering. Read from top to bottom: values, types, callables, scopes and frames, the context, then what
+ * each file offers.
+ *
+ *   lower.c          the module: declarations, instances, exported functions, scripts
+ *   lower_value.c    values: leaves, materialising, conversion, promotion, broadcasting
+ *   lower_type.c     written types, dimension expressions, matching a type against a value
+ *   lower_expr.c     expressions        lower_op.c      operators
+ *   lower_stmt.c     statements         lower_flow.c    regions: if, for, while, carried variables
+ *   lower_comp.c     index notation     lower_index.c   x[...] and a[...] = v
+ *   lower_call.c     calls: names, arguments, structs, lambdas     lower_inst.c  signatures, dimension binding, instances
+ *   lower_lift.c     code made a function of its own               lower_std.c   the library's declarations
+ *   lower_builtin.c  the table of builtins and argument binding; bi_*.c the builtins by family
+ *   lower_diff.c     grad, value_and_grad, vjp      lower_script.c  leaves, backward, print */
+#ifndef TDL_FRONTEND_LOWER_INT_H
+#define TDL_FRONTEND_LOWER_INT_H
+
+#include "frontend/lower.h"
+
+typedef struct Low Low;
+typedef struct LowValue LowValue;
+typedef struct LowFn LowFn;
+typedef struct LowType LowType;
+typedef struct LowVar LowVar;
+typedef struct LowScope LowScope;
+typedef struct LowFrame LowFrame;
+typedef struct LowDecl LowDecl;
+typedef struct LowInst LowInst;
+typedef struct LowLeaf LowLeaf;
+
+/* ---- values ---- */
+
+typedef enum {
+    LV_ERROR,  /* reported already: whatever it meets is silent */
+    LV_UNIT,   /* nothing (a call without result) */
+    LV_NONE,   /* None */
+    LV_INT,    /* integer known as a dimension expression (a literal is the constant one): .d */
+    LV_FLOAT,  /* float literal or what is computed from literals: .f */
+    LV_BOOL,   /* .i */
+    LV_STR,    /* .s, .n bytes */
+    LV_TENSOR, /* SSA value .v */
+    LV_TUPLE,  /* .elems, .n */
+    LV_STRUCT, /* .decl, .elems in the order of the fields, .n */
+    LV_FN,     /* .fn */
+    LV_ELEM,   /* an element type as a value (f64, as in f64(x) or dtype=f64): .elem */
+    LV_ELLIPSIS,
+    LV_NODE    /* y.grad_fn: number .v of a backward node */
+} LowKind;
+
+struct LowValue {
+    LowKind kind;
+    bool weak;       /* TENSOR: a scalar made of literals and dimensions only: takes the type of what it meets */
+    TdlElem elem;
+    TdlVal v;
+    TdlDim d;
+    int64_t i;
+    double f;
+    const char *s;
+    LowValue *elems;
+    uint32_t n;
+    const LowDecl *decl;
+    LowFn *fn;
+    LowLeaf *leaf;   /* scripts: the leaf that this value is, or NULL */
+};
+typedef TDL_VEC(LowValue) LowValues;
+
+/* ---- types, as a parameter or an annotation states them ---- */
+
+typedef enum { LT_TENSOR, LT_TUPLE, LT_STRUCT, LT_FN, LT_STATIC, LT_UNIT, LT_ERROR } LowTypeKind;
+
+struct LowType {
+    LowTypeKind kind;
+    TdlType t;             /* TENSOR */
+    const LowType **elems; /* TUPLE, STRUCT */
+    uint32_t n;
+    const LowDecl *decl;   /* STRUCT */
+};
+
+/* ---- callables (always known at compile time) ---- */
+
+typedef enum { FN_DECL, FN_BUILTIN, FN_LAMBDA, FN_DIFF } LowFnKind;
+typedef enum { DIFF_GRAD, DIFF_VALUE_AND_GRAD, DIFF_VJP } LowDiffKind;
+
+struct LowBuiltin;
+
+struct LowFn {
+    LowFnKind kind;
+    TdlSpan span;
+    const LowDecl *decl;             /* DECL: a function or a struct's constructor */
+    const struct LowBuiltin *builtin;
+    const AstExpr *lambda;           /* LAMBDA: with what it captured, in a frame of its own */
+    LowFrame *frame;
+    LowVar *captures;                /* linked by next */
+    LowDiffKind diff;                /* DIFF of .inner */
+    LowFn *inner;
+    const AstExpr *wrt;              /* NULL: every float parameter */
+    bool aux;
+};
+
+/* ---- names ---- */
+
+struct LowVar {
+    TdlSym name;
+    TdlSpan span;
+    bool is_var;     /* declared by var: may be assigned */
+    LowValue val;    /* now, at the place of the walk */
+    LowVar *next;
+};
+
+typedef enum { BARRIER_NONE, BARRIER_COMP, BARRIER_LAMBDA } LowBarrier;
+
+struct LowScope {
+    LowScope *up;
+    LowVar *vars;
+    LowBarrier barrier; /* assigning to a variable from beyond it is an error */
+};
+
+typedef struct { TdlSym name; TdlDim d; } LowDimBind;
+typedef struct { TdlSym name; bool pack; bool bound; TdlElem elem; TdlDim *dims; uint32_t rank; } LowTyBind;
+typedef TDL_VEC(LowDimBind) LowDimBinds;
+typedef TDL_VEC(LowTyBind) LowTyBinds;
+
+/* One body being walked: a function, an inlined call or a lambda. */
+struct LowFrame {
+    LowFrame *up;        /* the frame that made this one */
+    const char *what;    /* name, for messages */
+    bool library;
+    TdlSpan call;        /* where it was called (library: the user's place) */
+    TdlElem deflt;       /* type of a float literal that meets nothing */
+    LowDimBinds dims;
+    LowTyBinds tys;
+    LowScope *scope;
+    const LowType *result; /* declared result or NULL */
+    LowVar ret, retv;    /* returned already? and what */
+    LowVar *brk, *cont;  /* of the innermost loop, NULL outside */
+    uint32_t no_grad;    /* depth */
+    uint32_t depth;      /* of inlined calls */
+};
+
+/* ---- declarations and instances ---- */
+
+struct LowDecl {
+    const AstDecl *ast;
+    bool library;
+    TdlSym grad_fn;      /* library: PyTorch's name, from the attribute @...Backward0 */
+    const LowDecl *next; /* same table */
+};
+
+/* A function of the IR made from a declaration for given type parameters, ranks and static arguments. */
+struct LowInst {
+    const char *key;
+    const LowDecl *decl;
+    TdlFunc *f;
+    TdlSym *dims;        /* callee's dimension parameters, in order (generic packs spelled out) */
+    uint32_t ndims;
+    const LowType **params;
+    LowValue *statics;   /* of each parameter with LT_STATIC */
+    uint32_t nparams;
+    const LowType *result; /* NULL until known */
+    LowDimBinds binds;   /* names in its frame, with facts applied */
+    LowTyBinds tys;
+    bool fix;            /* -D applies */
+    enum { INST_QUEUED, INST_RUNNING, INST_DONE } state;
+    TdlSpan call;        /* first user */
+    LowInst *next;
+};
+
+/* ---- the context ---- */
+
+struct LowLeaf {         /* scripts: a tensor with requires_grad */
+    LowVar grad;         /* companion: the accumulated gradient */
+    LowVar has;          /* bool: backward has reached it (None before) */
+    TdlSym name;
+    LowLeaf *next;
+};
+
+typedef struct { TdlSym name; TdlFunc *f; TdlRegion r; } LowValueDim;
+
+struct Low {
+    TdlModule *m;
+    TdlArena *arena;
+    TdlInterner *names;
+    TdlDiags *diags;
+    const TdlLowerOptions *opt;
+    TdlBuilder b;        /* where operations go; .f NULL outside functions */
+    LowFrame *frame;
+    const LowDecl *decls, *libdecls;
+    TDL_VEC(const char *) used; /* files read by `use`, by path */
+    bool *libloaded;
+    LowInst *insts, *insts_tail;
+    uint32_t ninsts;
+    uint32_t depth;      /* nesting of expressions and instances in progress, limited */
+    LowLeaf *leaves;
+    bool in_script;
+    TDL_VEC(LowValueDim) vdims; /* dimensions that newdim made, with where */
+};
+
+enum { LOW_MAX_INSTANCES = 10000, LOW_MAX_DEPTH = 400, LOW_MAX_INLINE = 64, LOW_MAX_RANK = 16 };
+
+/* ---- lower_value.c ---- */
+
+#define LOW_ERR ((LowValue){.kind = LV_ERROR})
+LowValue lv_tensor(TdlVal v);
+LowValue lv_int(Low *L, int64_t i);
+LowValue lv_dim(TdlDim d);
+LowValue lv_bool(bool b);
+LowValue lv_float(double f);
+LowValue lv_tuple(Low *L, const LowValue *elems, uint32_t n);
+static inline bool lv_is_err(LowValue v) { return v.kind == LV_ERROR; }
+bool lv_is_num(LowValue v);                       /* INT FLOAT BOOL TENSOR */
+bool lv_int_const(const Low *L, LowValue v, int64_t *i);
+TdlType lv_type(const Low *L, LowValue v);        /* of TENSOR */
+uint32_t lv_rank(const Low *L, LowValue v);       /* numbers: 0 for literals */
+const TdlDim *lv_dims(const Low *L, LowValue v);
+TdlElem lv_elem(const Low *L, LowValue v);        /* literals: i64, the default float, bool */
+bool lv_is_weak(LowValue v);
+void lv_describe(const Low *L, LowValue v, TdlStr *out);
+const char *lv_text(const Low *L, LowValue v);    /* its type, for messages */
+const char *lt_text(const Low *L, const LowType *t);
+const char *ty_text(const Low *L, TdlType t);
+const char *dim_text(const Low *L, TdlDim d);
+
+/* Reports at `at`; inside the library at the user's call, with the library's line as a note. Returns an error value. */
+LowValue low_error(Low *L, TdlSpan at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+const char *low_name(const Low *L, TdlSym s);
+
+/* A number as an SSA value of element e (literals become constants, others are cast), or of its own type. */
+TdlVal low_mat(Low *L, LowValue v, TdlElem e);
+TdlVal low_mat_own(Low *L, LowValue v);
+LowValue low_concrete(Low *L, LowValue v);        /* literals (in tuples too) become SSA values */
+/* Element type of an operation on a and b, as PyTorch's tensors promote. */
+TdlElem low_promote(const Low *L, LowValue a, LowValue b);
+/* The broadcast shape of two; false: they do not fit. */
+bool low_bshape(Low *L, const TdlDim *a, uint32_t ra, const TdlDim *b, uint32_t rb, TdlDim *out, uint32_t *rank);
+TdlVal low_bcast(Low *L, TdlVal v, const TdlDim *dims, uint32_t rank);
+TdlVal low_reshape(Low *L, TdlVal v, const TdlDim *dims, uint32_t rank);
+/* SSA leaves of v in order (captures of functions included); unflatten puts others in their places. */
+void low_flatten(Low *L, LowValue v, TdlVals *out);
+LowValue low_unflatten(Low *L, LowValue v, const TdlVal *leaves, uint32_t *at);
+/* v as type t: literals take it; error at `at` when it does not fit. `what` begins the message. */
+LowValue low_coerce(Low *L, LowValue v, const LowType *t, TdlSpan at, const char *what);
+const LowType *low_type_of(Low *L, LowValue v);   /* literals: their default type */
+bool lt_eq(const LowType *a, const LowType *b);
+void lt_leaves(const LowType *t, TdlType *out, uint32_t *n);
+uint32_t lt_nleaves(const LowType *t);
+const LowType *lt_subst(Low *L, const LowType *t, const TdlSym *names, const TdlDim *to, uint32_t n);
+/* A value of type t from leaves. */
+LowValue low_from_leaves(Low *L, const LowType *t, const TdlVal *leaves, uint32_t *at);
+/* An integer as a dimension: an expression of dimensions, else a fresh value dimension (newdim). */
+bool low_as_dim(Low *L, LowValue v, TdlSpan at, const char *what, TdlDim *d);
+bool low_known_dim(const Low *L, LowValue v, TdlDim *d); /* without newdim */
+TdlVal low_i64(Low *L, LowValue v, TdlSpan at, const char *what); /* a scalar integer as i64; 0 on error */
+/* assert(d >= 0) in front of what needs it, when that is not certain. */
+/* Are the value dimensions in t known where region r is (outside: in the region around it)? */
+bool low_value_dims(Low *L, TdlType t); /* has it any? */
+bool low_type_visible(Low *L, TdlType t, TdlRegion r, bool outside);
+void low_check_nonneg(Low *L, TdlDim d, const char *msg);
+
+/* Sets the span of what is emitted next; returns the old one. */
+TdlSpan low_at(Low *L, TdlSpan s);
+/* PyTorch's name for the next operation emitted through low_emit1/low_emit. */
+void low_named(Low *L, const char *grad_fn);
+TdlVal low_emit1(Low *L, TdlOpcode c, const TdlVal *v, uint32_t n);
+/* With a given result type. */
+TdlVal low_emit(Low *L, TdlOpcode c, const TdlVal *v, uint32_t n, TdlType t);
+TdlOp low_def(const Low *L, TdlVal v);
+void low_unname(Low *L);
+/* Puts the name on the operation that defines v (when v is a float). */
+LowValue low_tag(Low *L, TdlVal v, const char *grad_fn);
+
+/* ---- lower_type.c ---- */
+
+const LowType *low_type(Low *L, const AstType *t);         /* in the current frame */
+bool low_elem_name(Low *L, TdlSym name, TdlElem *e);        /* f64, ..., or a type parameter of the frame */
+bool low_dim_expr(Low *L, const AstExpr *e, TdlDim *d);
+const LowDecl *low_find_decl(Low *L, TdlSym name);
+const LowType *lt_tensor(Low *L, TdlType t);
+const LowType *lt_tuple(Low *L, const LowType **elems, uint32_t n);
+/* Type parameters and packs of `tys` that the value decides. */
+bool low_match_ty(Low *L, LowTyBinds *tys, const AstType *t, LowValue v, bool weak_too);
+LowTyBind *low_find_ty(LowTyBinds *tys, TdlSym name);
+
+/* ---- lower_expr.c, lower_op.c ---- */
+
+LowValue low_expr(Low *L, const AstExpr *e);
+LowValue low_number(Low *L, const AstExpr *e, const char *what); /* a number or an error */
+LowValue low_block_value(Low *L, const AstBlock *b);
+LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at);
+LowValue low_unary(Low *L, AstOp op, LowValue a, TdlSpan at);
+LowValue low_elementwise(Low *L, TdlOpcode c, const LowValue *args, uint32_t n, TdlElem e, const char *what,
+                         const char *grad_fn, TdlSpan at);
+LowValue low_matmul(Low *L, LowValue a, LowValue b, TdlSpan at, const char *what);
+LowValue low_array(Low *L, const LowValue *elems, uint32_t n, TdlSpan at);
+LowVar *low_find_var(Low *L, TdlSym name, LowBarrier *crossed);
+LowVar *low_bind(Low *L, TdlSym name, LowValue v, bool is_var, TdlSpan span);
+LowScope *low_push_scope(Low *L, LowBarrier barrier);
+void low_pop_scope(Low *L);
+LowValue low_field(Low *L, LowValue base, TdlSym name, TdlSpan at);
+
+/* ---- lower_stmt.c, lower_flow.c ---- */
+
+/* Statements from `from` on; `tail`: the last expression is the function's result. */
+void low_stmts(Low *L, const AstBlock *b, uint32_t from, bool tail);
+void low_return(Low *L, LowValue v, TdlSpan at);
+
+bool low_const_bool(const LowValue *v, bool *b);
+typedef struct { const AstBlock *b; uint32_t from; bool tail; } LowRest; /* b NULL: nothing */
+void low_if_stmt(Low *L, const AstExpr *e, LowRest rest, bool tail);
+LowValue low_if_value(Low *L, const AstExpr *e);
+void low_for(Low *L, const AstStmt *s);
+void low_while(Low *L, const AstStmt *s);
+void low_no_grad(Low *L, const AstStmt *s);
+/* if c { t } else { e } around code in C: both give values of one type. */
+typedef LowValue (*LowThunk)(Low *L, void *user);
+LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, TdlSpan at);
+/* What a block may do, by its text. */
+typedef TDL_VEC(TdlSym) LowSyms;
+typedef struct { LowSyms assigned; bool breaks, continues, returns, backward, zero_grad; } LowScan;
+void low_scan_block(Low *L, const AstBlock *b, LowScan *out);
+void low_scan_expr(Low *L, const AstExpr *e, LowScan *out);
+/* True when nothing of `rest` remains to be done here: this path has left for certain, or `rest` went under an `if`. */
+bool low_left(Low *L, LowRest rest);
+bool low_always_exits(const AstBlock *b);
+/* Names used in an expression (over-approximate: binders are not removed). */
+void low_names_expr(Low *L, const AstExpr *e, LowSyms *out);
+void low_names_block(Low *L, const AstBlock *b, LowSyms *out);
+
+/* ---- lower_comp.c, lower_index.c ---- */
+
+LowValue low_comp(Low *L, const AstExpr *e);
+LowValue low_gen_call(Low *L, const AstExpr *call, TdlSym name, const AstExpr *gen);
+bool low_range(Low *L, const AstExpr *range, LowValue *lo, LowValue *hi); /* integers */
+LowValue low_index(Low *L, const AstExpr *e);
+LowValue low_index_value(Low *L, LowValue x, const AstExpr *e);
+LowValue low_index_set(Low *L, LowValue x, const AstExpr *e, LowValue v, bool has_op, AstOp op, TdlSpan at);
+
+/* ---- lower_call.c ---- */
+
+typedef struct { AstName name; LowValue v; TdlSpan span; const AstExpr *e; bool ready; } LowArg; /* e: evaluated when needed */
+typedef TDL_VEC(LowArg) LowArgs;
+LowValue low_arg_value(Low *L, LowArg *a);
+LowValue low_call_expr(Low *L, const AstExpr *e);
+LowValue low_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at);
+LowValue low_resolve(Low *L, TdlSym name, TdlSpan at, bool report); /* functions, structs, builtins, element types */
+LowValue low_fn_value(Low *L, LowFn fn);
+LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const LowValue *statics, TdlSpan at);
+bool low_instance_finish(Low *L, LowInst *i);    /* its result type is known afterwards */
+LowFrame *low_push_frame(Low *L, const char *what, TdlSpan call);
+void low_pop_frame(Low *L);
+/* Positional and named arguments to parameters; out[i].e NULL and !ready: not given. */
+bool low_assign_args(Low *L, const LowDecl *d, LowArgs *args, LowArg *out, LowDimBinds *dimargs, TdlSpan at);
+bool low_bind_dims(Low *L, const LowInst *inst, LowValue *args, const LowDimBinds *given, TdlDim *out, TdlSpan at);
+/* Type parameters, ranks and static arguments decided by the arguments: the instance, with its arguments coerced. */
+LowInst *low_pick_instance(Low *L, const LowDecl *d, LowArgs *args, LowValue *vals, TdlDim *dims, TdlSpan at);
+bool low_has_fn_param(const LowDecl *d);
+LowValue low_call_decl(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at);
+/* Dimensions, facts and parameter types of d for type parameters tys; args are looked at only for untyped parameters. */
+bool low_signature(Low *L, LowInst *s, const LowDecl *d, const LowTyBinds *tys, const LowValue *args);
+bool low_dim_has(Low *L, TdlDim d, TdlSym v);
+bool low_dim_like(Low *L, const AstExpr *e);
+void low_add_ports(Low *L, TdlFunc *f, const LowType *t, TdlSym name, LowValue *v); /* parameters of a function */
+void low_result_ports(Low *L, TdlFunc *f, const LowType *t, const char *name, int32_t cotangent_of);
+void low_check_fixes(Low *L, const LowInst *s);      /* -D: another value at run time is a status */
+const LowType *low_finish_function(Low *L, const AstDecl *d, const LowType *declared, TdlFunc *f); /* return; the result type, NULL: an error */
+LowValue low_emit_call(Low *L, TdlFunc *f, const TdlVal *ops, uint32_t n, const LowType *rt, const TdlDim *dims, uint32_t ndims, const char *grad_fn);
+/* Code as a function of its own: the leaves of env become its parameters, body gets env over them. */
+typedef LowValue (*LowLiftBody)(Low *L, LowValue env, void *user);
+typedef struct { TdlFunc *f; const LowType *result; TdlVals ops; TdlDim *dims; uint32_t ndims; } LowLifted;
+bool low_lift(Low *L, const char *name, LowValue env, LowLiftBody body, void *user, LowLifted *out, TdlSpan at);
+
+/* ---- lower_diff.c, lower_script.c ---- */
+
+bool low_diff_name(const char *name, LowDiffKind *k, const char **unsupported);
+LowValue low_diff_call(Low *L, LowDiffKind k, const char *name, const AstExpr *e);
+LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at);
+void low_export_let(Low *L, const LowDecl *d);
+LowValue low_script_field(Low *L, LowValue base, const char *name, TdlSpan at); /* .grad .grad_fn .requires_grad .is_leaf */
+void low_script(Low *L, const AstFile *f);
+LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);
+LowValue low_print(Low *L, LowArgs *args, TdlSpan at);
+LowValue low_leaf(Low *L, LowValue v, TdlSpan at);
+/* An assignment under no_grad leaves the variable the same leaf; elsewhere it stops being one. */
+void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at);
+
+/* ---- lower_builtin.c ---- */
+
+typedef struct {
+    Low *L;
+    const struct LowBuiltin *bi;
+    LowValue a[8];      /* by the signature's parameters */
+    bool given[8];
+    TdlSpan at, span[8];
+    bool method;
+} LowCall;
+
+typedef LowValue (*LowBuiltinFn)(LowCall *c);
+
+typedef struct LowBuiltin {
+    const char *name, *sig; /* "x, dim=, keepdim=": = optional, * rest of the positional ones, [] a list */
+    LowBuiltinFn fn;
+    int op;                 /* for the families */
+    const char *grad_fn, *grad_fn2;
+} LowBuiltin;
+
+const LowBuiltin *low_find_builtin(const char *name);
+LowValue low_builtin_apply(Low *L, const LowBuiltin *bi, LowArgs *args, TdlSpan at);
+/* One argument as ...; false: reported. */
+bool bi_tensor(LowCall *c, uint32_t i);            /* a number, made an SSA value */
+bool bi_float(LowCall *c, uint32_t i);             /* likewise, integers become the default float */
+bool bi_axis(LowCall *c, uint32_t i, uint32_t rank, uint32_t *axis);
+bool bi_axes(LowCall *c, uint32_t i, uint32_t rank, int64_t *axes, uint32_t *n); /* None or not given: all */
+bool bi_bool(LowCall *c, uint32_t i, bool deflt, bool *out);
+bool bi_shape(LowCall *c, LowValue v, TdlDim *dims, uint32_t *rank);
+bool bi_elem(LowCall *c, uint32_t i, TdlElem deflt, TdlElem *e);
+LowValue bi_err(LowCall *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+LowValue bi_reduce_named(Low *L, const char *name, LowValue x, TdlSpan at); /* sum(x) and the like from C */
+
+#endif
