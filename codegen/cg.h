@@ -134,6 +134,9 @@ void cg_access_finish(Cg *g);
 void cg_loop_metadata(Cg *g, LLVMValueRef branch, bool parallel);
 void cg_groups(CgUnit *u);
 
+/* ---- backward graphs (graph_table.c): the constant `<f>_graph`, struct tdl_graph of runtime/tdl.h ---- */
+void cg_graph_table(CgUnit *u, const TdlFunc *f);
+
 /* ---- run-time bodies, target, debug information ---- */
 bool cg_link_bodies(CgUnit *u);
 bool cg_target(CgUnit *u);

@@ -1,8 +1,12 @@
 /* The C header of an object and its manifest (the same facts as JSON), from the ports of the exported functions. */
 #include "codegen/codegen.h"
+#include "ir/graph.h"
+#include "support/embed.h"
 
 #include <ctype.h>
 #include <string.h>
+
+extern const TdlEmbedded cg_public_headers[]; /* runtime/tdl.h */
 
 static const char *text(const TdlModule *m, TdlSym s) { return sym_text(m->names, s); }
 
@@ -49,28 +53,11 @@ static void shape(const TdlModule *m, const TdlPort *p, TdlStr *out) { ty_print(
 
 /* ---- the header ---- */
 
-static const char PRELUDE[] =
-    "#include <stddef.h>\n"
-    "#include <stdint.h>\n"
+static const char OPEN[] =
     "\n"
     "#ifdef __cplusplus\n"
     "extern \"C\" {\n"
-    "#endif\n"
-    "\n"
-    "#ifndef TDL_STATUS_DEFINED\n"
-    "#define TDL_STATUS_DEFINED\n"
-    "enum tdl_status {\n"
-    "    TDL_OK = 0,\n"
-    "    TDL_BAD_ARGUMENT = 1,   /* a pointer that must not be NULL is */\n"
-    "    TDL_BAD_DIMENSION = 2,  /* negative, too large, or not the value the object was compiled for */\n"
-    "    TDL_CHECK_FAILED = 3,   /* an assert, an index or a size in the program */\n"
-    "    TDL_WORKSPACE_FULL = 4, /* the given workspace is too small */\n"
-    "    TDL_NO_MEMORY = 5       /* malloc failed (only where the workspace is NULL) */\n"
-    "};\n"
-    "#endif\n"
-    "\n"
-    "/* The message of the last call of this thread that failed, \"\" when there was none. */\n"
-    "const char *tdl_last_error(void);\n";
+    "#endif\n";
 
 static const char EPILOGUE[] =
     "\n"
@@ -156,6 +143,7 @@ static void function(const TdlModule *m, const TdlFunc *f, const CgOptions *opt,
     workspace_text(m, f, out);
     str_puts(out, " */\n");
     prototype(m, f, out);
+    if (graph_find(m, f->name)) str_printf(out, "extern const struct tdl_graph %s_graph;\n", text(m, f->name));
 }
 
 void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
@@ -168,7 +156,8 @@ void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt
                     " * `workspace` has workspace_bytes bytes, at least those that NAME_workspace_size says, or is NULL: the call\n"
                     " * then takes memory itself. Calls are thread safe. Outputs overlap no input and no other output. */\n", TDL_VERSION);
     str_printf(out, "#ifndef %s\n#define %s\n\n", guard.p, guard.p);
-    str_puts(out, PRELUDE);
+    str_puts(out, cg_public_headers[0].text);
+    str_puts(out, OPEN);
     for (uint32_t i = 0; i < m->funcs.n; i++)
         if (m->funcs.p[i]->exported) function(m, m->funcs.p[i], opt, out);
     str_puts(out, EPILOGUE);

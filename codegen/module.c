@@ -100,6 +100,7 @@ CgUnit *cg_module(TdlModule *m, const CgOptions *opt) {
         for (uint32_t i = 0; i < m->funcs.n; i++)
             if (m->funcs.p[i]->exported || m->funcs.p[i]->script) {
                 cg_export(u, m->funcs.p[i]);
+                cg_graph_table(u, m->funcs.p[i]);
                 if (opt->callers) cg_caller(u, m->funcs.p[i]);
             }
         cg_debug_finish(u);

@@ -1,5 +1,4 @@
-/* What users of a generated object may include: status codes, the last error, the backward-graph table.
- * Generated headers repeat the parts they need, so this file is not necessary to call a function. */
+/* What every object of tdlc shares: status codes, the last error, backward graphs. Generated headers carry this text. */
 #ifndef TDL_RUNTIME_TDL_H
 #define TDL_RUNTIME_TDL_H
 
@@ -10,8 +9,6 @@
 extern "C" {
 #endif
 
-#ifndef TDL_STATUS_DEFINED
-#define TDL_STATUS_DEFINED
 enum tdl_status {
     TDL_OK = 0,
     TDL_BAD_ARGUMENT = 1,   /* a pointer that must not be NULL is */
@@ -20,21 +17,25 @@ enum tdl_status {
     TDL_WORKSPACE_FULL = 4, /* the given workspace is too small */
     TDL_NO_MEMORY = 5       /* malloc failed (only where the workspace is NULL) */
 };
-#endif
 
-/* The message of the last failed call of this thread, "" when there was none. Valid until the next failure. */
+/* The message of the last call of this thread that failed, with file and line of the .tdl; "" when there was none. */
 const char *tdl_last_error(void);
 
-#ifndef TDL_GRAPH_DEFINED
-#define TDL_GRAPH_DEFINED
-/* The backward graph of a function, read-only data in the object: nodes with PyTorch's names, edges to the nodes
- * that take their gradients. next[] holds (node, input number) pairs, node -1 where there is none. */
+/* The backward graph of a function: nodes with PyTorch's names, edges to the nodes that take their gradients. */
+enum tdl_graph_kind {
+    TDL_GRAPH_OP = 0,
+    TDL_GRAPH_LEAF = 1,     /* AccumulateGrad of `variable` */
+    TDL_GRAPH_IF = 2,       /* edges: what the first branch made, what the second made */
+    TDL_GRAPH_LOOP = 3      /* edges: what the last iteration made, the initial value; may lead back here */
+};
 struct tdl_graph_node {
     const char *name;       /* "MulBackward0" */
+    const char *variable;   /* of a leaf; else "" */
     const char *shape;      /* of the value it is the backward of: "f64[n, k]" */
-    int32_t line;           /* in the .tdl file */
+    int32_t line;           /* in the .tdl file; 0: none */
+    int32_t kind;           /* enum tdl_graph_kind */
     int32_t nnext;
-    const int32_t *next;    /* 2*nnext: node, input number */
+    const int32_t *next;    /* nnext pairs: node (-1: none), input number */
 };
 struct tdl_graph {
     const char *function, *file;
@@ -42,7 +43,6 @@ struct tdl_graph {
     const struct tdl_graph_node *nodes;
     const int32_t *roots;   /* node of each result, -1: not differentiable */
 };
-#endif
 
 /* PyTorch's grad_fn.next_functions[i][0]: NULL where there is none. */
 static inline const struct tdl_graph_node *tdl_next_function(const struct tdl_graph *g, const struct tdl_graph_node *n,
