@@ -22,10 +22,11 @@ static void grow_vals(Parser *p) {
         if (old[i].val.id) p->vals[slot_of(p, old[i].number)] = old[i];
 }
 
-static bool define(Parser *p, uint64_t number, TdlVal v) {
+/* `from`: where the definition is. */
+static bool define(Parser *p, const char *from, uint64_t number, TdlVal v) {
     if (2 * p->nvals >= p->nslots) grow_vals(p);
     NumberedVal *slot = &p->vals[slot_of(p, number)];
-    if (slot->val.id) return scan_error(p, NULL, "%%%llu is defined twice", (unsigned long long)number);
+    if (slot->val.id) return scan_error(p, from, "%%%llu is defined twice", (unsigned long long)number);
     *slot = (NumberedVal){number, v};
     p->nvals++;
     return true;
@@ -128,8 +129,10 @@ static bool region(Parser *p, TdlRegion r) {
         do {
             uint64_t n;
             TdlType t;
+            scan_space(p);
+            const char *from = p->p;
             if (!scan_value_number(p, &n) || !scan_expect(p, ":") || !scan_type(p, &t)) return false;
-            if (!define(p, n, ir_region_arg(p->f, r, t, SYM_NONE))) return false;
+            if (!define(p, from, n, ir_region_arg(p->f, r, t, SYM_NONE))) return false;
         } while (scan_accept(p, ","));
         if (!scan_expect(p, ")")) return false;
     }
@@ -196,6 +199,8 @@ static bool operation(Parser *p, TdlRegion r) {
     TdlVals operands = {0};
     const char *s;
     size_t n;
+    scan_space(p);
+    const char *from = p->p;
     while (scan_is(p, "%")) {
         uint64_t v;
         if (!scan_value_number(p, &v)) return false;
@@ -207,13 +212,17 @@ static bool operation(Parser *p, TdlRegion r) {
     if (!scan_word(p, &s, &n, "an operation")) return false;
     TdlOpcode code = op_by_name(arena_strndup(p->m->arena, s, n));
     if (code == OP_NONE) return scan_error(p, s, "unknown operation '%.*s'", (int)n, s);
-    TdlBuilder b = ir_at_end(p->f, r, scan_here(p, s, p->p));
+    const char *head = p->p;
+    TdlBuilder b = ir_at_end(p->f, r, scan_here(p, s, head));
     if (!operand_list(p, &operands)) return false;
     TdlType *types = ARENA_ARRAY(p->m->arena, TdlType, results.n);
     TdlOp o = ir_emit(&b, code, operands.p, operands.n, types, results.n);
     if (!operation_tail(p, o)) return false;
+    const char *end = p->p;
+    p->p = head; /* a second definition is reported from the results to the mnemonic */
     for (uint32_t i = 0; i < results.n; i++)
-        if (!define(p, results.p[i], ir_result(p->f, o, i))) return false;
+        if (!define(p, from, results.p[i], ir_result(p->f, o, i))) return false;
+    p->p = end;
     return true;
 }
 
@@ -271,6 +280,8 @@ static bool port(Parser *p, TdlPort *port) {
 static bool parameter(Parser *p) {
     uint64_t n;
     TdlPort q;
+    scan_space(p);
+    const char *start = p->p;
     if (!scan_value_number(p, &n)) return false;
     bool out = false;
     const char *from = p->p;
@@ -283,7 +294,7 @@ static bool parameter(Parser *p) {
     if (!port(p, &q)) return false;
     q.out = out;
     VEC_PUSH(p->m->arena, p->f->params, q);
-    return define(p, n, ir_region_arg(p->f, p->f->body, q.type, q.name));
+    return define(p, start, n, ir_region_arg(p->f, p->f->body, q.type, q.name));
 }
 
 static bool ports(Parser *p, bool params) {
