@@ -13,9 +13,9 @@ static ScriptLeaf *script_leaf(LowLeaf *l) { return (ScriptLeaf *)l; } /* low_le
 
 /* ---- what a value was computed from ---- */
 
-/* Marks the values that v was computed from, back to the beginning of the function, through regions. `stop` is not
- * followed further: leaves, and what is cut off from differentiation. */
-static void mark_from(Low *L, TdlVal v, bool *seen) {
+/* Marks the values that v was computed from, back to the beginning of the function, through regions. Leaves (`stop`, by
+ * value) and what is cut off from differentiation are not followed further. */
+static void mark_from(Low *L, TdlVal v, bool *seen, const bool *stop) {
     TdlFunc *f = L->b.f;
     TdlVals todo = {0};
     VEC_PUSH(L->arena, todo, v);
@@ -23,6 +23,7 @@ static void mark_from(Low *L, TdlVal v, bool *seen) {
         TdlVal x = VEC_POP(todo);
         if (seen[x.id]) continue;
         seen[x.id] = true;
+        if (stop[x.id]) continue;
         TdlOp o = ir_val(f, x)->def;
         if (!o.id) { /* an argument of a loop's body: what the loop began with */
             TdlOp loop = ir_region(f, ir_val(f, x)->region)->parent;
@@ -39,12 +40,6 @@ static void mark_from(Low *L, TdlVal v, bool *seen) {
     }
 }
 
-static bool *marks_of(Low *L, TdlVal v) {
-    bool *seen = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1);
-    mark_from(L, v, seen);
-    return seen;
-}
-
 /* The values that leaf `l` has in variables that are visible here, and had before assignments. */
 static void leaf_values(Low *L, LowLeaf *l, TdlVals *out) {
     const TdlVals *past = &script_leaf(l)->past;
@@ -58,6 +53,18 @@ static void leaf_values(Low *L, LowLeaf *l, TdlVals *out) {
             for (uint32_t i = 0; i < out->n && !known; i++) known = out->p[i].id == x->val.v.id;
             if (!known) VEC_PUSH(L->arena, *out, x->val.v);
         }
+}
+
+/* By value: whether v was computed from it, and reaches it without passing through a leaf. */
+static bool *marks_of(Low *L, TdlVal v) {
+    bool *seen = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1), *stop = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1);
+    for (LowLeaf *l = L->leaves; l; l = l->next) {
+        TdlVals vals = {0};
+        leaf_values(L, l, &vals);
+        for (uint32_t i = 0; i < vals.n; i++) stop[vals.p[i].id] = true;
+    }
+    mark_from(L, v, seen, stop);
+    return seen;
 }
 
 /* Was v computed from a leaf? */
