@@ -1,11 +1,6 @@
 /* The stages of tdlc: reading, lowering, passes with what the user wants to see between them. */
 #include "tools/tdlc/session.h"
-#if __has_include("frontend/lower.h")
 #include "frontend/lower.h"
-#define HAVE_LOWER 1
-#else
-#define HAVE_LOWER 0
-#endif
 #include "passes/graph_print.h"
 
 #include <stdio.h>
@@ -43,16 +38,12 @@ bool stage_front(Session *s, bool script) {
     if (is_ir_text(s->o->input)) return front_ir(s, file);
     AstFile *ast = parse_file(s->arena, s->names, s->diags, file);
     if (diags_errors(s->diags) > errors) return false;
-#if HAVE_LOWER
     TdlDimFix *fixes = ARENA_ARRAY(s->arena, TdlDimFix, s->o->fixed.n);
     for (uint32_t i = 0; i < s->o->fixed.n; i++) fixes[i] = (TdlDimFix){s->o->fixed.p[i].name, s->o->fixed.p[i].value};
     TdlLowerOptions lower = {.include_dirs = s->o->includes.p, .ninclude = s->o->includes.n, .fixes = fixes,
                              .nfixes = s->o->fixed.n, .no_script = !script && !s->o->any_emit, .on_use = note_dep, .user = s};
     s->m = ir_module_new(s->arena, s->names, s->sources, s->diags);
     if (!lower_file(s->m, ast, &lower)) return false;
-#else
-    (void)ast, (void)script, (void)note_dep;
-#endif
     if (s->o->verify_each && !ir_verify_module(s->m)) {
         diag_error(s->diags, SPAN_NONE, "internal: the IR is broken after lowering");
         return false;
