@@ -138,6 +138,7 @@ static bool check_shape(const Call *c, uint32_t i) {
     TdlType t = ty_tensor_of(c->s->m, p->type);
     const Value *v = &c->args[i];
     TdlStr want = str_new(c->s->arena), got = str_new(c->s->arena), known_text = str_new(c->s->arena);
+    if (!ty_rank(c->s->m, t) && value_count(v) == 1) return true;   /* [1] is a scalar too: many files hold it so */
     bool same = ty_rank(c->s->m, t) == v->rank;
     for (uint32_t k = 0; same && k < v->rank; k++) {
         int64_t n = -1;
