@@ -127,6 +127,12 @@ TdlVal adj_cint(Adj *a, int64_t v);                        /* i64 constant */
 TdlVal adj_const_like(Adj *a, TdlVal like, double v);      /* v in the type of `like` */
 TdlVal adj_op2(Adj *a, TdlOpcode c, TdlVal x, TdlVal y);
 TdlVal adj_select(Adj *a, TdlVal c, TdlVal x, TdlVal y);
+TdlVal adj_any(Adj *a, TdlVal c);                          /* scalar: some element of bool tensor c is true */
+/* z = c ? x : y where only one of them is computed: what is emitted after open, after else. */
+typedef struct { TdlOp op; TdlBuilder saved; } AdjIf;
+AdjIf adj_if_open(Adj *a, TdlVal c);
+void adj_if_else(Adj *a, AdjIf *i, TdlVal x);
+TdlVal adj_if_close(Adj *a, AdjIf *i, TdlVal y);
 /* One result of type `t`. */
 TdlVal adj_emit(Adj *a, TdlOpcode c, const TdlVal *operands, uint32_t n, TdlType t);
 static inline TdlOp adj_def(const Adj *a, TdlVal v) { return ir_val(a->f, v)->def; }

@@ -43,6 +43,34 @@ TdlVal adj_emit(Adj *a, TdlOpcode c, const TdlVal *operands, uint32_t n, TdlType
     return ir_result(a->f, ir_emit(adj_b(a), c, operands, n, &t, 1), 0);
 }
 
+TdlVal adj_any(Adj *a, TdlVal c) {
+    uint32_t n = ty_rank(a->m, adj_type(a, c));
+    if (!n) return c;
+    int64_t *axes = ARENA_ARRAY(a->arena, int64_t, n);
+    for (uint32_t i = 0; i < n; i++) axes[i] = i;
+    TdlVal z = adj_emit(a, OP_ANY, &c, 1, ty_scalar(a->m, EL_BOOL));
+    op_set_ints(a->f, adj_def(a, z), "axes", axes, n);
+    return z;
+}
+
+AdjIf adj_if_open(Adj *a, TdlVal c) {
+    AdjIf i = {ir_emit(adj_b(a), OP_IF, &c, 1, NULL, 0), a->top->b};
+    a->top->b.region = ir_op(a->f, i.op)->regions[0];
+    a->top->b.before = (TdlOp){0};
+    return i;
+}
+
+void adj_if_else(Adj *a, AdjIf *i, TdlVal x) {
+    ir_emit(adj_b(a), OP_YIELD, &x, 1, NULL, 0);
+    a->top->b.region = ir_op(a->f, i->op)->regions[1];
+}
+
+TdlVal adj_if_close(Adj *a, AdjIf *i, TdlVal y) {
+    ir_emit(adj_b(a), OP_YIELD, &y, 1, NULL, 0);
+    a->top->b = i->saved;
+    return ir_add_result(a->f, i->op, adj_type(a, y));
+}
+
 static TdlVal zero_at(Adj *a, TdlBuilder *b, TdlType t) {
     if (ty_kind(a->m, t) == TY_STACK) return ir_result(a->f, ir_emit(b, OP_STACKNEW, NULL, 0, &t, 1), 0);
     return ir_zeros(b, t);

@@ -67,38 +67,47 @@ static RedKind red_kind(const Adj *a, TdlOp o) {
     return RED_OTHER;
 }
 
+typedef struct {
+    RedKind kind;
+    TdlVal y, ybar, has_zero, ties, first;
+    const TdlVal *at; /* indices of the value being reversed */
+} Red;
+
 /* Another reduction over the same values: `kind` of of(v). The filter of `o` stays. */
-static TdlVal reduce_again(Adj *a, TdlOp o, const char *kind, TdlVal y,
-                           TdlVal (*of)(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx)) {
+static TdlVal reduce_again(Adj *a, TdlOp o, const char *kind, const Red *red,
+                           TdlVal (*of)(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx)) {
     TdlOp again = over_extents(a, o, OP_REDUCE, a->top->b);
     TdlRegion r = ir_op(a->f, again)->regions[0];
     TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, ir_op(a->f, o)->noperands);
     TdlVals yields = clone_body(a, o, r, idx);
     TdlBuilder saved = a->top->b;
     a->top->b = ir_at_end(a->f, r, saved.span);
-    yields.p[0] = of(a, o, yields.p[0], y, idx);
+    yields.p[0] = of(a, o, yields.p[0], red, idx);
     ir_emit(adj_b(a), OP_YIELD, yields.p, yields.n, NULL, 0);
     a->top->b = saved;
     op_set_str(a->f, again, "kind", kind, (uint32_t)strlen(kind));
     if (op_int(a->f, o, "filter", 0)) op_set_int(a->f, again, "filter", 1);
-    return ir_add_result(a->f, again, adj_type(a, yields.p[0]));
+    TdlVal z = ir_add_result(a->f, again, adj_type(a, yields.p[0]));
+    adj_dce(a, r, true);
+    return z;
 }
 
-static TdlVal is_zero(Adj *a, TdlVal v) { return adj_op2(a, OP_EQ, v, adj_const_like(a, v, 0)); }
-
-static TdlVal of_zeros(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
-    (void)o, (void)y, (void)idx;
-    return adj_select(a, is_zero(a, v), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
+static TdlVal of_is_zero(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx) {
+    (void)o, (void)red, (void)idx;
+    return adj_any(a, adj_op2(a, OP_EQ, v, adj_const_like(a, v, 0)));
 }
 
-static TdlVal of_nonzeros(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
-    (void)o, (void)y, (void)idx;
-    return adj_select(a, is_zero(a, v), adj_const_like(a, v, 1), v);
+/* 1 for the value being reversed, the others as they are. */
+static TdlVal of_others(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx) {
+    TdlVal same = ir_const_int(adj_b(a), EL_BOOL, 1);
+    for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++)
+        same = adj_op2(a, OP_AND, same, adj_op2(a, OP_EQ, idx[i], red->at[i]));
+    return adj_select(a, ir_full(adj_b(a), same, ty_with_elem(a->m, adj_type(a, v), EL_BOOL)), adj_const_like(a, v, 1), v);
 }
 
-static TdlVal of_ties(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
+static TdlVal of_ties(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx) {
     (void)o, (void)idx;
-    return adj_select(a, adj_op2(a, OP_EQ, v, y), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
+    return adj_select(a, adj_op2(a, OP_EQ, v, red->y), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
 }
 
 /* Position in row-major order of the extents. */
@@ -111,33 +120,28 @@ static TdlVal position(Adj *a, TdlOp o, const TdlVal *idx) {
 
 /* `at` in the shape of `like`, as i64. */
 static TdlVal spread(Adj *a, TdlVal at, TdlVal like) {
-    TdlType t = ty_with_elem(a->m, adj_type(a, like), EL_I64);
-    return ty_is_scalar(a->m, t) ? at : ir_full(adj_b(a), at, t);
+    return ir_full(adj_b(a), at, ty_with_elem(a->m, adj_type(a, like), EL_I64));
 }
 
-static TdlVal of_first(Adj *a, TdlOp o, TdlVal v, TdlVal y, const TdlVal *idx) {
+static TdlVal of_first(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx) {
     TdlVal none = spread(a, adj_cint(a, INT64_MAX), v);
-    return adj_select(a, adj_op2(a, OP_EQ, v, y), spread(a, position(a, o, idx), v), none);
+    return adj_select(a, adj_op2(a, OP_EQ, v, red->y), spread(a, position(a, o, idx), v), none);
 }
 
-typedef struct { RedKind kind; TdlVal y, ybar, zeros, others, ties, first; } Red;
-
-/* d prod/dv: y / v without zeros; with one zero the product of the others for that one; else 0. */
-static TdlVal prod_seed(Adj *a, const Red *r, TdlVal v) {
-    TdlVal zero = adj_const_like(a, v, 0), one = adj_const_like(a, v, 1), at0 = is_zero(a, v);
-    TdlVal lone = adj_select(a, adj_op2(a, OP_EQ, r->zeros, one), adj_op2(a, OP_MUL, r->ybar, r->others), zero);
-    TdlVal safe = adj_select(a, at0, one, v);
-    TdlVal full = adj_select(a, is_zero(a, r->zeros),
-                             adj_op2(a, OP_MUL, r->ybar, adj_op2(a, OP_DIV, r->others, safe)), zero);
-    return adj_select(a, at0, lone, full);
+/* d prod/dv = y / v where no value is zero, else the product of the others, which can be differentiated again. */
+static TdlVal prod_seed(Adj *a, const Red *r, TdlOp o, TdlVal v) {
+    AdjIf c = adj_if_open(a, r->has_zero);
+    TdlVal slow = adj_op2(a, OP_MUL, r->ybar, reduce_again(a, o, "prod", r, of_others));
+    adj_if_else(a, &c, slow);
+    return adj_if_close(a, &c, adj_op2(a, OP_MUL, r->ybar, adj_op2(a, OP_DIV, r->y, v)));
 }
 
 /* The cotangent of one value v of the reduction, and in *guard when it counts (a scalar bool; 0: always). */
-static TdlVal red_seed(Adj *a, const Red *r, TdlOp o, TdlVal v, const TdlVal *idx, TdlVal *guard) {
+static TdlVal red_seed(Adj *a, const Red *r, TdlOp o, TdlVal v, TdlVal *guard) {
     if (r->kind == RED_SUM) return r->ybar;
-    if (r->kind == RED_PROD) return prod_seed(a, r, v);
+    if (r->kind == RED_PROD) return prod_seed(a, r, o, v);
     TdlVal tie = adj_op2(a, OP_EQ, v, r->y);
-    if (r->first.id) tie = adj_op2(a, OP_EQ, spread(a, position(a, o, idx), v), r->first);
+    if (r->first.id) tie = adj_op2(a, OP_EQ, spread(a, position(a, o, r->at), v), r->first);
     TdlVal share = r->first.id ? r->ybar : adj_op2(a, OP_DIV, r->ybar, r->ties);
     if (!ty_is_scalar(a->m, adj_type(a, v))) return adj_select(a, tie, share, adj_const_like(a, v, 0));
     *guard = guard->id ? adj_op2(a, OP_AND, *guard, tie) : tie;
@@ -147,14 +151,9 @@ static TdlVal red_seed(Adj *a, const Red *r, TdlOp o, TdlVal v, const TdlVal *id
 static Red red_prepare(Adj *a, TdlOp o, TdlVal ybar) {
     Red r = {.kind = red_kind(a, o), .y = adj_res(a, o, 0), .ybar = ybar};
     const char *ties = op_str(a->f, o, "ties");
-    if (r.kind == RED_PROD) {
-        r.zeros = reduce_again(a, o, "sum", r.y, of_zeros);
-        r.others = reduce_again(a, o, "prod", r.y, of_nonzeros);
-    } else if (r.kind != RED_SUM && ties && !strcmp(ties, "first")) {
-        r.first = reduce_again(a, o, "min", r.y, of_first);
-    } else if (r.kind != RED_SUM) {
-        r.ties = reduce_again(a, o, "sum", r.y, of_ties);
-    }
+    if (r.kind == RED_PROD) r.has_zero = reduce_again(a, o, "any", &r, of_is_zero);
+    else if (r.kind != RED_SUM && ties && !strcmp(ties, "first")) r.first = reduce_again(a, o, "min", &r, of_first);
+    else if (r.kind != RED_SUM) r.ties = reduce_again(a, o, "sum", &r, of_ties);
     return r;
 }
 
@@ -174,7 +173,8 @@ void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlVal guard = {0}, seed = {0};
     if (zbar[0].id) {
         if (op_int(a->f, o, "filter", 0)) guard = yields.p[1];
-        seed = red_seed(a, &red, o, yields.p[0], idx, &guard);
+        red.at = idx;
+        seed = red_seed(a, &red, o, yields.p[0], &guard);
     }
     TdlOp branch = {0};
     if (guard.id) {

@@ -319,20 +319,49 @@ static TdlVal reduced(Adj *a, TdlOpcode c, TdlVal x, const TdlAttr *axes, TdlVal
     return with_ints(a, c, x, "axes", axes->ints, axes->n, t);
 }
 
-/* z = prod x over axes:  xbar = zbar * product of the others, that is p / x without zeros among them, p at the only zero,
- * else 0, where p is the product of what is not zero. */
+/* For each element of x: the product over `axes` of the others. */
+static TdlVal products_of_others(Adj *a, TdlVal x, const TdlAttr *axes) {
+    TdlType t = adj_type(a, x), cell = ty_scalar(a->m, ty_elem(a->m, t)), i64 = ty_scalar(a->m, EL_I64);
+    uint32_t rank = ty_rank(a->m, t), n = 0;
+    TdlVal *ext = ARENA_ARRAY(a->arena, TdlVal, rank), *over = ARENA_ARRAY(a->arena, TdlVal, rank);
+    TdlVal *to = ARENA_ARRAY(a->arena, TdlVal, rank);
+    for (uint32_t i = 0; i < rank; i++) {
+        ext[i] = ir_dim(adj_b(a), ty_dims(a->m, t)[i]);
+        if (has_axis(axes, i)) over[n++] = ext[i];
+    }
+    TdlOp map = ir_emit(adj_b(a), OP_MAP, ext, rank, &t, 1);
+    TdlRegion r = ir_op(a->f, map)->regions[0];
+    for (uint32_t i = 0; i < rank; i++) to[i] = ir_region_arg(a->f, r, i64, SYM_NONE);
+    TdlBuilder b = ir_at_end(a->f, r, a->top->b.span);
+    TdlOp red = ir_emit(&b, OP_REDUCE, over, n, &cell, 1);
+    op_set_str(a->f, red, "kind", "prod", 4);
+    TdlVal p = ir_result(a->f, red, 0);
+    ir_emit(&b, OP_YIELD, &p, 1, NULL, 0);
+    r = ir_op(a->f, red)->regions[0];
+    b = ir_at_end(a->f, r, a->top->b.span);
+    TdlVal same = ir_const_int(&b, EL_BOOL, 1);
+    for (uint32_t i = 0; i < rank; i++) {
+        if (!has_axis(axes, i)) continue;
+        TdlVal k = ir_region_arg(a->f, r, i64, SYM_NONE);
+        same = ir_binary(&b, OP_AND, same, ir_binary(&b, OP_EQ, k, to[i]));
+        to[i] = k;
+    }
+    TdlVal other = ir_emit1(&b, OP_SELECT, (TdlVal[]){same, ir_const_float(&b, ty_elem(a->m, t), 1.0), ir_index(&b, x, to, rank)}, 3);
+    ir_emit(&b, OP_YIELD, &other, 1, NULL, 0);
+    return ir_result(a->f, map, 0);
+}
+
+/* z = prod x over axes:  xbar = zbar * z / x where no element is zero, else zbar times the product of the others, which
+ * is right at zeros and can be differentiated again. */
 void adj_PROD(Adj *a, TdlOp o, const TdlVal *zbar) {
-    TdlVal x = adj_arg(a, o, 0), z = zbar[0];
+    TdlVal x = adj_arg(a, o, 0);
     if (!adj_active(a, x)) return;
     const TdlAttr *axes = op_attr(a->f, o, "axes");
-    TdlVal zero = adj_const_like(a, x, 0), one = adj_const_like(a, x, 1);
-    TdlVal at0 = adj_op2(a, OP_EQ, x, zero), safe = adj_select(a, at0, one, x);
-    TdlVal zeros = reduced(a, OP_SUM, one_zero(a, at0, x), axes, z), p = reduced(a, OP_PROD, safe, axes, z);
-    TdlVal pz = adj_op2(a, OP_MUL, z, p), none = adj_const_like(a, z, 0);
-    TdlVal lone = adj_select(a, adj_op2(a, OP_EQ, zeros, adj_const_like(a, z, 1)), pz, none);
-    TdlVal full = adj_select(a, adj_op2(a, OP_EQ, zeros, none), pz, none);
-    full = adj_op2(a, OP_DIV, spread_back(a, full, axes, x), safe);
-    adj_add(a, x, adj_select(a, at0, spread_back(a, lone, axes, x), full));
+    TdlVal all = spread_back(a, zbar[0], axes, x), none = adj_const_like(a, x, 0);
+    AdjIf c = adj_if_open(a, adj_any(a, adj_op2(a, OP_EQ, x, none)));
+    adj_if_else(a, &c, adj_op2(a, OP_MUL, all, products_of_others(a, x, axes)));
+    TdlVal z = spread_back(a, adj_res(a, o, 0), axes, x);
+    adj_add(a, x, adj_if_close(a, &c, adj_op2(a, OP_MUL, all, adj_op2(a, OP_DIV, z, x))));
 }
 
 /* Row-major position of each element of x along `axes`. */
