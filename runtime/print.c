@@ -311,7 +311,7 @@ char *tdlrt_format(const char *format, const TdlrtArg *args, int64_t n, const ch
         if (kind == 'n') show_number(&t, a);
         else if (kind == 'r') show_tensor(&t, a, "requires_grad=True");
         else if (kind == 'g') show_grad_fn(&t, int_at(a, 0), names);
-        else if (kind == 'v' && next < n) show_with_grad_fn(&t, a, int_at(&args[next++], 0), names);
+        else if (kind == 'f' && next < n) show_with_grad_fn(&t, a, int_at(&args[next++], 0), names);
         else show_tensor(&t, a, NULL);
         p = end;
     }
