@@ -291,7 +291,12 @@ bool low_left(Low *L, LowRest rest)
     low_stmts(L, rest.b, rest.from, rest.tail);
     low_pop_scope(L);
     if_branch_end(L, &s, 0, (LowValue){.kind = LV_UNIT});
-    if_branch(L, &s, 1);
+    if_branch(L, &s, 1); /* where only one flag can be set, it is */
+    LowVar *flags[3] = {&f->ret, f->brk, f->cont}, *only = NULL;
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < 3; i++)
+        if (flags[i] && flags[i]->val.kind != LV_BOOL) { only = flags[i]; open++; }
+    if (open == 1) only->val = lv_bool(true);
     if_branch_end(L, &s, 1, (LowValue){.kind = LV_UNIT});
     if_end(L, &s, L->b.span);
     return true;

@@ -108,9 +108,13 @@ static bool fold(Low *L, AstOp op, LowValue a, LowValue b, LowValue *out)
     if (arith && (a.kind == LV_INT || b.kind == LV_INT) && low_known_dim(L, a, &x) && low_known_dim(L, b, &y) && lv_is_weak(a) && lv_is_weak(b))
         return fold_dims(L, op, x, y, out);
     if (is_const(L, a) && is_const(L, b)) return fold_floats(op, as_double(L, a), as_double(L, b), out);
+    if ((op == AST_OP_AND || op == AST_OP_OR) && (a.kind == LV_BOOL || b.kind == LV_BOOL)) {
+        LowValue c = a.kind == LV_BOOL ? a : b, v = a.kind == LV_BOOL ? b : a;
+        if (lv_elem(L, v) != EL_BOOL || (lv_rank(L, v) && c.i == (op == AST_OP_OR))) return false;
+        *out = (c.i != 0) == (op == AST_OP_OR) ? c : v;
+        return true;
+    }
     if (a.kind == LV_BOOL && b.kind == LV_BOOL) {
-        if (op == AST_OP_AND) { *out = lv_bool(a.i && b.i); return true; }
-        if (op == AST_OP_OR) { *out = lv_bool(a.i || b.i); return true; }
         if (op == AST_OP_EQ || op == AST_OP_NE) { *out = lv_bool((a.i == b.i) == (op == AST_OP_EQ)); return true; }
     }
     return false;

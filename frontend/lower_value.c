@@ -285,7 +285,7 @@ bool low_as_dim(Low *L, LowValue v, TdlSpan at, const char *what, TdlDim *d)
     if (low_known_dim(L, v, d)) return true;
     TdlVal i = low_i64(L, v, at, what);
     if (!i.id) return false;
-    TdlSym s = ir_fresh(L->m, "t");
+    TdlSym s = ir_fresh(L->m, "_t");
     TdlVal r = ir_emit1(&L->b, OP_NEWDIM, &i, 1);
     const char *name = low_name(L, s);
     op_set_str(L->b.f, low_def(L, r), "sym", name, (uint32_t)strlen(name));
