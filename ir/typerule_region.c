@@ -48,7 +48,7 @@ bool rule_map(TdlRule *r) {
     const TdlOpData *y;
     if (!extents(r) || !(y = yield_of(r, 0)) || !yield_count(r, y, r->d->nresults)) return false;
     TdlDim *dims = ARENA_ARRAY(r->m->arena, TdlDim, r->d->noperands);
-    for (uint32_t i = 0; i < r->d->noperands; i++)
+    for (uint32_t i = 0; i < r->d->noperands && r->d->nresults; i++) /* without results, any integer will do */
         if (!ir_val_dim(r->f, r->d->operands[i], &dims[i])) return rule_fault(r, "extent %u is not a dimension", i);
     for (uint32_t i = 0; i < y->noperands; i++) {
         TdlType t = ir_type(r->f, y->operands[i]);
