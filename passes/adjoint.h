@@ -133,6 +133,10 @@ typedef struct { TdlOp op; TdlBuilder saved; } AdjIf;
 AdjIf adj_if_open(Adj *a, TdlVal c);
 void adj_if_else(Adj *a, AdjIf *i, TdlVal x);
 TdlVal adj_if_close(Adj *a, AdjIf *i, TdlVal y);
+/* Makes i64 `n` (at least 0) a dimension; returns the value that stands for it. */
+TdlVal adj_newdim(Adj *a, TdlBuilder *b, TdlVal n, const char *base);
+/* Whether i64 `v` is certainly at least 0; looks through at most `depth` operations. */
+bool adj_nonnegative(Adj *a, TdlVal v, int depth);
 /* One result of type `t`. */
 TdlVal adj_emit(Adj *a, TdlOpcode c, const TdlVal *operands, uint32_t n, TdlType t);
 static inline TdlOp adj_def(const Adj *a, TdlVal v) { return ir_val(a->f, v)->def; }

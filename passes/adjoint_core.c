@@ -1,6 +1,7 @@
 /* The core of a reverse sweep: cotangents, frames and scopes, activity, and the walk over operations.
  * adjoint.h says how they fit together. Cost: linear in the region, times the depth of nesting for look-ups. */
 #include "passes/adjoint.h"
+#include <string.h>
 
 /* ---- tables by value id, growing with the function ---- */
 
@@ -69,6 +70,14 @@ TdlVal adj_if_close(Adj *a, AdjIf *i, TdlVal y) {
     ir_emit(adj_b(a), OP_YIELD, &y, 1, NULL, 0);
     a->top->b = i->saved;
     return ir_add_result(a->f, i->op, adj_type(a, y));
+}
+
+TdlVal adj_newdim(Adj *a, TdlBuilder *b, TdlVal n, const char *base) {
+    TdlType i64 = ty_scalar(a->m, EL_I64);
+    TdlOp o = ir_emit(b, OP_NEWDIM, &n, 1, &i64, 1);
+    const char *name = sym_text(a->m->names, ir_fresh(a->m, base));
+    op_set_str(a->f, o, "sym", name, (uint32_t)strlen(name));
+    return ir_result(a->f, o, 0);
 }
 
 static TdlVal zero_at(Adj *a, TdlBuilder *b, TdlType t) {

@@ -120,15 +120,14 @@ static bool index_bounds(const Adj *a, TdlVal v, TdlVal *lo, TdlVal *hi) {
     return true;
 }
 
-/* Whether v is certainly at least 0. */
-static bool nonnegative(Adj *a, TdlVal v, int depth) {
+bool adj_nonnegative(Adj *a, TdlVal v, int depth) {
     TdlDim d;
     TdlVal lo, hi;
     if (ir_val_dim(a->f, v, &d)) return dim_known_ge(a->m, d, dim_const(a->m, 0));
-    if (index_bounds(a, v, &lo, &hi)) return !lo.id || (depth && nonnegative(a, lo, depth - 1));
+    if (index_bounds(a, v, &lo, &hi)) return !lo.id || (depth && adj_nonnegative(a, lo, depth - 1));
     TdlOp o = adj_def(a, v);
     if (!o.id || !depth || (ir_op(a->f, o)->code != OP_ADD && ir_op(a->f, o)->code != OP_MUL)) return false;
-    return nonnegative(a, adj_arg(a, o, 0), depth - 1) && nonnegative(a, adj_arg(a, o, 1), depth - 1);
+    return adj_nonnegative(a, adj_arg(a, o, 0), depth - 1) && adj_nonnegative(a, adj_arg(a, o, 1), depth - 1);
 }
 
 /* A dimension that v never exceeds, the same in all iterations of the loops whose indices v is made of. */
@@ -147,7 +146,7 @@ static bool upper_bound(Adj *a, TdlVal v, int depth, TdlDim *d) {
     if (!upper_bound(a, adj_arg(a, o, 0), depth - 1, &x)) return false;
     if (sub) {
         *d = x;
-        if (!ir_val_dim(a->f, adj_arg(a, o, 1), &y)) return nonnegative(a, adj_arg(a, o, 1), depth - 1);
+        if (!ir_val_dim(a->f, adj_arg(a, o, 1), &y)) return adj_nonnegative(a, adj_arg(a, o, 1), depth - 1);
         *d = dim_sub(a->m, x, y);
         return true;
     }
@@ -170,14 +169,10 @@ static bool at_least_zero(Adj *a, TdlDim *d) {
 static TdlDim new_trip(Adj *a, const Loop *l) {
     TdlBuilder b = ir_before(a->f, outermost(a, l->fwd, l->lo, l->hi));
     b.grad_fn = SYM_NONE;
-    TdlVal n = ir_binary(&b, OP_SUB, l->hi, l->lo);
-    n = ir_binary(&b, OP_MAX, n, ir_const_int(&b, EL_I64, 0));
-    TdlSym sym = ir_fresh(a->m, "trip");
-    TdlType i64 = ty_scalar(a->m, EL_I64);
-    TdlOp nd = ir_emit(&b, OP_NEWDIM, &n, 1, &i64, 1);
-    const char *name = sym_text(a->m->names, sym);
-    op_set_str(a->f, nd, "sym", name, (uint32_t)strlen(name));
-    return dim_var(a->m, sym);
+    TdlVal n = ir_binary(&b, OP_MAX, ir_binary(&b, OP_SUB, l->hi, l->lo), ir_const_int(&b, EL_I64, 0));
+    TdlDim d;
+    ir_val_dim(a->f, adj_newdim(a, &b, n, "trip"), &d);
+    return d;
 }
 
 /* Slots of the loop's tapes, and in l->from_lo whether slot 0 is iteration lo or 0: hi - lo where that is a dimension;
@@ -191,7 +186,7 @@ static TdlDim trip_dim(Adj *a, Loop *l) {
         l->trip = dim_sub(a->m, hi, lo);
         if (dim_known_ge(a->m, l->trip, zero)) return l->trip;
     }
-    if (nonnegative(a, l->lo, 8) && upper_bound(a, l->hi, 8, &hi) && at_least_zero(a, &hi)) {
+    if (adj_nonnegative(a, l->lo, 8) && upper_bound(a, l->hi, 8, &hi) && at_least_zero(a, &hi)) {
         l->from_lo = false;
         return l->trip = hi;
     }

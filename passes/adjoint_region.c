@@ -20,10 +20,17 @@ static TdlVals clone_body(Adj *a, TdlOp o, TdlRegion t, TdlVal *idx) {
     return yields;
 }
 
-/* An operation of kind `code` over the extents of `o`, without results. */
+/* An operation of kind `code` over the extents of `o`, without results. The extents of a map must be dimensions. */
 static TdlOp over_extents(Adj *a, TdlOp o, TdlOpcode code, TdlBuilder b) {
     uint32_t n = ir_op(a->f, o)->noperands;
     TdlVal *extents = arena_memdup(a->arena, ir_op(a->f, o)->operands, n * sizeof *extents);
+    TdlDim d;
+    for (uint32_t i = 0; i < n && code == OP_MAP; i++) {
+        if (ir_val_dim(a->f, extents[i], &d)) continue;
+        TdlVal e = extents[i]; /* of a reduce: any i64, nothing when it is negative */
+        if (!adj_nonnegative(a, e, 4)) e = ir_binary(&b, OP_MAX, e, ir_const_int(&b, EL_I64, 0));
+        extents[i] = adj_newdim(a, &b, e, "extent");
+    }
     return ir_emit(&b, code, extents, n, NULL, 0);
 }
 

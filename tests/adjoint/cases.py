@@ -92,6 +92,10 @@ case("reduce prod zeros", "x: f64[n]",
 case("reduce of rows", "x: f64[n, 2]",
      "%1 = dim {d = n} : i64  %2 = reduce %1 {(%3: i64) %4 = index %0, %3 : f64[2]  %5 = sin %4 : f64[2]  yield %5 } {kind = max} : f64[2] -> %2:f64[2]")
 
+case("triangular reduce", "x: f64[n]",
+     "%1 = dim {d = n} : i64  %2 = map %1 {(%3: i64) %4 = const {value = 1} : i64  %5 = sub %3, %4 : i64  %6 = reduce %5 {(%7: i64) %8 = index %0, %7 : f64"
+     "  %9 = sin %8 : f64  yield %9} {kind = sum} : f64  yield %6} : f64[n] -> %2:f64[n]")
+
 # ---- elements and regions ----
 case("index row", "x: f64[n, 2], k: i64", "%2 = index %0, %1 : f64[2]  %3 = sin %2 : f64[2]  %4 = index %0, %1, %1 : f64  %5 = exp %4 : f64 -> %3:f64[2], %5:f64", "k=1")
 case("update", "x: f64[n], v: f64, k: i64", "%3 = mul %0, %0 : f64[n]  %4 = update %3, %1, %2 : f64[n]  %5 = sin %4 : f64[n] -> %5:f64[n]", "k=1")
