@@ -175,7 +175,8 @@ static void expand_region(ExpandCtx *c, TdlRegion r) {
     IR_FOREACH_OP(c->f, r, o) {
         for (uint16_t i = 0; i < ir_op(c->f, o)->nregions; i++) expand_region(c, ir_op(c->f, o)->regions[i]);
         TdlVal v = {0};
-        if (ir_op(c->f, o)->code == OP_DETACH) { /* nothing is differentiated any more */
+        TdlOpcode code = ir_op(c->f, o)->code;
+        if (code == OP_DETACH || code == OP_LEAF) { /* nothing is differentiated any more */
             v = ir_op(c->f, o)->operands[0];
         } else {
             ExpandFn fn = expander(c, o);

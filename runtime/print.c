@@ -308,7 +308,7 @@ char *tdlrt_format(const char *format, const TdlrtArg *args, int64_t n, const ch
         }
         char kind = end == p + 1 ? ' ' : p[1];
         const TdlrtArg *a = &args[next++];
-        if (kind == 'n') show_number(&t, a);
+        if (kind == 'v') show_number(&t, a);
         else if (kind == 'r') show_tensor(&t, a, "requires_grad=True");
         else if (kind == 'g') show_grad_fn(&t, int_at(a, 0), names);
         else if (kind == 'f' && next < n) show_with_grad_fn(&t, a, int_at(&args[next++], 0), names);

@@ -176,7 +176,7 @@ static bool make_results(Call *c) {
         const TdlPort *p = &c->f->params.p[i];
         TdlType t = ty_tensor_of(c->s->m, p->type);
         Value *v = &c->args[i];
-        if (!is_output(p) || (c->f->script && !result_file(c, text(c, p->name)))) continue;
+        if (!is_output(p)) continue;
         v->elem = ty_elem(c->s->m, t);
         v->rank = ty_rank(c->s->m, t);
         for (uint32_t k = 0; k < v->rank; k++)
@@ -198,7 +198,7 @@ static bool show_results(const Call *c) {
         const char *name = text(c, p->name), *file = result_file(c, name);
         if (!is_output(p) || !v->data) continue;
         if (file) ok &= value_write_npy(c->s, file, v);
-        else {
+        else if (!c->f->script) {
             TdlrtArg arg = {v->data, v->dims, (int32_t)v->elem, (int32_t)v->rank};
             printf("%s = ", name);
             fflush(stdout);
