@@ -10,6 +10,8 @@ static const LowBuiltin table[] = {
 #undef BI
 };
 
+const char *low_builtin_name(uint32_t i) { return i < sizeof table / sizeof table[0] ? table[i].name : NULL; }
+
 const LowBuiltin *low_find_builtin(const char *name) {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].name, name) == 0) return &table[i];

@@ -10,19 +10,6 @@ LowValue low_fn_value(Low *L, LowFn fn)
     return (LowValue){.kind = LV_FN, .fn = arena_memdup(L->arena, &fn, sizeof fn)};
 }
 
-static const char *nearest(Low *L, const char *s)
-{
-    const char *best = NULL;
-    size_t n = strlen(s);
-    for (const LowDecl *d = L->decls; d; d = d->next) {
-        const char *t = low_name(L, d->ast->name.name);
-        size_t same = 0, m = strlen(t);
-        while (s[same] && s[same] == t[same]) same++;
-        if (same >= 3 && same + 2 >= n && m <= n + 2) best = t;
-    }
-    return best;
-}
-
 LowValue low_resolve(Low *L, TdlSym name, TdlSpan at, bool report)
 {
     const char *s = low_name(L, name);
@@ -41,10 +28,7 @@ LowValue low_resolve(Low *L, TdlSym name, TdlSpan at, bool report)
     if (b) return low_fn_value(L, (LowFn){.kind = FN_BUILTIN, .builtin = b, .span = at});
     if (d) return low_fn_value(L, (LowFn){.kind = FN_DECL, .decl = d, .span = at});
     if (!report) return LOW_ERR;
-    low_error(L, at, "unknown name `%s`", s);
-    const char *near = nearest(L, s);
-    if (near) diag_note(L->diags, at, "is `%s` meant?", near);
-    return LOW_ERR;
+    return low_unknown(L, at, "name", s, "");
 }
 
 /* ---- arguments ---- */

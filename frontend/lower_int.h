@@ -381,6 +381,11 @@ LowValue low_leaf(Low *L, LowValue v, TdlSpan at);
 /* An assignment under no_grad leaves the variable the same leaf; elsewhere it stops being one. */
 void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at);
 
+/* ---- lower_names.c ---- */
+
+/* Reports an unknown name or type, with the name in reach that is most like it. `more` ends the message. */
+LowValue low_unknown(Low *L, TdlSpan at, const char *what, const char *name, const char *more);
+
 /* ---- lower_builtin.c ---- */
 
 typedef struct {
@@ -402,6 +407,7 @@ typedef struct LowBuiltin {
 } LowBuiltin;
 
 const LowBuiltin *low_find_builtin(const char *name);
+const char *low_builtin_name(uint32_t i); /* of each row in turn, then NULL */
 LowValue low_builtin_apply(Low *L, const LowBuiltin *bi, LowArgs *args, TdlSpan at);
 /* One argument as ...; false: reported. */
 bool bi_tensor(LowCall *c, uint32_t i);            /* a number, made an SSA value */

@@ -59,7 +59,7 @@ static void assign_var(Low *L, const AstExpr *t, LowValue v)
     LowBarrier crossed = BARRIER_NONE;
     LowVar *x = low_find_var(L, t->name.name, &crossed);
     const char *s = low_name(L, t->name.name);
-    if (!x) { low_error(L, t->span, "unknown name `%s`: `var %s = ...` declares it", s, s); return; }
+    if (!x) { low_unknown(L, t->span, "name", s, ": `var` declares a name that changes"); return; }
     if (!x->is_var) {
         low_error(L, t->span, "`%s` is not a var: it cannot change", s);
         diag_note(L->diags, x->span, "%s declared here; `var` makes it assignable", s);

@@ -301,7 +301,7 @@ static const LowType *named_type(Low *L, const AstType *t)
     if (!strcmp(s, "c64") || !strcmp(s, "c128"))
         low_error(L, t->span, "%s is reserved for complex numbers: write real and imaginary parts as two tensors", s);
     else
-        low_error(L, t->name.span, "unknown type `%s`", s);
+        low_unknown(L, t->name.span, "type", s, "");
     return lt_kind(L, LT_ERROR);
 }
 
