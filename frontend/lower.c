@@ -101,6 +101,9 @@ static bool all_paths_return(Low *L, const AstDecl *d)
 {
     LowFrame *f = L->frame;
     if (f->ret.val.kind == LV_BOOL) return f->ret.val.i != 0;
+    const AstBlock *b = d ? d->body : NULL;
+    AstStmtKind last = b && b->stmts.n ? b->stmts.p[b->stmts.n - 1]->kind : AST_EXPR;
+    if (last != AST_WHILE && last != AST_FOR) return false;
     TdlOp o = ir_emit(&L->b, OP_ASSERT, &f->ret.val.v, 1, NULL, 0);
     const char *msg = arena_printf(L->arena, "%s ended without a result", d ? low_name(L, d->name.name) : "function");
     op_set_str(L->b.f, o, "msg", msg, (uint32_t)strlen(msg));

@@ -55,12 +55,24 @@ static LowArg *named_arg(Low *L, LowArgs *args, const char *name) {
     return NULL;
 }
 
+/* Where a list is meant, [a, b] is one: its elements may differ in shape. */
+static LowValue list_value(Low *L, LowArg *a, const char *param) {
+    static const char *const lists[] = {"tensors", "shape", "dim", "dims", "shifts", "operands"};
+    bool list = false;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list |= !strcmp(param, lists[i]);
+    if (!list || a->ready || !a->e || a->e->kind != AST_ARRAY) return low_arg_value(L, a);
+    LowValue *v = ARENA_ARRAY(L->arena, LowValue, a->e->items.n);
+    for (uint32_t i = 0; i < a->e->items.n; i++)
+        if (lv_is_err(v[i] = low_expr(L, a->e->items.p[i]))) return LOW_ERR;
+    return lv_tuple(L, v, a->e->items.n);
+}
+
 /* All positional arguments that are left, as one tuple; a single tuple is that already. */
-static LowValue take_rest(Low *L, LowArgs *args, uint32_t *next, TdlSpan *span) {
+static LowValue take_rest(Low *L, LowArgs *args, uint32_t *next, TdlSpan *span, const char *param) {
     LowValues rest = {0};
     while (*next < args->n && !args->p[*next].name.name.id) {
         LowArg *a = &args->p[(*next)++];
-        LowValue v = low_arg_value(L, a);
+        LowValue v = list_value(L, a, param);
         if (lv_is_err(v)) return LOW_ERR;
         *span = rest.n ? span_join(*span, a->span) : a->span;
         VEC_PUSH(L->arena, rest, v);
@@ -81,16 +93,16 @@ static bool bind_args(LowCall *c, LowArgs *args) {
             return false;
         }
         if (named) {
-            c->a[i] = low_arg_value(L, named);
+            c->a[i] = list_value(L, named, p.name);
             c->span[i] = named->span;
             used++;
         } else if (p.star) {
             uint32_t from = next;
-            c->a[i] = take_rest(L, args, &next, &c->span[i]);
+            c->a[i] = take_rest(L, args, &next, &c->span[i], p.name);
             used += next - from;
         } else if (positional) {
             c->span[i] = args->p[next].span;
-            c->a[i] = low_arg_value(L, &args->p[next++]);
+            c->a[i] = list_value(L, &args->p[next++], p.name);
             used++;
         } else if (!p.optional) {
             low_error(L, c->at, "%s: argument `%s` is missing: %s(%s)", c->bi->name, p.name, c->bi->name, c->bi->sig);

@@ -323,7 +323,11 @@ void low_if_stmt(Low *L, const AstExpr *e, LowRest rest, bool tail)
         branch_stmts(L, known ? e->block : e->block2, tail, rest);
         return;
     }
-    if (!c.id) return;
+    if (!c.id) { /* reported: what follows would only repeat it */
+        L->frame->ret.val = lv_bool(true);
+        L->frame->retv.val = LOW_ERR;
+        return;
+    }
     LowScan scan = {0};
     low_scan_block(L, e->block, &scan);
     if (e->block2) low_scan_block(L, e->block2, &scan);

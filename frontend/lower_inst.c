@@ -279,7 +279,8 @@ bool low_bind_dims(Low *L, const LowInst *inst, LowValue *args, const LowDimBind
         bool fits = true; /* a wrong rank explains it better */
         for (uint32_t k = 0; k < inst->nparams; k++)
             fits &= inst->params[k]->kind != LT_TENSOR || !lv_is_num(args[k]) || ty_rank(L->m, inst->params[k]->t) == lv_rank(L, args[k]);
-        if (!fits) { coerce_args(L, inst, args, inst->ndims ? s.tmpd : NULL, at); return false; }
+        for (uint32_t k = 0; k < s.n; k++) s.tmpd[k] = dim_var(L->m, inst->dims[k]);
+        if (!fits) { coerce_args(L, inst, args, s.tmpd, at); return false; }
         const char *n = low_name(L, inst->dims[i]), *f = low_name(L, inst->decl->ast->name.name);
         low_error(L, at, "%s: dimension `%s` does not follow from the arguments: give it by name: %s(..., %s=...)", f, n, f, n);
         return false;
