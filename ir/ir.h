@@ -225,6 +225,7 @@ TdlModule *ir_module_new(TdlArena *a, TdlInterner *in, TdlSources *s, TdlDiags *
 TdlFunc *ir_func_new(TdlModule *m, TdlSym name, TdlSpan span); /* added to the module; body region made */
 TdlFunc *ir_func_find(const TdlModule *m, TdlSym name);
 void ir_func_remove(TdlModule *m, TdlFunc *f);
+void ir_funcs_keep(TdlModule *m, const bool *keep); /* removes functions i without keep[i], in one go */
 TdlVal ir_func_add_param(TdlFunc *f, TdlSym name, TdlType t, const char *doc);
 /* A name that no function or dimension variable of the module has yet: base, base.1, ... */
 TdlSym ir_fresh(TdlModule *m, const char *base);

@@ -67,13 +67,26 @@ TdlFunc *ir_func_find(const TdlModule *m, TdlSym name) {
     return NULL;
 }
 
+static void forget(TdlModule *m, const TdlFunc *f) {
+    name_data(m, f->name)->used = false;
+    name_data(m, f->name)->func = NULL;
+}
+
 void ir_func_remove(TdlModule *m, TdlFunc *f) {
     uint32_t k = 0;
     for (uint32_t i = 0; i < m->funcs.n; i++)
         if (m->funcs.p[i] != f) m->funcs.p[k++] = m->funcs.p[i];
     m->funcs.n = k;
-    name_data(m, f->name)->used = false;
-    name_data(m, f->name)->func = NULL;
+    forget(m, f);
+}
+
+void ir_funcs_keep(TdlModule *m, const bool *keep) {
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < m->funcs.n; i++) {
+        if (keep[i]) m->funcs.p[k++] = m->funcs.p[i];
+        else forget(m, m->funcs.p[i]);
+    }
+    m->funcs.n = k;
 }
 
 TdlVal ir_func_add_param(TdlFunc *f, TdlSym name, TdlType t, const char *doc) {

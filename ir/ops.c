@@ -25,6 +25,6 @@ const TdlOpInfo *op_info(TdlOpcode code) { return &OPS[code < OP_COUNT ? code : 
 
 TdlOpcode op_by_name(const char *name) {
     for (int c = OP_NONE + 1; c < OP_COUNT; c++)
-        if (strcmp(OPS[c].name, name) == 0) return (TdlOpcode)c;
+        if (OPS[c].name[0] == name[0] && strcmp(OPS[c].name, name) == 0) return (TdlOpcode)c;
     return OP_NONE;
 }

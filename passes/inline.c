@@ -131,18 +131,13 @@ static void reach(Inliner *c, uint32_t i) {
 }
 
 static void remove_unreached(Inliner *c) {
-    uint32_t n = c->m->funcs.n, roots = 0;
-    TdlFunc **dead = ARENA_ARRAY(&c->scratch, TdlFunc *, n);
-    uint32_t ndead = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    uint32_t roots = 0;
+    for (uint32_t i = 0; i < c->m->funcs.n; i++) {
         if (!c->m->funcs.p[i]->exported && !c->m->funcs.p[i]->script) continue;
         roots++;
         reach(c, i);
     }
-    if (!roots) return; /* a module without any (a library, a test) is kept whole */
-    for (uint32_t i = 0; i < n; i++)
-        if (!c->reached[i]) dead[ndead++] = c->m->funcs.p[i];
-    for (uint32_t i = 0; i < ndead; i++) ir_func_remove(c->m, dead[i]);
+    if (roots) ir_funcs_keep(c->m, c->reached); /* a module without any (a library, a test) is kept whole */
 }
 
 bool pass_inline(TdlModule *m, const TdlPassOptions *opt) {
