@@ -58,6 +58,8 @@ static void declare_file(Low *L, const AstFile *f)
         const AstStmt *s = f->top->stmts.p[i];
         if (s->kind != AST_DECL) continue;
         if (s->decl->kind == AST_USE) use_file(L, s->decl, f->file);
+        else if (s->decl->kind == AST_DERIVATIVE)
+            low_error(L, s->decl->span, "derivative is not supported yet: the automatic derivative of %s is used without it", low_name(L, s->decl->name.name));
         else if (s->decl->kind != AST_INPUT) declare(L, s->decl);
     }
 }
@@ -175,9 +177,6 @@ static void lower_decl(Low *L, const LowDecl *d)
     case AST_LETDECL: low_export_let(L, d); return;
     case AST_EXTERN:
         low_error(L, a->span, "extern fn is not supported yet: write %s in TDL, or call it between two compiled functions", n);
-        return;
-    case AST_DERIVATIVE:
-        low_error(L, a->span, "derivative is not supported yet: the automatic derivative of %s is used without it", n);
         return;
     default: return;
     }

@@ -1,6 +1,7 @@
 /* Frontend values: constructors, descriptions, literals becoming SSA values, leaves. */
 #include "frontend/lower_int.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -170,10 +171,23 @@ LowValue low_tag(Low *L, TdlVal v, const char *grad_fn)
 
 /* ---- literals become SSA values ---- */
 
+/* A literal that its type cannot hold is an error. */
+static void check_literal(Low *L, LowValue v, TdlElem e)
+{
+    int64_t i;
+    bool whole = lv_int_const(L, v, &i);
+    bool fits = !whole || e != EL_I32 || (i >= INT32_MIN && i <= INT32_MAX);
+    double x = whole ? (double)i : v.f;
+    if ((whole || v.kind == LV_FLOAT) && e == EL_F32 && !isinf(x)) fits = fabs(x) < 0x1.ffffffp127; /* rounds to infinity from here */
+    if (v.kind == LV_FLOAT && el_is_int(e)) fits = fabs(x) < (e == EL_I32 ? 0x1p31 : 0x1p63);
+    if (!fits) low_error(L, L->b.span, "%s is out of range for %s", whole ? arena_printf(L->arena, "%lld", (long long)i) : arena_printf(L->arena, "%g", x), el_name(e));
+}
+
 TdlVal low_mat(Low *L, LowValue v, TdlElem e)
 {
     int64_t i;
     low_unname(L);
+    check_literal(L, v, e);
     switch (v.kind) {
     case LV_INT:
         if (dim_is_const(L->m, v.d, &i))
