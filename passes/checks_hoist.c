@@ -1,0 +1,291 @@
+/* Where a check goes that could not be proved.
+ *
+ *   %9 = map %n, %m {(%i, %j)                       %c = reduce %m {(%j2)
+ *     %k = index %idx, %j                             %k2 = index %idx, %j2
+ *     %v = index %x, %k              =>               %ok = and (%k2 >= 0), (%k2 < d)
+ *     ...                                             yield (%n <= 0 or %ok)
+ *   }                                               } {kind = all}
+ *                                                   assert %c
+ *                                                   %9 = map %n, %m {(%i, %j) ... index %x, %k {inbounds = 1}
+ *
+ * The value is followed back through pure scalar operations to loop indices and to what is defined outside. The check
+ * leaves loop after loop (map, reduce, for without exit) as long as nothing but their indices is needed, and stops at
+ * an `if` or `while`, where it is conditional. It is evaluated over the loops that the value depends on; of the
+ * others it must be known that they run at all, or a check would fail that the program never makes. */
+#include "passes/checks.h"
+#include <string.h>
+
+enum { CLOSURE = 64, DEPTH = 32 };
+
+/* A loop around the operation, innermost first. */
+typedef struct { TdlOp op; bool needed; } Loop;
+
+typedef struct {
+    Checks *c;
+    Loop loops[DEPTH];
+    uint32_t n;        /* loops it could leave by their kind */
+    uint32_t left;     /* operations that may still be copied */
+    bool loads;        /* a load is copied that is in range only where the loop runs */
+    TdlOp out;         /* the loop it is to leave */
+    TdlRegion out_region;
+} Hoist;
+
+static TdlVal loop_index(const TdlFunc *f, TdlOp loop, uint32_t i) { return ir_region(f, ir_op(f, loop)->regions[0])->args.p[i]; }
+
+static uint32_t loop_indices(const TdlFunc *f, TdlOp loop) {
+    return ir_op(f, loop)->code == OP_FOR ? 1 : ir_region(f, ir_op(f, loop)->regions[0])->args.n;
+}
+
+static bool outside(const Hoist *h, TdlVal v) { return !ir_defined_in(h->c->f, v, h->out_region); }
+
+/* Dimension variables of d that are defined in the loop to leave. */
+typedef struct { const Hoist *h; bool inside; } DimScope;
+static void look_at_var(void *user, TdlSym s) {
+    DimScope *x = user;
+    const Checks *c = x->h->c;
+    for (uint32_t i = 0; i < c->dim_syms.n; i++)
+        if (sym_eq(c->dim_syms.p[i], s) && !outside(x->h, ir_result(c->f, c->dim_ops.p[i], 0))) x->inside = true;
+}
+static bool dim_outside(const Hoist *h, TdlDim d) {
+    DimScope x = {h, false};
+    dim_vars(h->c->m, d, look_at_var, &x);
+    return !x.inside;
+}
+
+static bool may_copy(const Hoist *h, TdlOp o) {
+    const TdlOpData *d = ir_op(h->c->f, o);
+    TdlModule *m = h->c->m;
+    int64_t k;
+    switch ((int)d->code) {
+    case OP_DIM: return dim_outside(h, op_attr(h->c->f, o, "d")->dim);
+    case OP_INDEX: return ty_is_scalar(m, ir_type(h->c->f, d->results[0])) && outside(h, d->operands[0]);
+    case OP_FLOORDIV: case OP_MOD: case OP_POW: { /* these fail themselves */
+        TdlType t = ir_type(h->c->f, d->operands[1]);
+        return ty_is_float(m, t) || (dim_is_const(m, chk_expr(h->c, d->operands[1]), &k) && k > 0);
+    }
+    default: break;
+    }
+    const TdlOpInfo *info = op_info(d->code);
+    return d->nregions == 0 && (d->code == OP_CONST || (info->flags & OPF_ELEMENTWISE)) &&
+           ty_is_scalar(m, ir_type(h->c->f, d->results[0]));
+}
+
+static bool closure(Hoist *h, TdlVal v);
+
+/* Bounds of loop k, needed where the value depends on its index, or to know whether it runs. */
+static bool bounds_closure(Hoist *h, uint32_t k) {
+    const TdlOpData *d = ir_op(h->c->f, h->loops[k].op);
+    uint32_t n = d->code == OP_FOR ? 2 : d->noperands;
+    for (uint32_t i = 0; i < n; i++)
+        if (!closure(h, d->operands[i])) return false;
+    return true;
+}
+
+/* Can v be computed in front of the loop to leave, over loops that are marked needed? */
+static bool closure(Hoist *h, TdlVal v) {
+    const TdlFunc *f = h->c->f;
+    if (outside(h, v)) return true;
+    TdlOp def = ir_val(f, v)->def;
+    if (!def.id) {
+        for (uint32_t k = 0; k < h->n; k++)
+            for (uint32_t i = 0; i < loop_indices(f, h->loops[k].op); i++)
+                if (loop_index(f, h->loops[k].op, i).id == v.id) {
+                    h->loops[k].needed = true;
+                    return bounds_closure(h, k);
+                }
+        return false;
+    }
+    if (h->left == 0 || !may_copy(h, def)) return false;
+    h->left--;
+    const TdlOpData *d = ir_op(f, def);
+    if (d->code == OP_INDEX && !chk_proved(h->c, def)) h->loads = true;
+    for (uint32_t i = 0; i < d->noperands; i++)
+        if (!closure(h, d->operands[i])) return false;
+    return true;
+}
+
+/* ---- writing ---- */
+
+typedef struct {
+    Hoist *h;
+    TdlBuilder b;
+    TDL_VEC(TdlVal) from, to; /* copies made so far */
+} Writer;
+
+static void set_copy(Writer *w, TdlVal v, TdlVal to) {
+    VEC_PUSH(w->h->c->a, w->from, v);
+    VEC_PUSH(w->h->c->a, w->to, to);
+}
+
+static TdlVal copy_of(Writer *w, TdlVal v) {
+    TdlFunc *f = w->h->c->f;
+    if (outside(w->h, v)) return v;
+    for (uint32_t i = 0; i < w->from.n; i++)
+        if (w->from.p[i].id == v.id) return w->to.p[i];
+    TdlOp def = ir_val(f, v)->def;
+    TdlOpData d = *ir_op(f, def);
+    TdlVals ops = {0};
+    for (uint32_t i = 0; i < d.noperands; i++) {
+        TdlVal x = copy_of(w, d.operands[i]);
+        VEC_PUSH(w->h->c->a, ops, x);
+    }
+    TdlType t = ir_type(f, v);
+    TdlOp o = ir_emit(&w->b, d.code, ops.p, ops.n, &t, 1);
+    ir_op(f, o)->attrs = d.attrs;
+    ir_op(f, o)->nattrs = d.nattrs;
+    set_copy(w, v, ir_result(f, o, 0));
+    return ir_result(f, o, 0);
+}
+
+static TdlVal zero_like(Writer *w, TdlVal v) {
+    return ir_const_int(&w->b, ty_elem(w->h->c->m, ir_type(w->h->c->f, v)), 0);
+}
+
+/* One extent (hi - lo for a `for`). */
+static TdlVal extent(Writer *w, TdlOp loop, uint32_t i) {
+    const TdlOpData *d = ir_op(w->h->c->f, loop);
+    TdlOpcode code = d->code;
+    TdlVal a = d->operands[i], b = code == OP_FOR ? d->operands[1] : (TdlVal){0};
+    TdlVal lo = copy_of(w, a);
+    if (code != OP_FOR) return lo;
+    TdlVal hi = copy_of(w, b);
+    return ir_binary(&w->b, OP_SUB, hi, lo);
+}
+
+static TdlVal passes_test(Writer *w, const ChkCheck *k, TdlVal v) {
+    if (k->test == CHECK_RANGE) {
+        TdlVal z = zero_like(w, v), size = ir_dim(&w->b, k->size);
+        TdlVal ge = ir_binary(&w->b, OP_GE, v, z);
+        TdlVal lt = ir_binary(&w->b, OP_LT, v, size);
+        return ir_binary(&w->b, OP_AND, ge, lt);
+    }
+    TdlVal z = zero_like(w, v);
+    return ir_binary(&w->b, k->test == CHECK_NONZERO ? OP_NE : k->test == CHECK_POSITIVE ? OP_GT : OP_GE, v, z);
+}
+
+/* ok, or one of the loops that are not gone over does not run. */
+static TdlVal unless_skipped(Writer *w, TdlVal ok) {
+    Hoist *h = w->h;
+    for (uint32_t k = 0; k < h->n; k++) {
+        if (h->loops[k].needed) continue;
+        uint32_t n = loop_indices(h->c->f, h->loops[k].op);
+        for (uint32_t i = 0; i < n; i++) {
+            TdlVal e = extent(w, h->loops[k].op, i);
+            int64_t size;
+            TdlDim d;
+            if (ir_val_dim(h->c->f, e, &d) && dim_is_const(h->c->m, d, &size) && size > 0) continue;
+            TdlVal z = zero_like(w, e);
+            TdlVal none = ir_binary(&w->b, OP_LE, e, z);
+            ok = ir_binary(&w->b, OP_OR, none, ok);
+        }
+    }
+    return ok;
+}
+
+/* The loops gone over, as nested reductions, outermost first; the innermost yields the test. */
+static TdlVal write_nest(Writer *w, const ChkCheck *k, uint32_t level) {
+    Hoist *h = w->h;
+    TdlFunc *f = h->c->f;
+    while (level > 0 && !h->loops[level - 1].needed) level--;
+    if (level == 0) {
+        TdlVal v = copy_of(w, k->value);
+        TdlVal ok = passes_test(w, k, v);
+        return unless_skipped(w, ok);
+    }
+    TdlOp loop = h->loops[level - 1].op;
+    uint32_t n = loop_indices(f, loop);
+    TdlVals extents = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        TdlVal e = extent(w, loop, i);
+        VEC_PUSH(h->c->a, extents, e);
+    }
+    TdlType t = ty_scalar(h->c->m, EL_BOOL), i64 = ty_scalar(h->c->m, EL_I64);
+    TdlOp red = ir_emit(&w->b, OP_REDUCE, extents.p, extents.n, &t, 1);
+    op_set_str(f, red, "kind", "all", 3);
+    TdlBuilder outer = w->b;
+    TdlRegion body = ir_op(f, red)->regions[0];
+    w->b = ir_at_end(f, body, outer.span);
+    bool is_for = ir_op(f, loop)->code == OP_FOR;
+    for (uint32_t i = 0; i < n; i++) {
+        TdlVal ix = ir_region_arg(f, body, i64, SYM_NONE);
+        if (is_for) ix = ir_binary(&w->b, OP_ADD, copy_of(w, ir_op(f, loop)->operands[0]), ix);
+        set_copy(w, loop_index(f, loop, i), ix);
+    }
+    TdlVal ok = write_nest(w, k, level - 1);
+    ir_emit(&w->b, OP_YIELD, &ok, 1, NULL, 0);
+    w->b = outer;
+    return ir_result(f, red, 0);
+}
+
+static void write_assert(Writer *w, const ChkCheck *k, TdlVal ok, TdlVal value) {
+    TdlVals v = {0};
+    Checks *c = w->h->c;
+    VEC_PUSH(c->a, v, ok);
+    if (value.id) {
+        TdlVal shown = ir_cast(&w->b, value, EL_I64);
+        VEC_PUSH(c->a, v, shown);
+    }
+    if (k->test == CHECK_RANGE) {
+        TdlVal size = ir_dim(&w->b, k->size);
+        VEC_PUSH(c->a, v, size);
+    }
+    TdlOp o = ir_emit(&w->b, OP_ASSERT, v.p, v.n, NULL, 0);
+    const char *msg = value.id ? k->msg : k->msg_any;
+    op_set_str(c->f, o, "kind", k->kind, (uint32_t)strlen(k->kind));
+    op_set_str(c->f, o, "msg", msg, (uint32_t)strlen(msg));
+}
+
+/* The loops that a check at `at` may leave by their kind, innermost first; withacc runs its body once. */
+static void loops_around(Hoist *h, TdlOp at) {
+    const TdlFunc *f = h->c->f;
+    for (TdlOp p = ir_region(f, ir_op(f, at)->parent)->parent; p.id && h->n < DEPTH;
+         p = ir_region(f, ir_op(f, p)->parent)->parent) {
+        TdlOpcode code = ir_op(f, p)->code;
+        if (code == OP_WITHACC) continue;
+        if (code != OP_MAP && code != OP_REDUCE && !(code == OP_FOR && !op_int(f, p, "exit", 0))) break;
+        h->loops[h->n++] = (Loop){p, false};
+    }
+}
+
+/* Marks what is needed to leave the n innermost loops. */
+static bool can_leave(Hoist *h, const ChkCheck *k, uint32_t n) {
+    h->n = n;
+    h->left = CLOSURE;
+    h->out = h->loops[n - 1].op;
+    h->out_region = ir_op(h->c->f, h->out)->regions[0];
+    h->loads = false;
+    for (uint32_t i = 0; i < n; i++) h->loops[i].needed = false;
+    if (k->test == CHECK_RANGE && !dim_outside(h, k->size)) return false;
+    if (!closure(h, k->value)) return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!bounds_closure(h, i)) return false;
+    for (uint32_t i = 0; i < n && h->loads; i++)
+        if (!h->loops[i].needed) return false;
+    return true;
+}
+
+bool chk_hoist(Checks *c, const ChkCheck *k) {
+    Hoist h = {.c = c};
+    loops_around(&h, k->at);
+    uint32_t most = h.n, best = 0;
+    for (uint32_t n = 1; n <= most && can_leave(&h, k, n); n++) best = n;
+    if (best == 0) return false;
+    can_leave(&h, k, best);
+    bool any = false;
+    for (uint32_t i = 0; i < best; i++) any |= h.loops[i].needed;
+    Writer w = {.h = &h, .b = ir_before(c->f, h.out)};
+    w.b.span = ir_op(c->f, k->at)->span;
+    TdlVal ok = write_nest(&w, k, best);
+    TdlVal value = {0};
+    if (!any) value = copy_of(&w, k->value);
+    write_assert(&w, k, ok, value);
+    return true;
+}
+
+void chk_in_place(Checks *c, const ChkCheck *k) {
+    Hoist h = {.c = c};
+    Writer w = {.h = &h, .b = ir_before(c->f, k->at)};
+    w.b.span = ir_op(c->f, k->at)->span;
+    TdlVal ok = passes_test(&w, k, k->value);
+    write_assert(&w, k, ok, k->value);
+}

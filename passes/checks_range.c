@@ -1,0 +1,309 @@
+/* Proofs that an index is in range.
+ *
+ * The goal is a polynomial p >= 0 in dimensions (>= 0), loop indices and opaque values (any sign). What is known at
+ * an operation is a list of inequalities q >= 0, from the inside out: the conditions of the `if`s around it, and for
+ * each loop index v in [lo, hi): v - lo >= 0 and hi - 1 - v >= 0. Two ways are tried:
+ *
+ *   ends    p is linear in the innermost index v with a coefficient of known sign: p is least at one end of [lo, hi),
+ *           so that v is replaced by that end; and so on outwards.
+ *   slack   each inequality q = w + r, w a variable, defines w = t - r with a new variable t >= 0, in p and in all
+ *           other inequalities. When the list is used up p has only variables >= 0 and is looked at term by term.
+ *           For j < i < d:  j = s, i = s + 1 + t, d = s + t + 2 + u, whence a packed triangle is seen to be in range.
+ *
+ * Quotients: c * (p // c) is p itself where c divides p for all residues of its variables, as 2 does d*(d - 1);
+ * otherwise it lies in [p - c + 1, p]. */
+#include "passes/checks.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Variables of values are called %<id>; no dimension of a program is. They may have any sign. */
+static TdlSym value_sym(Checks *c, TdlVal v) {
+    char name[16];
+    snprintf(name, sizeof name, "%%%u", v.id);
+    return intern(c->m->names, name);
+}
+
+static bool any_sign(const Checks *c, TdlSym s) { return sym_text(c->m->names, s)[0] == '%'; }
+
+enum { EXPR_DEPTH = 32 };
+
+static TdlDim expr(Checks *c, TdlVal v, int depth) {
+    TdlModule *m = c->m;
+    TdlOp def = ir_val(c->f, v)->def;
+    TdlDim opaque = dim_var(m, value_sym(c, v));
+    if (!def.id || depth == 0 || !ty_is_scalar(m, ir_type(c->f, v))) return opaque;
+    const TdlOpData *d = ir_op(c->f, def);
+    int64_t k;
+    if (ty_elem(m, ir_type(c->f, v)) != EL_I64 && d->code != OP_CONST) return opaque;
+    switch ((int)d->code) {
+    case OP_CONST: return dim_const(m, op_int(c->f, def, "value", 0));
+    case OP_DIM: return op_attr(c->f, def, "d")->dim;
+    case OP_NEWDIM: return dim_var(m, intern(m->names, op_str(c->f, def, "sym")));
+    case OP_NEG: return dim_sub(m, dim_const(m, 0), expr(c, d->operands[0], depth - 1));
+    case OP_ADD: case OP_SUB: case OP_MUL: case OP_FLOORDIV: case OP_MOD: break;
+    default: return opaque;
+    }
+    TdlDim x = expr(c, d->operands[0], depth - 1), y = expr(c, d->operands[1], depth - 1);
+    switch ((int)d->code) {
+    case OP_ADD: return dim_add(m, x, y);
+    case OP_SUB: return dim_sub(m, x, y);
+    case OP_MUL: return dim_mul(m, x, y);
+    case OP_FLOORDIV: return dim_is_const(m, y, &k) && k > 0 ? dim_floordiv(m, x, k) : opaque;
+    default: return dim_is_const(m, y, &k) && k > 0 ? dim_mod(m, x, k) : opaque;
+    }
+}
+
+TdlDim chk_expr(Checks *c, TdlVal v) { return expr(c, v, EXPR_DEPTH); }
+
+/* ---- what is known at an operation ---- */
+
+typedef struct { TdlSym v; TdlDim lo, hi; } Range;            /* lo <= v < hi */
+typedef struct {
+    TDL_VEC(TdlDim) facts;   /* each >= 0, innermost first */
+    TDL_VEC(Range) ranges;   /* innermost first */
+} Known;
+
+static void know(Checks *c, Known *k, TdlDim d) { VEC_PUSH(c->a, k->facts, d); }
+
+static bool is_i64(const Checks *c, TdlVal v) {
+    TdlType t = ir_type(c->f, v);
+    return ty_is_scalar(c->m, t) && ty_elem(c->m, t) == EL_I64;
+}
+
+/* The facts in a condition that is known to be `truth`. */
+static void know_condition(Checks *c, Known *k, TdlVal cond, bool truth, int depth) {
+    TdlOp def = ir_val(c->f, cond)->def;
+    if (!def.id || depth == 0) return;
+    const TdlOpData *d = ir_op(c->f, def);
+    if (d->code == OP_NOT) { know_condition(c, k, d->operands[0], !truth, depth - 1); return; }
+    if ((d->code == OP_AND && truth) || (d->code == OP_OR && !truth)) {
+        know_condition(c, k, d->operands[0], truth, depth - 1);
+        know_condition(c, k, d->operands[1], truth, depth - 1);
+        return;
+    }
+    if (d->noperands != 2 || !is_i64(c, d->operands[0])) return;
+    TdlOpcode code = d->code;
+    TdlDim x = chk_expr(c, d->operands[0]), y = chk_expr(c, d->operands[1]), one = dim_const(c->m, 1);
+    TdlDim up = dim_sub(c->m, y, x), down = dim_sub(c->m, x, y); /* y - x, x - y */
+    if (code == (truth ? OP_LT : OP_GE)) know(c, k, dim_sub(c->m, up, one));
+    else if (code == (truth ? OP_LE : OP_GT)) know(c, k, up);
+    else if (code == (truth ? OP_GT : OP_LE)) know(c, k, dim_sub(c->m, down, one));
+    else if (code == (truth ? OP_GE : OP_LT)) know(c, k, down);
+    else if (code == (truth ? OP_EQ : OP_NE)) {
+        know(c, k, up);
+        know(c, k, down);
+    }
+}
+
+static void know_index(Checks *c, Known *k, TdlVal index, TdlDim lo, TdlDim hi) {
+    TdlSym s = value_sym(c, index);
+    TdlDim v = dim_var(c->m, s);
+    VEC_PUSH(c->a, k->ranges, ((Range){s, lo, hi}));
+    know(c, k, dim_sub(c->m, v, lo));
+    know(c, k, dim_sub(c->m, dim_sub(c->m, hi, v), dim_const(c->m, 1)));
+}
+
+static Known known_at(Checks *c, TdlOp at) {
+    Known k = {0};
+    TdlFunc *f = c->f;
+    for (TdlRegion r = ir_op(f, at)->parent; r.id;) {
+        TdlOp p = ir_region(f, r)->parent;
+        if (!p.id) break;
+        const TdlOpData *d = ir_op(f, p);
+        const TdlVals *args = &ir_region(f, r)->args;
+        if (d->code == OP_IF) know_condition(c, &k, d->operands[0], r.id == d->regions[0].id, 8);
+        if (d->code == OP_FOR)
+            know_index(c, &k, args->p[0], chk_expr(c, d->operands[0]), chk_expr(c, d->operands[1]));
+        if (d->code == OP_MAP || d->code == OP_REDUCE)
+            for (uint32_t i = args->n; i-- > 0;)
+                know_index(c, &k, args->p[i], dim_const(c->m, 0), chk_expr(c, d->operands[i]));
+        r = d->parent;
+    }
+    return k;
+}
+
+/* ---- polynomials ---- */
+
+typedef struct { TdlSym s; bool found; } VarSearch;
+static void find_var(void *user, TdlSym v) {
+    VarSearch *x = user;
+    if (sym_eq(v, x->s)) x->found = true;
+}
+static bool mentions(const Checks *c, TdlDim d, TdlSym s) {
+    VarSearch x = {s, false};
+    dim_vars(c->m, d, find_var, &x);
+    return x.found;
+}
+
+static TdlDim atom_dim(TdlModule *m, TdlDimAtom a) {
+    if (a.kind == DIM_ATOM_VAR) return dim_var(m, a.var);
+    return a.kind == DIM_ATOM_MOD ? dim_mod(m, a.arg, a.c) : dim_floordiv(m, a.arg, a.c);
+}
+
+/* d = coef * s + rest, s in neither; false: another form. */
+static bool linear_in(Checks *c, TdlDim d, TdlSym s, TdlDim *coef, TdlDim *rest) {
+    TdlModule *m = c->m;
+    *coef = *rest = dim_const(m, 0);
+    uint32_t nt = dim_nterms(m, d);
+    for (uint32_t t = 0; t < nt; t++) {
+        TdlDim p = dim_const(m, dim_term_coef(m, d, t));
+        uint32_t degree = 0, na = dim_term_natoms(m, d, t);
+        for (uint32_t i = 0; i < na; i++) {
+            TdlDimAtom a = dim_term_atom(m, d, t, i);
+            if (a.kind == DIM_ATOM_VAR && sym_eq(a.var, s)) { degree++; continue; }
+            if (a.kind != DIM_ATOM_VAR && mentions(c, a.arg, s)) return false;
+            p = dim_mul(m, p, atom_dim(m, a));
+        }
+        if (degree > 1) return false;
+        if (degree) *coef = dim_add(m, *coef, p);
+        else *rest = dim_add(m, *rest, p);
+    }
+    return true;
+}
+
+typedef TDL_VEC(TdlSym) Syms;
+typedef struct { Checks *c; Syms *out; } Collect;
+static void collect(void *user, TdlSym s) {
+    Collect *x = user;
+    VEC_PUSH(x->c->a, *x->out, s);
+}
+
+/* c divides p at all integers: decided on the residues of its variables; at most 4096 points. */
+static bool always_divisible(Checks *c, TdlDim p, int64_t div) {
+    TdlModule *m = c->m;
+    Syms vars = {0};
+    Collect x = {c, &vars};
+    dim_vars(m, p, collect, &x);
+    for (uint32_t t = 0; t < dim_nterms(m, p); t++)
+        for (uint32_t i = 0; i < dim_term_natoms(m, p, t); i++)
+            if (dim_term_atom(m, p, t, i).kind != DIM_ATOM_VAR) return false;
+    int64_t points = 1;
+    for (uint32_t i = 0; i < vars.n; i++) {
+        points *= div;
+        if (points > 4096) return false;
+    }
+    TdlDim *to = ARENA_ARRAY(c->a, TdlDim, vars.n + 1);
+    for (int64_t k = 0; k < points; k++) {
+        int64_t rest = k, value;
+        for (uint32_t i = 0; i < vars.n; i++, rest /= div) to[i] = dim_const(m, rest % div);
+        TdlDim at = dim_subst(m, p, vars.p, to, vars.n);
+        if (!dim_is_const(m, at, &value) || value % div != 0) return false;
+    }
+    return true;
+}
+
+/* A multiple of d, or less, without the quotients of polynomials that mention values: c * (p // c) gives way to p
+ * where exact, else to its lower bound (p - c + 1, or p where its coefficient is negative). */
+static TdlDim clear_quotients(Checks *c, TdlDim d) {
+    TdlModule *m = c->m;
+    for (int round = 0; round < 4; round++) {
+        TdlDimAtom q = {0};
+        bool found = false, alone = true;
+        uint32_t nt = dim_nterms(m, d);
+        for (uint32_t t = 0; t < nt && !found; t++)
+            for (uint32_t i = 0; i < dim_term_natoms(m, d, t) && !found; i++) {
+                q = dim_term_atom(m, d, t, i);
+                found = q.kind == DIM_ATOM_FLOORDIV;
+            }
+        if (!found) return d;
+        bool exact = always_divisible(c, q.arg, q.c);
+        TdlDim sum = dim_const(m, 0);
+        for (uint32_t t = 0; t < nt; t++) {
+            int64_t k = dim_term_coef(m, d, t);
+            uint32_t na = dim_term_natoms(m, d, t), hits = 0;
+            TdlDim p = dim_const(m, k);
+            for (uint32_t i = 0; i < na; i++) {
+                TdlDimAtom a = dim_term_atom(m, d, t, i);
+                bool hit = a.kind == DIM_ATOM_FLOORDIV && dim_eq(a.arg, q.arg) && a.c == q.c && !hits;
+                hits += hit;
+                if (!hit) p = dim_mul(m, p, atom_dim(m, a));
+                else if (exact || k < 0) p = dim_mul(m, p, q.arg);
+                else p = dim_mul(m, p, dim_sub(m, q.arg, dim_const(m, q.c - 1)));
+            }
+            if (!hits) p = dim_mul(m, p, dim_const(m, q.c));
+            if (hits && !exact && na > 1) alone = false; /* the other factors may be negative */
+            sum = dim_add(m, sum, p);
+        }
+        if (!alone) return d;
+        d = sum;
+    }
+    return d;
+}
+
+static TdlDim subst1(Checks *c, TdlDim d, TdlSym s, TdlDim to) { return dim_subst(c->m, d, &s, &to, 1); }
+
+/* ---- proofs ---- */
+
+/* With each variable of any sign as the difference of two that are >= 0. */
+static bool known_nonneg(Checks *c, TdlDim d) {
+    Syms vars = {0};
+    Collect x = {c, &vars};
+    dim_vars(c->m, d, collect, &x);
+    for (uint32_t i = 0; i < vars.n; i++) {
+        if (!any_sign(c, vars.p[i])) continue;
+        char name[32];
+        snprintf(name, sizeof name, "+%s", sym_text(c->m->names, vars.p[i]));
+        TdlDim plus = dim_var(c->m, intern(c->m->names, name));
+        name[0] = '-';
+        TdlDim minus = dim_var(c->m, intern(c->m->names, name));
+        d = subst1(c, d, vars.p[i], dim_sub(c->m, plus, minus));
+    }
+    return dim_known_ge(c->m, d, dim_const(c->m, 0));
+}
+
+static bool by_ends(Checks *c, const Known *k, TdlDim p) {
+    for (uint32_t i = 0; i < k->ranges.n; i++) {
+        Range r = k->ranges.p[i];
+        TdlDim coef, rest, zero = dim_const(c->m, 0);
+        if (!mentions(c, p, r.v)) continue;
+        if (!linear_in(c, p, r.v, &coef, &rest)) return false;
+        if (known_nonneg(c, coef)) p = subst1(c, p, r.v, r.lo);
+        else if (known_nonneg(c, dim_sub(c->m, zero, coef)))
+            p = subst1(c, p, r.v, dim_sub(c->m, r.hi, dim_const(c->m, 1)));
+        else return false;
+    }
+    return known_nonneg(c, p);
+}
+
+/* A variable w of q = w + r to solve for: one of any sign, or one that stays >= 0 as t - r. */
+static bool solve_for(Checks *c, TdlDim q, TdlSym *w, TdlDim *r) {
+    Syms vars = {0};
+    Collect x = {c, &vars};
+    dim_vars(c->m, q, collect, &x);
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < vars.n; i++) {
+            TdlDim coef;
+            int64_t one;
+            if (any_sign(c, vars.p[i]) != (pass == 0)) continue;
+            if (!linear_in(c, q, vars.p[i], &coef, r) || !dim_is_const(c->m, coef, &one) || one != 1) continue;
+            *w = vars.p[i];
+            if (pass == 0 || known_nonneg(c, dim_sub(c->m, dim_const(c->m, 0), *r))) return true;
+        }
+    return false;
+}
+
+static bool by_slack(Checks *c, const Known *k, TdlDim p) {
+    uint32_t n = k->facts.n;
+    TdlDim *q = ARENA_ARRAY(c->a, TdlDim, n + 1);
+    for (uint32_t i = 0; i < n; i++) q[i] = k->facts.p[i];
+    for (uint32_t i = 0; i < n; i++) {
+        TdlSym w;
+        TdlDim r;
+        char name[24]; /* + cannot begin a name of the program */
+        if (known_nonneg(c, q[i]) || !solve_for(c, q[i], &w, &r)) continue;
+        snprintf(name, sizeof name, "+t%u", i);
+        TdlSym t = intern(c->m->names, name);
+        TdlDim to = dim_sub(c->m, dim_var(c->m, t), r);
+        p = subst1(c, p, w, to);
+        for (uint32_t j = i + 1; j < n; j++) q[j] = subst1(c, q[j], w, to);
+    }
+    return known_nonneg(c, p);
+}
+
+bool chk_nonneg(Checks *c, TdlOp at, TdlDim d) {
+    if (known_nonneg(c, d)) return true;
+    Known k = known_at(c, at);
+    TdlDim cleared = clear_quotients(c, d);
+    return by_ends(c, &k, d) || by_slack(c, &k, d) ||
+           (!dim_eq(cleared, d) && (by_ends(c, &k, cleared) || by_slack(c, &k, cleared)));
+}
