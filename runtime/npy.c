@@ -59,7 +59,7 @@ static int read_dtype(const char *path, const char *header, TdlNpy *a) {
     if (order == '>') return fail(path, "big-endian data are not supported: save with .astype('<f8')");
     if ((order != '<' && order != '|' && order != '=') || !element_bytes(a->dtype)) {
         char text[96];
-        snprintf(text, sizeof text, "element type %.5s is not supported: save as f8, f4, i8 or i4", p + 1);
+        snprintf(text, sizeof text, "element type %.*s is not supported: save as f8, f4, i8 or i4", (int)(end - p - 1), p + 1);
         return fail(path, text);
     }
     return 0;

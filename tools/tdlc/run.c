@@ -270,8 +270,11 @@ bool run_program(Session *s) {
     c.args = ARENA_ARRAY(s->arena, Value, c.f->params.n + 1);
     if (!check_names(&c) || !read_arguments(&c) || !given_dims(&c)) return false;
     solve_dims(&c);
-    if (!all_bound(&c)) return false;
     bool fits = true;
+    for (uint32_t i = 0; i < c.f->params.n; i++)
+        if (!is_output(&c.f->params.p[i]) && c.args[i].rank != ty_rank(s->m, ty_tensor_of(s->m, c.f->params.p[i].type)))
+            fits &= check_shape(&c, i);
+    if (!fits || !all_bound(&c)) return false;
     for (uint32_t i = 0; i < c.f->params.n; i++)
         if (!is_output(&c.f->params.p[i])) fits &= check_shape(&c, i);
     if (!fits || !make_results(&c)) return false;
