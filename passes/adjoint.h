@@ -37,6 +37,7 @@ typedef struct {
     TDL_VEC(uint8_t) ours;    /* by value id: an accumulator of the sweep's own, not of what it reverses */
     TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
     uint32_t stamp;
+    TdlValMap bodies, needs;  /* of clones of bodies and of primal values computed again; shared, so that their size is paid once */
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */
     bool failed;
@@ -97,8 +98,9 @@ struct AdjNeed {
     const TdlVal *args;       /* replacements of the region's arguments: 0 where there is none */
     TdlVal (*save)(Adj *a, AdjNeed *n, TdlVal v);
     void *user;
-    TdlValMap map;
+    TdlValMap *map;           /* a->needs */
     TdlBuilder b;             /* where values are computed again: in front of `first` */
+    TDL_VEC(TdlOp) again;     /* operations with regions that are computed again */
     TDL_VEC(TdlOp) newdims;   /* of `from`: a value whose size is new in each iteration cannot be saved */
 };
 void adj_need(Adj *a, AdjNeed *n);

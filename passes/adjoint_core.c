@@ -7,6 +7,7 @@
 
 void adj_init(Adj *a, TdlFunc *f, TdlArena *arena, TdlModule *formulas) {
     *a = (Adj){.m = f->module, .f = f, .arena = arena, .formulas = formulas};
+    a->bodies.arena = a->needs.arena = arena;
 }
 
 bool adj_active(const Adj *a, TdlVal v) { return v.id < a->active.n && a->active.p[v.id]; }

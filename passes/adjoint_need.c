@@ -12,7 +12,7 @@ static bool local(const Adj *a, const AdjNeed *n, TdlVal v) { return ir_region_o
 
 /* Already to be had in the reverse: not of the primal region, an argument with a replacement, or done before. */
 static bool at_hand(const Adj *a, const AdjNeed *n, TdlVal v) {
-    return !local(a, n, v) || valmap_get(&n->map, v).id != v.id;
+    return !local(a, n, v) || valmap_get(n->map, v).id != v.id;
 }
 
 static bool cheap(const Adj *a, const AdjNeed *n, TdlOp o) {
@@ -95,7 +95,8 @@ static void compute_again(Adj *a, AdjNeed *n, TdlOp o) {
     }
     if (ir_op(a->f, o)->code != OP_NEWDIM)
         provide_newdims(a, n, o);
-    adj_strip(a, ir_clone_op(&n->b, a->f, o, &n->map, NULL));
+    if (nregions) VEC_PUSH(a->arena, n->again, o);
+    adj_strip(a, ir_clone_op(&n->b, a->f, o, n->map, NULL));
 }
 
 /* The dimension variables of the primal region that `o` mentions are defined, under their names, in the reverse too. */
@@ -118,7 +119,7 @@ static void provide(Adj *a, AdjNeed *n, TdlVal v) {
         compute_again(a, n, o);
         return;
     }
-    valmap_set(&n->map, v, n->save(a, n, v));
+    valmap_set(n->map, v, n->save(a, n, v));
 }
 
 /* ---- what is read ---- */
@@ -149,7 +150,7 @@ static void walk_reverse(Adj *a, AdjNeed *n, void (*fn)(void *, TdlFunc *, TdlOp
 static void rewrite_op(void *user, TdlFunc *f, TdlOp o) {
     Scan *s = user;
     TdlOpData *d = ir_op(f, o);
-    for (uint32_t i = 0; i < d->noperands; i++) d->operands[i] = valmap_get(&s->n->map, d->operands[i]);
+    for (uint32_t i = 0; i < d->noperands; i++) d->operands[i] = valmap_get(s->n->map, d->operands[i]);
 }
 
 /* ---- the whole ---- */
@@ -165,17 +166,40 @@ static void provide_results(Adj *a, AdjNeed *n, TdlOp o, uint32_t stamp) {
     }
 }
 
+static void forget_val(AdjNeed *n, TdlVal v) {
+    if (v.id < n->map->n) n->map->p[v.id] = (TdlVal){0};
+}
+
+static void forget_args(AdjNeed *n, const TdlFunc *f, TdlRegion r) {
+    for (uint32_t i = 0; i < ir_region(f, r)->args.n; i++) forget_val(n, ir_region(f, r)->args.p[i]);
+}
+
+static void forget_op(void *user, TdlFunc *f, TdlOp o) {
+    const TdlOpData *d = ir_op(f, o);
+    for (uint32_t i = 0; i < d->nresults; i++) forget_val(user, d->results[i]);
+    for (uint32_t i = 0; i < d->nregions; i++) forget_args(user, f, d->regions[i]);
+}
+
+/* The map is shared by all regions: empties it again. */
+static void forget(Adj *a, AdjNeed *n) {
+    forget_args(n, a->f, n->from);
+    IR_FOREACH_OP(a->f, n->from, o) forget_op(n, a->f, o);
+    for (uint32_t i = 0; i < n->again.n; i++)
+        for (uint32_t k = 0; k < ir_op(a->f, n->again.p[i])->nregions; k++)
+            ir_walk(a->f, ir_op(a->f, n->again.p[i])->regions[k], forget_op, n);
+}
+
 void adj_need(Adj *a, AdjNeed *n) {
     if (!n->first.id) return;
     uint32_t stamp = ++a->stamp;
     Scan s = {.a = a, .n = n, .stamp = stamp};
     walk_reverse(a, n, scan_op, &s);
-    n->map = valmap_new(a->arena, a->f);
+    n->map = &a->needs;
     n->b = ir_before(a->f, n->first);
     const TdlRegionData *r = ir_region(a->f, n->from);
     uint32_t nargs = r->args.n;
     for (uint32_t i = 0; i < nargs; i++)
-        if (n->args && n->args[i].id) valmap_set(&n->map, ir_region(a->f, n->from)->args.p[i], n->args[i]);
+        if (n->args && n->args[i].id) valmap_set(n->map, ir_region(a->f, n->from)->args.p[i], n->args[i]);
     IR_FOREACH_OP(a->f, n->from, o)
         if (ir_op(a->f, o)->code == OP_NEWDIM) VEC_PUSH(a->arena, n->newdims, o);
     if (n->newdims.n)
@@ -188,4 +212,5 @@ void adj_need(Adj *a, AdjNeed *n) {
         provide_results(a, n, o, stamp);
     }
     walk_reverse(a, n, rewrite_op, &s);
+    forget(a, n);
 }

@@ -3,20 +3,20 @@
 #include "passes/adjoint.h"
 #include <string.h>
 
-/* Clones the body of region operation `o` into region `t`, whose arguments are made; returns what it yields. */
+/* Clones the body of region operation `o` into region `t`, whose arguments are made; returns what it yields. The map is
+ * shared by all clones: each sets the values of its body before they are used, and values free in it are not in it. */
 static TdlVals clone_body(Adj *a, TdlOp o, TdlRegion t, TdlVal *idx) {
     TdlRegion body = ir_op(a->f, o)->regions[0];
-    TdlValMap map = valmap_new(a->arena, a->f);
     uint32_t n = ir_region(a->f, body)->args.n;
     for (uint32_t i = 0; i < n; i++) {
         TdlVal from = ir_region(a->f, body)->args.p[i];
         idx[i] = ir_region_arg(a->f, t, adj_type(a, from), ir_val(a->f, from)->name);
-        valmap_set(&map, from, idx[i]);
+        valmap_set(&a->bodies, from, idx[i]);
     }
     TdlBuilder b = ir_at_end(a->f, t, a->top->b.span);
     TdlDimMap dims = {.arena = a->arena};
     TdlVals yields = {0};
-    ir_clone_region_body(&b, a->f, body, &map, &dims, &yields);
+    ir_clone_region_body(&b, a->f, body, &a->bodies, &dims, &yields);
     return yields;
 }
 
