@@ -17,9 +17,9 @@ typedef struct {
     TdlVal lo, hi, count;     /* for: bounds; while: the number of iterations */
     bool has_trip, from_lo;
     TdlDim trip;              /* slots of a tape */
-    TdlVal stack, top, pop_stack; /* while: pushed stack in the body, its value after the loop, the reverse's */
+    TdlVal stack, top;        /* the reverse's stack; what was pushed, after the loop */
     TdlOp push, pop;
-    TDL_VEC(TdlType) rows;    /* while: types on the stack */
+    TDL_VEC(TdlType) rows;    /* types on the stack */
 } Loop;
 
 /* ---- carried values ---- */
@@ -74,13 +74,10 @@ static void reverse_body(Adj *a, Loop *l, AdjScope *s, CarriedVec *cs, TdlVal lo
     adj_pop(a);
 }
 
-/* Ends the scope; the reverse loop's results are the cotangents of the initial values. */
-static void finish(Adj *a, Loop *l, AdjScope *s, const CarriedVec *cs) {
-    TdlVals res = {0};
-    for (uint32_t i = 0; i < cs->n; i++)
-        VEC_PUSH(a->arena, res, ir_add_result(a->f, l->rev, adj_type(a, cs->p[i].init)));
-    (void)s;
-    for (uint32_t i = 0; i < res.n; i++) cs->p[i].zbar = res.p[i];
+/* The reverse loop's results are the cotangents of the initial values. */
+static void finish(Adj *a, Loop *l, CarriedVec *cs) {
+    for (uint32_t i = 0; i < cs->n; i++) cs->p[i].zbar = ir_add_result(a->f, l->rev, adj_type(a, cs->p[i].init));
+    if (l->push.id) ir_add_result(a->f, l->rev, adj_type(a, l->top));
 }
 
 static void to_inits(Adj *a, AdjScope *s, const CarriedVec *cs) {
@@ -223,47 +220,17 @@ static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
     return got;
 }
 
-/* z = for lo, hi, y0 { y <- body(i, y) }:  ybar runs through the transposed body from the last iteration to the first.
- * With an exit the iterations that were run are lo .. lo + count - 1. */
-void adj_FOR(Adj *a, TdlOp o, const TdlVal *zbar) {
-    bool exits = op_int(a->f, o, "exit", 0) != 0, down = op_int(a->f, o, "down", 0) != 0;
-    Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[0], .lo = adj_arg(a, o, 0), .hi = adj_arg(a, o, 1)};
-    CarriedVec cs = carried(a, o, l.body, 2, 1, exits, zbar);
-    TdlVal lo = l.lo, hi = l.hi;
-    if (exits && down) lo = adj_op2(a, OP_SUB, l.hi, adj_res(a, o, 0));
-    else if (exits) hi = adj_op2(a, OP_ADD, l.lo, adj_res(a, o, 0));
-    AdjScope *s = adj_scope_open(a);
-    reverse_body(a, &l, s, &cs, lo, hi, !down);
-    if (a->failed) return;
-    TdlVal *args = ARENA_ARRAY(a->arena, TdlVal, ir_region(a->f, l.body)->args.n);
-    args[0] = ir_region(a->f, l.t)->args.p[0];
-    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .args = args, .save = save_tape, .user = &l};
-    adj_need(a, &need);
-    finish(a, &l, s, &cs);
-    to_inits(a, s, &cs);
-}
+/* ---- stacks: where the number of iterations has no useful bound ---- */
 
-/* ---- while: a stack and a count ---- */
-
-/* Adds a carried value to the forward `while`; returns the body's argument and sets *after to the result. The value
- * that the body yields for it is to be added to the body's terminator. */
-static TdlVal while_carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
+/* Adds a carried value to the forward loop; returns the body's argument and sets *after to the result. The value that
+ * the body yields for it is to be added to the body's terminator. */
+static TdlVal carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
     TdlType t = adj_type(a, init);
+    uint32_t last = ir_op(a->f, o)->nregions - 1u;
     ir_add_operand(a->f, o, init);
-    ir_region_arg(a->f, ir_op(a->f, o)->regions[0], t, SYM_NONE);
+    if (last) ir_region_arg(a->f, ir_op(a->f, o)->regions[0], t, SYM_NONE);
     *after = ir_add_result(a->f, o, t);
-    return ir_region_arg(a->f, ir_op(a->f, o)->regions[1], t, SYM_NONE);
-}
-
-static TdlVal count_iterations(Adj *a, TdlOp o) {
-    TdlBuilder out = ir_before(a->f, o);
-    out.grad_fn = SYM_NONE;
-    TdlVal after, arg = while_carry(a, o, ir_const_int(&out, EL_I64, 0), &after);
-    TdlOp end = ir_terminator(a->f, ir_op(a->f, o)->regions[1]);
-    TdlBuilder in = ir_before(a->f, end);
-    in.grad_fn = SYM_NONE;
-    ir_add_operand(a->f, end, ir_binary(&in, OP_ADD, arg, ir_const_int(&in, EL_I64, 1)));
-    return after;
+    return ir_region_arg(a->f, ir_op(a->f, o)->regions[last], t, SYM_NONE);
 }
 
 /* The first value saved: a stack is pushed to in the body and popped in the reverse. Its type grows with the values. */
@@ -271,7 +238,7 @@ static void start_stack(Adj *a, Loop *l, AdjNeed *n, TdlType empty) {
     TdlBuilder out = ir_before(a->f, l->fwd);
     out.grad_fn = SYM_NONE;
     TdlVal init = ir_result(a->f, ir_emit(&out, OP_STACKNEW, NULL, 0, &empty, 1), 0);
-    TdlVal arg = while_carry(a, l->fwd, init, &l->top);
+    TdlVal arg = carry(a, l->fwd, init, &l->top);
     TdlOp end = ir_terminator(a->f, l->body);
     TdlBuilder in = ir_before(a->f, end);
     in.grad_fn = SYM_NONE;
@@ -287,10 +254,9 @@ static void set_type(Adj *a, TdlVal v, TdlType t) { ir_val(a->f, v)->type = t; }
 
 static void set_stack_type(Adj *a, Loop *l, TdlType t) {
     uint32_t k = ir_op(a->f, l->fwd)->noperands - 1;
-    TdlRegion cond = ir_op(a->f, l->fwd)->regions[0];
     set_type(a, adj_arg(a, l->fwd, k), t);
-    set_type(a, VEC_LAST(ir_region(a->f, cond)->args), t);
-    set_type(a, VEC_LAST(ir_region(a->f, l->body)->args), t);
+    for (uint32_t i = 0; i < ir_op(a->f, l->fwd)->nregions; i++)
+        set_type(a, VEC_LAST(ir_region(a->f, ir_op(a->f, l->fwd)->regions[i])->args), t);
     set_type(a, adj_res(a, l->push, 0), t);
     set_type(a, l->top, t);
     set_type(a, l->stack, t);
@@ -307,6 +273,50 @@ static TdlVal save_push(Adj *a, AdjNeed *n, TdlVal v) {
     return ir_add_result(a->f, l->pop, adj_type(a, v));
 }
 
+enum { LONGEST_EXIT_TAPE = 4096 };
+
+/* A loop that may be left early keeps a tape only where its bound says something: a dimension, or a small constant. */
+static bool short_bound(const Adj *a, const Loop *l) {
+    TdlDim lo, hi;
+    int64_t c;
+    if (!ir_val_dim(a->f, l->lo, &lo) || !ir_val_dim(a->f, l->hi, &hi)) return false;
+    return !dim_is_const(a->m, dim_sub(a->m, hi, lo), &c) || c <= LONGEST_EXIT_TAPE;
+}
+
+/* z = for lo, hi, y0 { y <- body(i, y) }:  ybar runs through the transposed body from the last iteration to the first.
+ * With an exit the iterations that were run are lo .. lo + count - 1. */
+void adj_FOR(Adj *a, TdlOp o, const TdlVal *zbar) {
+    bool exits = op_int(a->f, o, "exit", 0) != 0, down = op_int(a->f, o, "down", 0) != 0;
+    Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[0], .lo = adj_arg(a, o, 0), .hi = adj_arg(a, o, 1)};
+    CarriedVec cs = carried(a, o, l.body, 2, 1, exits, zbar);
+    TdlVal lo = l.lo, hi = l.hi;
+    if (exits && down) lo = adj_op2(a, OP_SUB, l.hi, adj_res(a, o, 0));
+    else if (exits) hi = adj_op2(a, OP_ADD, l.lo, adj_res(a, o, 0));
+    AdjScope *s = adj_scope_open(a);
+    reverse_body(a, &l, s, &cs, lo, hi, !down);
+    if (a->failed) return;
+    TdlVal *args = ARENA_ARRAY(a->arena, TdlVal, ir_region(a->f, l.body)->args.n);
+    args[0] = ir_region(a->f, l.t)->args.p[0];
+    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .args = args, .user = &l};
+    need.save = exits && !short_bound(a, &l) ? save_push : save_tape;
+    adj_need(a, &need);
+    finish(a, &l, &cs);
+    to_inits(a, s, &cs);
+}
+
+/* ---- while: a stack and a count ---- */
+
+static TdlVal count_iterations(Adj *a, TdlOp o) {
+    TdlBuilder out = ir_before(a->f, o);
+    out.grad_fn = SYM_NONE;
+    TdlVal after, arg = carry(a, o, ir_const_int(&out, EL_I64, 0), &after);
+    TdlOp end = ir_terminator(a->f, ir_op(a->f, o)->regions[1]);
+    TdlBuilder in = ir_before(a->f, end);
+    in.grad_fn = SYM_NONE;
+    ir_add_operand(a->f, end, ir_binary(&in, OP_ADD, arg, ir_const_int(&in, EL_I64, 1)));
+    return after;
+}
+
 /* z = while cond(y) { y <- body(y) }:  a `for` over the number of iterations that were run. */
 void adj_WHILE(Adj *a, TdlOp o, const TdlVal *zbar) {
     Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[1]};
@@ -318,8 +328,7 @@ void adj_WHILE(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (a->failed) return;
     AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .save = save_push, .user = &l};
     adj_need(a, &need);
-    finish(a, &l, s, &cs);
-    if (l.push.id) ir_add_result(a->f, l.rev, adj_type(a, l.top));
+    finish(a, &l, &cs);
     to_inits(a, s, &cs);
 }
 

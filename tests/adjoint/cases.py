@@ -126,6 +126,10 @@ for down in ("", ", down = 1"):
          "%2 = dim {d = n} : i64  %3 = const {value = 0} : i64  %4 = const {value = 0.0} : f64  %5, %6 = for %3, %2, %4 {(%7: i64, %8: f64)"
          "  %9 = index %0, %7 : f64  %10 = mul %9, %9 : f64  %11 = add %8, %10 : f64  %12 = sin %11 : f64  %13 = gt %12, %1 : bool  yield %13, %12}"
          " {exit = 1" + down + "} : i64, f64 -> %6:f64", "n=5 x=0.4,0.5,0.6,0.7,0.5 top=0.55")
+    case("for exit, long" + down, "x: f64, top: f64",
+         "%2 = const {value = 1000000000} : i64  %3 = const {value = 7} : i64  %20 = const {value = 1.0} : f64  %4 = add %0, %20 : f64  %5, %6 = for %3, %2, %4 {(%7: i64, %8: f64)"
+         "  %9 = mul %8, %8 : f64  %10 = mul %9, %4 : f64  %11 = log %10 : f64  %12 = add %8, %11 : f64  %13 = gt %12, %1 : bool  yield %13, %12}"
+         " {exit = 1" + down + "} : i64, f64 -> %6:f64", "x=0.4 top=5.5", "--step=1e-4 --tol=1e-6")
 case("while", "x: f64, y: f64",
      "%2 = const {value = 3.0} : f64  %3, %4 = while %0, %1 {(%5: f64, %6: f64) %7 = lt %5, %2 : bool  yield %7}"
      " {(%8: f64, %9: f64) %10 = add %8, %9 : f64  %11 = mul %9, %9 : f64  %12 = sin %11 : f64  %13 = exp %12 : f64  yield %10, %13} : f64, f64 -> %3:f64, %4:f64",
