@@ -64,111 +64,6 @@ bool sm_is_float(const Simplify *s, TdlVal v, double f) {
     return sm_splat(s, v, &c) && c.is_float && c.f == f && signbit(c.f) == signbit(f);
 }
 
-/* ---- common subexpressions ---- */
-
-static bool can_merge(const TdlOpData *d) {
-    if (!(op_info(d->code)->flags & OPF_PURE) || d->nregions || !d->nresults) return false;
-    switch (d->code) {
-    /* A dimension variable or a leaf is itself only; stacks are linear; calls may fail. */
-    case OP_NEWDIM: case OP_LEAF: case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_VJP:
-    case OP_BACKWARD: case OP_GRADFN: return false;
-    default: return true;
-    }
-}
-
-static uint32_t mix(uint32_t h, uint64_t x) {
-    h = (h ^ (uint32_t)x) * 16777619u;
-    h = (h ^ (uint32_t)(x >> 32)) * 16777619u;
-    return h ^ (h >> 13);
-}
-
-static uint32_t hash_attr(const TdlAttr *a) {
-    uint32_t h = mix(mix(0, a->key.id), a->kind);
-    uint64_t bits;
-    memcpy(&bits, &a->f, sizeof bits);
-    switch (a->kind) {
-    case ATTR_INT: return mix(h, (uint64_t)a->i);
-    case ATTR_FLOAT: return mix(h, bits);
-    case ATTR_STR:
-        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (unsigned char)a->s[i]);
-        return h;
-    case ATTR_INTS:
-        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (uint64_t)a->ints[i]);
-        return h;
-    case ATTR_DIM: return mix(h, a->dim.id);
-    case ATTR_DIMS:
-        for (uint32_t i = 0; i < a->n; i++) h = mix(h, a->dims[i].id);
-        return h;
-    case ATTR_TYPE: return mix(h, a->type.id);
-    }
-    return h;
-}
-
-static bool same_attr(const TdlAttr *a, const TdlAttr *b) {
-    if (a->key.id != b->key.id || a->kind != b->kind || a->n != b->n) return false;
-    switch (a->kind) {
-    case ATTR_INT: return a->i == b->i;
-    case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
-    case ATTR_STR: return a->n == 0 || memcmp(a->s, b->s, a->n) == 0;
-    case ATTR_INTS: return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
-    case ATTR_DIM: return dim_eq(a->dim, b->dim);
-    case ATTR_DIMS: return a->n == 0 || memcmp(a->dims, b->dims, a->n * sizeof *a->dims) == 0;
-    case ATTR_TYPE: return ty_eq(a->type, b->type);
-    }
-    return false;
-}
-
-/* Operand i in the order of the key: a commutative operation has the smaller id first. */
-static uint32_t key_operand(const TdlOpData *d, uint32_t i) {
-    bool swap = (op_info(d->code)->flags & OPF_COMMUTATIVE) && d->operands[0].id > d->operands[1].id;
-    return d->operands[swap ? 1 - i : i].id;
-}
-
-static uint32_t hash_op(const Simplify *s, const TdlOpData *d) {
-    uint32_t h = mix(2166136261u, d->code);
-    for (uint16_t i = 0; i < d->noperands; i++) h = mix(h, key_operand(d, i));
-    for (uint16_t i = 0; i < d->nresults; i++) h = mix(h, ir_type(s->f, d->results[i]).id);
-    for (uint16_t i = 0; i < d->nattrs; i++) h = mix(h, hash_attr(&d->attrs[i]));
-    return h;
-}
-
-static bool same_op(const Simplify *s, const TdlOpData *a, const TdlOpData *b) {
-    if (a->code != b->code || a->noperands != b->noperands || a->nresults != b->nresults || a->nattrs != b->nattrs) return false;
-    for (uint16_t i = 0; i < a->noperands; i++)
-        if (key_operand(a, i) != key_operand(b, i)) return false;
-    for (uint16_t i = 0; i < a->nresults; i++)
-        if (!ty_eq(ir_type(s->f, a->results[i]), ir_type(s->f, b->results[i]))) return false;
-    for (uint16_t i = 0; i < a->nattrs; i++)
-        if (!same_attr(&a->attrs[i], &b->attrs[i])) return false;
-    return true;
-}
-
-/* Replaces `o` by an equal operation that dominates it; else enters it. */
-static bool merge(Simplify *s, TdlOp o) {
-    TdlOpData *d = ir_op(s->f, o);
-    if (!can_merge(d)) return false;
-    uint32_t h = hash_op(s, d), *bucket = &s->buckets[h & (s->nbuckets - 1)];
-    for (uint32_t e = *bucket; e; e = s->entries.p[e - 1].next) {
-        TdlOp p = s->entries.p[e - 1].op;
-        TdlOpData *pd = ir_op(s->f, p);
-        if (s->entries.p[e - 1].hash != h || pd->code == OP_NONE || !same_op(s, pd, d)) continue;
-        if (!pd->grad_fn.id) pd->grad_fn = d->grad_fn;
-        for (uint16_t i = 0; i < d->nresults; i++) sm_set(s, d->results[i], pd->results[i]);
-        ir_remove(s->f, o);
-        return true;
-    }
-    VEC_PUSH(&s->scratch, s->entries, ((SmEntry){h, *bucket, o}));
-    *bucket = s->entries.n;
-    return false;
-}
-
-static void leave_scope(Simplify *s, uint32_t mark) {
-    while (s->entries.n > mark) {
-        s->entries.n--;
-        s->buckets[s->entries.p[s->entries.n].hash & (s->nbuckets - 1)] = s->entries.p[s->entries.n].next;
-    }
-}
-
 /* ---- the walk ---- */
 
 static void visit_region(Simplify *s, TdlRegion r);
@@ -183,7 +78,7 @@ static TdlOp visit(Simplify *s, TdlOp o) {
         if (sm_region_before(s, o, &next)) return next;
         for (uint16_t i = 0; i < ir_op(f, o)->nregions; i++) visit_region(s, ir_op(f, o)->regions[i]);
         next = ir_op(f, o)->next;
-        sm_region_after(s, o, &next);
+        if (!sm_region_after(s, o, &next)) sm_merge(s, o);
         return next;
     }
     if (d->nresults == 1) {
@@ -199,18 +94,18 @@ static TdlOp visit(Simplify *s, TdlOp o) {
             return next;
         }
     }
-    merge(s, o);
+    sm_merge(s, o);
     return next;
 }
 
 static void visit_region(Simplify *s, TdlRegion r) {
     uint32_t mark = s->entries.n;
     for (TdlOp o = ir_region(s->f, r)->first; o.id;) o = visit(s, o);
-    leave_scope(s, mark);
+    sm_leave_scope(s, mark);
 }
 
-static bool round_of(TdlFunc *f, const bool *effects, uint32_t neffects) {
-    Simplify s = {.f = f, .m = f->module, .effects = effects, .neffects = neffects};
+static bool round_of(TdlFunc *f, const bool *effects, uint32_t neffects, bool derived) {
+    Simplify s = {.f = f, .m = f->module, .effects = effects, .neffects = neffects, .derived = derived};
     arena_init(&s.scratch);
     s.nbuckets = 64;
     while (s.nbuckets < f->ops.n) s.nbuckets *= 2;
@@ -247,14 +142,25 @@ static bool *find_effects(TdlModule *m, TdlArena *a, uint32_t *n) {
     return effects;
 }
 
+/* True when no derivative is left to be made: then `detach` has done its work. */
+static bool is_derived(const TdlModule *m) {
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        for (uint32_t k = 1; k < m->funcs.p[i]->ops.n; k++) {
+            TdlOpcode c = m->funcs.p[i]->ops.p[k].code;
+            if (c == OP_VJP || c == OP_BACKWARD || c == OP_LEAF) return false;
+        }
+    return true;
+}
+
 bool pass_simplify(TdlModule *m, const TdlPassOptions *opt) {
     (void)opt;
     TdlArena scratch;
     arena_init(&scratch);
     uint32_t neffects;
     const bool *effects = find_effects(m, &scratch, &neffects);
+    bool derived = is_derived(m);
     for (uint32_t i = 0; i < m->funcs.n; i++)
-        for (int round = 0; round < MAX_ROUNDS && round_of(m->funcs.p[i], effects, neffects); round++) {}
+        for (int round = 0; round < MAX_ROUNDS && round_of(m->funcs.p[i], effects, neffects, derived); round++) {}
     arena_free(&scratch);
     return true;
 }

@@ -1,4 +1,5 @@
-/* Pass simplify: what its files share. simplify.c has the walk, common subexpressions and the driver; _fold constants;
+/* Pass simplify: what its files share. simplify.c has the walk and the driver; _merge common
+ * subexpressions; _fold constants;
  * _ident identities; _region control flow; _dead what nothing needs. */
 #ifndef TDL_PASSES_SIMPLIFY_H
 #define TDL_PASSES_SIMPLIFY_H
@@ -17,6 +18,8 @@ typedef struct {
     uint32_t nbuckets;
     const bool *effects;      /* by symbol id of a function's name: a call of it cannot be dropped */
     uint32_t neffects;
+    bool derived;             /* nothing in the module is to be differentiated any more */
+    TDL_VEC(uint32_t) local;  /* by value id: its number in the regions being compared or hashed; 0: from outside */
     bool changed;
 } Simplify;
 
@@ -38,6 +41,10 @@ static inline TdlVal sm_operand(const Simplify *s, TdlOp o, uint32_t i) { return
 TdlVal sm_fold(Simplify *s, TdlOp o);
 TdlVal sm_identity(Simplify *s, TdlOp o);
 TdlVal sm_view(Simplify *s, TdlOp o);
+
+/* Replaces `o` by an equal operation that dominates it; else enters it for those that follow in its scope. */
+bool sm_merge(Simplify *s, TdlOp o);
+void sm_leave_scope(Simplify *s, uint32_t mark); /* forgets the entries from `mark` on */
 
 /* Control flow, before and after the regions were simplified. A spliced operation is gone; *next is where to go on. */
 bool sm_region_before(Simplify *s, TdlOp o, TdlOp *next);

@@ -186,6 +186,7 @@ TdlVal sm_identity(Simplify *s, TdlOp o) {
     case OP_MAX: case OP_MIN: return x.id == y.id ? x : none();
     case OP_SELECT: return ident_select(s, o, x, y, d->operands[2]);
     case OP_CAST: return ident_cast(s, o, x);
+    case OP_DETACH: return s->derived ? x : none();
     default: return none();
     }
 }

@@ -29,7 +29,13 @@ static TdlVal view_broadcast(Simplify *s, TdlOp o, TdlVal x) {
 static TdlVal view_reshape(Simplify *s, TdlOp o, TdlVal x) {
     TdlOp d = sm_def(s, x, OP_RESHAPE);
     TdlType t = type_of(s, o);
+    SmConst c;
     if (ty_eq(t, ir_type(s->f, x))) return x;
+    TdlOp bc = sm_def(s, x, OP_BROADCAST);
+    if (bc.id && sm_const(s, sm_operand(s, bc, 0), &c) && dim_eq(ty_numel(s->m, t), ty_numel(s->m, ir_type(s->f, x)))) {
+        TdlBuilder at = here(s, o);
+        return ir_full(&at, sm_operand(s, bc, 0), t);
+    }
     if (!d.id) return none();
     /* The checks of both sizes would become one: only where neither is a check. */
     TdlVal y = sm_operand(s, d, 0);

@@ -1,0 +1,197 @@
+/* Common subexpressions: an operation that equals one that dominates it becomes that one. Operations with regions are
+ * compared by their bodies: values defined inside correspond by position. */
+#include "passes/simplify.h"
+
+#include <string.h>
+
+static uint32_t mix(uint32_t h, uint64_t x) {
+    h = (h ^ (uint32_t)x) * 16777619u;
+    h = (h ^ (uint32_t)(x >> 32)) * 16777619u;
+    return h ^ (h >> 13);
+}
+
+/* ---- attributes ---- */
+
+static uint32_t hash_attr(const TdlAttr *a) {
+    uint32_t h = mix(mix(0, a->key.id), a->kind);
+    uint64_t bits;
+    memcpy(&bits, &a->f, sizeof bits);
+    switch (a->kind) {
+    case ATTR_INT: return mix(h, (uint64_t)a->i);
+    case ATTR_FLOAT: return mix(h, bits);
+    case ATTR_STR:
+        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (unsigned char)a->s[i]);
+        return h;
+    case ATTR_INTS:
+        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (uint64_t)a->ints[i]);
+        return h;
+    case ATTR_DIM: return mix(h, a->dim.id);
+    case ATTR_DIMS:
+        for (uint32_t i = 0; i < a->n; i++) h = mix(h, a->dims[i].id);
+        return h;
+    case ATTR_TYPE: return mix(h, a->type.id);
+    }
+    return h;
+}
+
+static bool same_attr(const TdlAttr *a, const TdlAttr *b) {
+    if (a->key.id != b->key.id || a->kind != b->kind || a->n != b->n) return false;
+    switch (a->kind) {
+    case ATTR_INT: return a->i == b->i;
+    case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+    case ATTR_STR: return a->n == 0 || memcmp(a->s, b->s, a->n) == 0;
+    case ATTR_INTS: return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
+    case ATTR_DIM: return dim_eq(a->dim, b->dim);
+    case ATTR_DIMS: return a->n == 0 || memcmp(a->dims, b->dims, a->n * sizeof *a->dims) == 0;
+    case ATTR_TYPE: return ty_eq(a->type, b->type);
+    }
+    return false;
+}
+
+/* ---- what may be merged ---- */
+
+static bool can_merge(const Simplify *s, TdlOp o) {
+    const TdlOpData *d = ir_op(s->f, o);
+    switch (d->code) {
+    /* A dimension variable or a leaf is itself only; stacks are linear; calls may fail. */
+    case OP_NEWDIM: case OP_LEAF: case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_VJP:
+    case OP_BACKWARD: case OP_GRADFN: case OP_WITHACC: case OP_ACCADD: return false;
+    default: break;
+    }
+    if (op_info(d->code)->flags & OPF_TERMINATOR) return true;
+    if (!(op_info(d->code)->flags & OPF_PURE)) return false;
+    for (uint16_t i = 0; i < d->nregions; i++)
+        for (TdlOp p = ir_region(s->f, d->regions[i])->first; p.id; p = ir_op(s->f, p)->next)
+            if (!can_merge(s, p)) return false;
+    return true;
+}
+
+/* ---- hashing ---- */
+
+/* The numbers of values inside the operation at hand; taken back when it is done. */
+static void number(Simplify *s, TdlVal v, uint32_t n) {
+    VEC_RESERVE(&s->scratch, s->local, v.id + 1);
+    while (s->local.n <= v.id) VEC_PUSH(&s->scratch, s->local, 0);
+    s->local.p[v.id] = n;
+}
+
+static uint32_t number_of(const Simplify *s, TdlVal v) { return v.id < s->local.n ? s->local.p[v.id] : 0; }
+
+static uint32_t hash_val(const Simplify *s, TdlVal v) {
+    uint32_t n = number_of(s, v);
+    return n ? mix(77, n) : mix(99, v.id);
+}
+
+static uint32_t hash_op(Simplify *s, TdlOp o, uint32_t *next) {
+    const TdlOpData *d = ir_op(s->f, o);
+    uint32_t h = mix(2166136261u, d->code);
+    if ((op_info(d->code)->flags & OPF_COMMUTATIVE) && d->noperands == 2)
+        h = mix(h, hash_val(s, d->operands[0]) + hash_val(s, d->operands[1]));
+    else
+        for (uint16_t i = 0; i < d->noperands; i++) h = mix(h, hash_val(s, d->operands[i]));
+    for (uint16_t i = 0; i < d->nattrs; i++) h = mix(h, hash_attr(&d->attrs[i]));
+    for (uint16_t i = 0; i < d->nregions; i++) {
+        const TdlRegionData *r = ir_region(s->f, d->regions[i]);
+        for (uint32_t k = 0; k < r->args.n; k++) number(s, r->args.p[k], ++*next);
+        for (TdlOp p = r->first; p.id; p = ir_op(s->f, p)->next) {
+            h = mix(h, hash_op(s, p, next));
+            for (uint16_t k = 0; k < ir_op(s->f, p)->nresults; k++) number(s, ir_result(s->f, p, k), ++*next);
+        }
+    }
+    for (uint16_t i = 0; i < d->nresults; i++) h = mix(h, ir_type(s->f, d->results[i]).id);
+    return h;
+}
+
+/* ---- comparing: values inside get equal numbers where they correspond ---- */
+
+static bool same_val(const Simplify *s, TdlVal a, TdlVal b) {
+    uint32_t n = number_of(s, a);
+    return a.id == b.id || (n && n == number_of(s, b));
+}
+
+static bool same_op(Simplify *s, TdlOp a, TdlOp b, uint32_t *next);
+
+static bool same_region(Simplify *s, TdlRegion ra, TdlRegion rb, uint32_t *next) {
+    const TdlRegionData *a = ir_region(s->f, ra), *b = ir_region(s->f, rb);
+    if (a->args.n != b->args.n) return false;
+    for (uint32_t i = 0; i < a->args.n; i++) {
+        if (!ty_eq(ir_type(s->f, a->args.p[i]), ir_type(s->f, b->args.p[i]))) return false;
+        number(s, a->args.p[i], ++*next);
+        number(s, b->args.p[i], *next);
+    }
+    TdlOp p = a->first, q = b->first;
+    for (; p.id && q.id; p = ir_op(s->f, p)->next, q = ir_op(s->f, q)->next) {
+        if (!same_op(s, p, q, next)) return false;
+        for (uint16_t i = 0; i < ir_op(s->f, p)->nresults; i++) {
+            number(s, ir_result(s->f, p, i), ++*next);
+            number(s, ir_result(s->f, q, i), *next);
+        }
+    }
+    return !p.id && !q.id;
+}
+
+static bool same_operands(const Simplify *s, const TdlOpData *a, const TdlOpData *b) {
+    bool same = true;
+    for (uint16_t i = 0; same && i < a->noperands; i++) same = same_val(s, a->operands[i], b->operands[i]);
+    if (same || !(op_info(a->code)->flags & OPF_COMMUTATIVE)) return same;
+    return same_val(s, a->operands[0], b->operands[1]) && same_val(s, a->operands[1], b->operands[0]);
+}
+
+static bool same_op(Simplify *s, TdlOp oa, TdlOp ob, uint32_t *next) {
+    const TdlOpData *a = ir_op(s->f, oa), *b = ir_op(s->f, ob);
+    if (a->code != b->code || a->noperands != b->noperands || a->nresults != b->nresults || a->nattrs != b->nattrs) return false;
+    if (!same_operands(s, a, b)) return false;
+    for (uint16_t i = 0; i < a->nresults; i++)
+        if (!ty_eq(ir_type(s->f, a->results[i]), ir_type(s->f, b->results[i]))) return false;
+    for (uint16_t i = 0; i < a->nattrs; i++)
+        if (!same_attr(&a->attrs[i], &b->attrs[i])) return false;
+    for (uint16_t i = 0; i < a->nregions; i++)
+        if (!same_region(s, a->regions[i], b->regions[i], next)) return false;
+    return true;
+}
+
+static void forget_numbers(Simplify *s, TdlOp o) {
+    const TdlOpData *d = ir_op(s->f, o);
+    for (uint16_t i = 0; i < d->nregions; i++) {
+        const TdlRegionData *r = ir_region(s->f, d->regions[i]);
+        for (uint32_t k = 0; k < r->args.n; k++) number(s, r->args.p[k], 0);
+        for (TdlOp p = r->first; p.id; p = ir_op(s->f, p)->next) {
+            for (uint16_t k = 0; k < ir_op(s->f, p)->nresults; k++) number(s, ir_result(s->f, p, k), 0);
+            forget_numbers(s, p);
+        }
+    }
+}
+
+static bool equal(Simplify *s, TdlOp a, TdlOp b) {
+    uint32_t next = 0;
+    bool same = same_op(s, a, b, &next);
+    forget_numbers(s, a);
+    forget_numbers(s, b);
+    return same;
+}
+
+bool sm_merge(Simplify *s, TdlOp o) {
+    const TdlOpData *d = ir_op(s->f, o);
+    if (!d->nresults || !can_merge(s, o)) return false;
+    uint32_t next = 0, h = hash_op(s, o, &next), *bucket = &s->buckets[h & (s->nbuckets - 1)];
+    forget_numbers(s, o);
+    for (uint32_t e = *bucket; e; e = s->entries.p[e - 1].next) {
+        TdlOp p = s->entries.p[e - 1].op;
+        TdlOpData *pd = ir_op(s->f, p);
+        if (s->entries.p[e - 1].hash != h || pd->code == OP_NONE || !equal(s, p, o)) continue;
+        if (!pd->grad_fn.id) pd->grad_fn = d->grad_fn;
+        for (uint16_t i = 0; i < d->nresults; i++) sm_set(s, d->results[i], pd->results[i]);
+        ir_remove(s->f, o);
+        return true;
+    }
+    VEC_PUSH(&s->scratch, s->entries, ((SmEntry){h, *bucket, o}));
+    *bucket = s->entries.n;
+    return false;
+}
+
+void sm_leave_scope(Simplify *s, uint32_t mark) {
+    while (s->entries.n > mark) {
+        s->entries.n--;
+        s->buckets[s->entries.p[s->entries.n].hash & (s->nbuckets - 1)] = s->entries.p[s->entries.n].next;
+    }
+}
