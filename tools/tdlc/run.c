@@ -103,6 +103,8 @@ static bool given_dims(Call *c) {
     for (uint32_t i = 0; i < c->f->dims.n; i++) {
         const char *name = text(c, c->f->dims.p[i]), *value = binding(c, name);
         Value v;
+        for (uint32_t k = 0; k < c->s->o->fixed.n; k++)
+            if (!strcmp(c->s->o->fixed.p[k].name, name)) bind_dim(c, c->f->dims.p[i], dim_const(c->s->m, c->s->o->fixed.p[k].value));
         if (!value) continue;
         if (!value_read(c->s, name, value, EL_I64, &v)) return false;
         if (v.rank) {
