@@ -169,8 +169,9 @@ static bool crosses_iteration(Adj *a, TdlVal v) {
     TdlOp loop = ir_region(a->f, d->region)->parent;
     if (!loop.id) return false;
     if (!a->failed) {
-        diag_error(a->m->diags, a->top->b.span, "backward: the value of `%s` comes from the iteration before",
-                   d->name.id ? sym_text(a->m->names, d->name) : "a variable of the loop");
+        const char *name = sym_text(a->m->names, d->name), *quote = d->name.id ? "`" : "";
+        diag_error(a->m->diags, a->top->b.span, "backward: the value of %s%s%s comes from the iteration before", quote,
+                   d->name.id ? name : "a variable of the loop", quote);
         diag_note(a->m->diags, ir_op(a->f, loop)->span,
                   "backward reverses what was executed in this iteration: use detach to cut the value off");
     }
