@@ -194,7 +194,7 @@ typedef struct {
 
 struct TdlFunc {
     TdlModule *module;
-    TdlSym name;
+    TdlSym name;           /* a new one is taken from ir_fresh or marked by ir_name_use */
     bool exported, script; /* script: the top level of a file */
     const char *doc;
     TdlSpan span;

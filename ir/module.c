@@ -60,9 +60,10 @@ TdlFunc *ir_func_new(TdlModule *m, TdlSym name, TdlSpan span) {
 
 TdlFunc *ir_func_find(const TdlModule *m, TdlSym name) {
     const struct TdlNameTable *t = m->used;
-    TdlFunc *f = name.id < t->names.n ? t->names.p[name.id].func : NULL;
+    if (name.id >= t->names.n || !t->names.p[name.id].used) return NULL;
+    TdlFunc *f = t->names.p[name.id].func;
     if (f && sym_eq(f->name, name)) return f;
-    for (uint32_t i = 0; i < m->funcs.n; i++)
+    for (uint32_t i = 0; i < m->funcs.n; i++) /* a dimension's name, or that of a function renamed in place */
         if (sym_eq(m->funcs.p[i]->name, name)) return m->funcs.p[i];
     return NULL;
 }
