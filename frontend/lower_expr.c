@@ -129,11 +129,13 @@ LowValue low_array(Low *L, const LowValue *elems, uint32_t n, TdlSpan at)
 {
     if (!n) return low_error(L, at, "an empty array literal has no type: zeros(0) is an empty tensor");
     LowValue acc = elems[0];
+    bool literals = true;
     for (uint32_t i = 0; i < n; i++) {
         if (lv_is_err(elems[i])) return LOW_ERR;
         if (!lv_is_num(elems[i])) return low_error(L, at, "array literal: needs numbers or tensors, not %s", lv_text(L, elems[i]));
         if (!same_shape(L, elems[0], elems[i]))
             return low_error(L, at, "array literal: the elements differ in shape: %s and %s", lv_text(L, elems[0]), lv_text(L, elems[i]));
+        literals &= lv_is_weak(elems[i]);
         TdlElem p = low_promote(L, acc, elems[i]);
         if (lv_elem(L, elems[i]) == p && (lv_is_weak(acc) || lv_elem(L, acc) != p)) acc = elems[i];
     }
@@ -142,7 +144,9 @@ LowValue low_array(Low *L, const LowValue *elems, uint32_t n, TdlSpan at)
     for (uint32_t i = 0; i < n; i++) v[i] = low_mat(L, elems[i], e);
     TdlDim d = dim_const(L->m, n);
     low_named(L, "StackBackward0");
-    return lv_tensor(low_emit(L, OP_STACK, v, n, ty_prepend(L->m, ir_type(L->b.f, v[0]), &d, 1)));
+    LowValue r = lv_tensor(low_emit(L, OP_STACK, v, n, ty_prepend(L->m, ir_type(L->b.f, v[0]), &d, 1)));
+    r.weak = literals && e != EL_BOOL; /* an array of literals is a literal: it takes the type of what it meets */
+    return r;
 }
 
 static LowValue items(Low *L, const AstExpr *e, bool array)

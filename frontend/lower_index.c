@@ -14,11 +14,11 @@ static LowValue from_end(Low *L, LowValue v, TdlDim n)
 
 static bool in_range(Low *L, LowValue v, TdlDim n, TdlSpan at, bool closed)
 {
-    int64_t c, m;
+    int64_t c, m = 0;
     if (!lv_int_const(L, v, &c)) return true;
     bool known = dim_is_const(L->m, n, &m);
     if (c >= 0 && (!known || c < m + closed)) return true;
-    low_error(L, at, "index: %lld is out of range for a dimension of %s", (long long)c, dim_text(L, n));
+    low_error(L, at, "index: %lld is out of range for a dimension of %s", (long long)(c < 0 && known ? c - m : c), dim_text(L, n));
     return false;
 }
 

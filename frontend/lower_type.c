@@ -111,8 +111,9 @@ const LowType *low_type_of(Low *L, LowValue v)
 static LowValue coerce_num(Low *L, LowValue v, const LowType *t, TdlSpan at, const char *what)
 {
     TdlElem e = ty_elem(L->m, t->t);
-    bool weak = lv_is_weak(v) && ty_rank(L->m, t->t) == 0;
-    if (weak && (el_is_float(e) || (el_is_int(e) && el_is_int(lv_elem(L, v))))) return lv_tensor(low_mat(L, v, e));
+    TdlElem from = lv_elem(L, v);
+    bool weak = lv_is_weak(v) && ty_eq(v.kind == LV_TENSOR ? ty_with_elem(L->m, lv_type(L, v), e) : ty_scalar(L->m, e), t->t);
+    if (weak && (el_is_float(e) || (el_is_int(e) && el_is_int(from)))) return lv_tensor(low_mat(L, v, e));
     TdlType own = v.kind == LV_TENSOR ? lv_type(L, v) : ty_scalar(L->m, lv_elem(L, v));
     if (ty_eq(own, t->t)) return lv_tensor(low_mat_own(L, v));
     if (v.kind != LV_TENSOR) return low_error(L, at, "%s: expected %s, not %s", what, ty_text(L, t->t), lv_text(L, v));
