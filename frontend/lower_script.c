@@ -449,7 +449,8 @@ static void script_results(Low *L, TdlFunc *f, TdlVals *out) {
         for (uint32_t j = 0; j < leaves.n; j++)
             for (uint32_t d = 0; d < ty_rank(L->m, ir_type(f, leaves.p[j])); d++)
                 dim_vars(L->m, ty_dims(L->m, ir_type(f, leaves.p[j]))[d], known_dim, &k);
-        if (!k.ok || !all_numbers(v)) continue;
+        bool given = leaves.n && !ir_val(f, leaves.p[0])->def.id; /* an input, unchanged */
+        if (!k.ok || given || !all_numbers(v)) continue;
         low_result_ports(L, f, low_type_of(L, v), low_name(L, x->name), -1);
         for (uint32_t j = 0; j < leaves.n; j++) VEC_PUSH(L->arena, *out, leaves.p[j]);
     }

@@ -158,7 +158,9 @@ static bool live_at(const Bufferize *B, uint32_t a, uint32_t b, TdlOp but)
     TdlRegion r = birth_region(B, b);
     for (uint32_t k = B->use_start[a]; k < B->use_start[a + 1]; k++) {
         BufUse u = B->uses[k];
-        if (but.id && own_element(B, but, u.op)) u.time = 0; /* still read again when a loop comes round */
+        /* only what the map itself writes may overwrite: an operand of its own needs the element until then */
+        bool taken = but.id && b < B->f->vals.n && ir_val(B->f, (TdlVal){b})->def.id == but.id;
+        if (taken && own_element(B, but, u.op)) u.time = 0; /* still read again when a loop comes round */
         if (reaches(B, u, B->birth[a], B->birth[b], r)) return true;
     }
     return false;
