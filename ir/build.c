@@ -1,6 +1,8 @@
 /* Building: operations, regions and the small helpers that emit common ones. */
 #include "ir/typerule.h"
 
+#include <math.h>
+
 TdlBuilder ir_at_end(TdlFunc *f, TdlRegion r, TdlSpan span) {
     return (TdlBuilder){.f = f, .region = r, .span = span};
 }
@@ -97,8 +99,9 @@ TdlVal ir_binary(TdlBuilder *b, TdlOpcode c, TdlVal x, TdlVal y) { return ir_emi
 TdlVal ir_const_float(TdlBuilder *b, TdlElem e, double v) {
     TdlType t = ty_scalar(b->f->module, e);
     TdlOp o = ir_emit(b, OP_CONST, NULL, 0, &t, 1);
-    /* The value is kept as the element type holds it, so that folding sees what will run. */
-    op_set_float(b->f, o, "value", e == EL_F32 ? (double)(float)v : v);
+    /* The value is kept as the element type holds it, so that folding sees what will run; a NaN is the one that text
+     * reads back as. */
+    op_set_float(b->f, o, "value", isnan(v) ? (double)NAN : e == EL_F32 ? (double)(float)v : v);
     return ir_result(b->f, o, 0);
 }
 

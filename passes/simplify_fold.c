@@ -18,7 +18,7 @@ static bool float1(TdlOpcode c, double x, double *r) {
     switch (c) {
     case OP_NEG: return *r = -x, true;
     case OP_ABS: return *r = fabs(x), true;
-    case OP_SIGN: return *r = isnan(x) ? x : (double)((x > 0) - (x < 0)), true;
+    case OP_SIGN: return *r = x > 0 ? 1 : x < 0 ? -1 : x, true; /* zeros keep their sign, NaN stays */
     case OP_FLOOR: return *r = floor(x), true;
     case OP_CEIL: return *r = ceil(x), true;
     case OP_ROUND: return *r = rint(x), true;
