@@ -353,7 +353,7 @@ void low_if_stmt(Low *L, const AstExpr *e, LowRest rest, bool tail)
 
 /* ---- loops ---- */
 
-typedef struct { VarSet vars; const LowType **types; TdlVals init; TdlType *tys; LowVar brk, cont, *old_brk, *old_cont; bool exits; } Loop;
+typedef struct { VarSet vars; LowValue *start; const LowType **types; TdlVals init; TdlType *tys; LowVar brk, cont, *old_brk, *old_cont; bool exits; } Loop;
 
 /* The initial values of what the loop carries, made SSA. */
 static bool loop_begin(Low *L, Loop *lp, const LowScan *scan, TdlSpan at)
@@ -384,6 +384,7 @@ static bool loop_begin(Low *L, Loop *lp, const LowScan *scan, TdlSpan at)
         lp->types[i] = low_type_of(L, v->val);
         low_flatten(L, v->val, &lp->init);
     }
+    lp->start = save_vars(L, &lp->vars);
     lp->tys = ARENA_ARRAY(L->arena, TdlType, lp->init.n + 1);
     for (uint32_t i = 0; i < lp->init.n; i++) lp->tys[i] = ir_type(L->b.f, lp->init.p[i]);
     lp->old_brk = f->brk;
@@ -400,7 +401,7 @@ static void loop_set(Low *L, Loop *lp, const TdlVal *v)
     uint32_t at = 0;
     for (uint32_t i = 0; i < lp->vars.n; i++) {
         LowLeaf *leaf = lp->vars.p[i]->val.leaf;
-        lp->vars.p[i]->val = low_unflatten(L, lp->vars.p[i]->val, v, &at);
+        lp->vars.p[i]->val = low_unflatten(L, lp->start[i], v, &at);
         lp->vars.p[i]->val.leaf = leaf;
     }
 }
@@ -455,10 +456,7 @@ static void releaf(Low *L, Loop *lp)
 {
     for (uint32_t i = 0; i < lp->vars.n; i++) {
         LowVar *v = lp->vars.p[i];
-        LowLeaf *l = v->val.leaf;
-        if (!l || v->val.kind != LV_TENSOR) continue;
-        v->val = lv_tensor(low_emit1(L, OP_LEAF, &v->val.v, 1));
-        v->val.leaf = l;
+        if (v->val.leaf && v->val.kind == LV_TENSOR) low_leaf_again(L, v);
     }
 }
 
@@ -527,6 +525,7 @@ void low_while(Low *L, const AstStmt *s)
         VEC_PUSH(L->arena, lp.init, lp.brk.val.v);
         lp.types[lp.vars.n] = low_type_of(L, lp.brk.val);
         VEC_PUSH(L->arena, lp.vars, &lp.brk);
+        lp.start = save_vars(L, &lp.vars);
     }
     TdlOp op = ir_emit(&L->b, OP_WHILE, lp.init.p, lp.init.n, lp.tys, lp.init.n);
     TdlBuilder outer = L->b;

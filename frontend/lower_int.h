@@ -379,6 +379,8 @@ LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);
 LowValue low_print(Low *L, LowArgs *args, TdlSpan at);
 LowValue low_leaf(Low *L, LowValue v, TdlSpan at);
 /* An assignment under no_grad leaves the variable the same leaf; elsewhere it stops being one. */
+/* The variable of a leaf begins an iteration: its value is a leaf again. */
+void low_leaf_again(Low *L, LowVar *x);
 void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at);
 
 /* ---- lower_names.c ---- */

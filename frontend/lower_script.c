@@ -102,6 +102,14 @@ LowValue low_leaf(Low *L, LowValue v, TdlSpan at) {
     return r;
 }
 
+void low_leaf_again(Low *L, LowVar *x) {
+    LowLeaf *l = x->val.leaf;
+    low_unname(L);
+    x->val = lv_tensor(low_emit1(L, OP_LEAF, &x->val.v, 1));
+    x->val.leaf = l;
+    VEC_PUSH(L->arena, script_leaf(l)->past, x->val.v);
+}
+
 static const char *leaf_name(const Low *L, const LowLeaf *l) { return l->name.id ? low_name(L, l->name) : "the leaf"; }
 
 /* A new value under no_grad begins a new graph: nothing flows back from it to what the variable was. */
@@ -303,6 +311,8 @@ static bool put_value(Low *L, Print *p, LowValue v, TdlSpan at) {
 }
 
 LowValue low_print(Low *L, LowArgs *args, TdlSpan at) {
+    if (L->opt && L->opt->no_script)
+        return low_error(L, at, "print: an object has nowhere to print: return the value, or run a script");
     Print p = {.format = str_new(L->arena)};
     bool ok = true;
     for (uint32_t i = 0; i < args->n; i++) {
