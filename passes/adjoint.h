@@ -21,7 +21,7 @@ typedef struct {
 
 typedef struct AdjFrame {
     struct AdjFrame *outer;
-    TdlRegion region;
+    TdlRegion region, into; /* primal; reverse: it reads primal values directly until adj_need has provided them */
     AdjScope *scope; /* holds the cotangents of values free in `region`; NULL in the outermost frame */
     TdlBuilder b;
 } AdjFrame;

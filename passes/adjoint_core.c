@@ -98,7 +98,7 @@ TdlVal adj_cot_or_zero(Adj *a, TdlVal v) {
 void adj_push(Adj *a, AdjFrame *fr, TdlRegion region, AdjScope *scope, TdlRegion into) {
     TdlBuilder b = ir_at_end(a->f, into, a->top ? a->top->b.span : a->f->span);
     b.grad_fn = a->top ? a->top->b.grad_fn : SYM_NONE;
-    *fr = (AdjFrame){.outer = a->top, .region = region, .scope = scope, .b = b};
+    *fr = (AdjFrame){.outer = a->top, .region = region, .into = into, .scope = scope, .b = b};
     a->top = fr;
 }
 

@@ -92,13 +92,21 @@ static void to_inits(Adj *a, AdjScope *s, const CarriedVec *cs) {
 
 /* ---- for: tapes ---- */
 
+/* Whether v is not to be had outside of region r: defined in it, or in the primal region whose reverse r is. */
+static bool bound_to(const Adj *a, TdlVal v, TdlRegion r) {
+    if (ir_defined_in(a->f, v, r)) return true;
+    for (const AdjFrame *fr = a->top; fr; fr = fr->outer)
+        if (fr->into.id == r.id && ir_defined_in(a->f, v, fr->region)) return true;
+    return false;
+}
+
 /* The operation in front of which hi - lo can be computed, as far out as possible: a size defined there is the same in
  * every iteration of the loops in between, so that their own tapes may hold this loop's. */
 static TdlOp outermost(const Adj *a, TdlOp o, TdlVal lo, TdlVal hi) {
     for (;;) {
         TdlRegion r = ir_op(a->f, o)->parent;
         TdlOp up = ir_region(a->f, r)->parent;
-        if (!up.id || ir_defined_in(a->f, lo, r) || ir_defined_in(a->f, hi, r)) return o;
+        if (!up.id || bound_to(a, lo, r) || bound_to(a, hi, r)) return o;
         o = up;
     }
 }

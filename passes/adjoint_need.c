@@ -112,7 +112,7 @@ static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o) {
 }
 
 static void provide(Adj *a, AdjNeed *n, TdlVal v) {
-    if (at_hand(a, n, v)) return;
+    if (at_hand(a, n, v) || ty_kind(a->m, adj_type(a, v)) == TY_ACC) return; /* additions are not done again */
     TdlOp o = adj_def(a, v);
     int left = CHEAP_CHAIN;
     if (o.id && (recomputable(a, n, v, &left) || !can_save(a, n, v))) {

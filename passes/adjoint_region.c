@@ -3,21 +3,29 @@
 #include "passes/adjoint.h"
 #include <string.h>
 
-/* Clones the body of region operation `o` into region `t`, whose arguments are made; returns what it yields. The map is
- * shared by all clones: each sets the values of its body before they are used, and values free in it are not in it. */
-static TdlVals clone_body(Adj *a, TdlOp o, TdlRegion t, TdlVal *idx) {
+/* Clones the body of region operation `o` to the end of region `t`, for the indices idx; returns what it yields. The map
+ * is shared by all clones: each sets the values of its body before they are used, and values free in it are not in it. */
+static TdlVals clone_body(Adj *a, TdlOp o, TdlRegion t, const TdlVal *idx) {
     TdlRegion body = ir_op(a->f, o)->regions[0];
-    uint32_t n = ir_region(a->f, body)->args.n;
-    for (uint32_t i = 0; i < n; i++) {
-        TdlVal from = ir_region(a->f, body)->args.p[i];
-        idx[i] = ir_region_arg(a->f, t, adj_type(a, from), ir_val(a->f, from)->name);
-        valmap_set(&a->bodies, from, idx[i]);
-    }
+    for (uint32_t i = 0; i < ir_region(a->f, body)->args.n; i++)
+        valmap_set(&a->bodies, ir_region(a->f, body)->args.p[i], idx[i]);
     TdlBuilder b = ir_at_end(a->f, t, a->top->b.span);
     TdlDimMap dims = {.arena = a->arena};
     TdlVals yields = {0};
     ir_clone_region_body(&b, a->f, body, &a->bodies, &dims, &yields);
     return yields;
+}
+
+/* Arguments for `t` like those of the body of `o`. */
+static TdlVal *make_indices(Adj *a, TdlOp o, TdlRegion t) {
+    TdlRegion body = ir_op(a->f, o)->regions[0];
+    uint32_t n = ir_region(a->f, body)->args.n;
+    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, n);
+    for (uint32_t i = 0; i < n; i++) {
+        TdlVal from = ir_region(a->f, body)->args.p[i];
+        idx[i] = ir_region_arg(a->f, t, adj_type(a, from), ir_val(a->f, from)->name);
+    }
+    return idx;
 }
 
 /* An operation of kind `code` over the extents of `o`, without results. The extents of a map must be dimensions. */
@@ -47,7 +55,7 @@ void adj_MAP(Adj *a, TdlOp o, const TdlVal *zbar) {
     uint32_t nidx = ir_op(a->f, o)->noperands, nres = ir_op(a->f, o)->nresults;
     AdjScope *s = adj_scope_open(a);
     TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0];
-    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, nidx);
+    TdlVal *idx = make_indices(a, o, t);
     TdlVals yields = clone_body(a, o, t, idx);
     adj_activity(a, t);
     TdlOp last = ir_region(a->f, t)->last;
@@ -85,7 +93,7 @@ static TdlVal reduce_again(Adj *a, TdlOp o, const char *kind, const Red *red,
                            TdlVal (*of)(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx)) {
     TdlOp again = over_extents(a, o, OP_REDUCE, a->top->b);
     TdlRegion r = ir_op(a->f, again)->regions[0];
-    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, ir_op(a->f, o)->noperands);
+    TdlVal *idx = make_indices(a, o, r);
     TdlVals yields = clone_body(a, o, r, idx);
     TdlBuilder saved = a->top->b;
     a->top->b = ir_at_end(a->f, r, saved.span);
@@ -143,16 +151,26 @@ static TdlVal prod_seed(Adj *a, const Red *r, TdlOp o, TdlVal v) {
     return adj_if_close(a, &c, adj_op2(a, OP_MUL, r->ybar, adj_op2(a, OP_DIV, r->y, v)));
 }
 
-/* The cotangent of one value v of the reduction, and in *guard when it counts (a scalar bool; 0: always). */
-static TdlVal red_seed(Adj *a, const Red *r, TdlOp o, TdlVal v, TdlVal *guard) {
+/* Whether v equals the extremum, or is the first that does. */
+static TdlVal is_tie(Adj *a, const Red *r, TdlOp o, TdlVal v) {
+    if (r->first.id) return adj_op2(a, OP_EQ, spread(a, position(a, o, r->at), v), r->first);
+    return adj_op2(a, OP_EQ, v, r->y);
+}
+
+/* When a scalar value v counts at all; 0: always. `filter`: the condition of the reduction itself or 0. */
+static TdlVal red_guard(Adj *a, const Red *r, TdlOp o, TdlVal v, TdlVal filter) {
+    if ((r->kind != RED_MAX && r->kind != RED_MIN) || !ty_is_scalar(a->m, adj_type(a, v))) return filter;
+    TdlVal tie = is_tie(a, r, o, v);
+    return filter.id ? adj_op2(a, OP_AND, filter, tie) : tie;
+}
+
+/* The cotangent of one value v of the reduction, where it counts. */
+static TdlVal red_seed(Adj *a, const Red *r, TdlOp o, TdlVal v) {
     if (r->kind == RED_SUM) return r->ybar;
     if (r->kind == RED_PROD) return prod_seed(a, r, o, v);
-    TdlVal tie = adj_op2(a, OP_EQ, v, r->y);
-    if (r->first.id) tie = adj_op2(a, OP_EQ, spread(a, position(a, o, r->at), v), r->first);
     TdlVal share = r->first.id ? r->ybar : adj_op2(a, OP_DIV, r->ybar, r->ties);
-    if (!ty_is_scalar(a->m, adj_type(a, v))) return adj_select(a, tie, share, adj_const_like(a, v, 0));
-    *guard = guard->id ? adj_op2(a, OP_AND, *guard, tie) : tie;
-    return share;
+    if (ty_is_scalar(a->m, adj_type(a, v))) return share;
+    return adj_select(a, is_tie(a, r, o, v), share, adj_const_like(a, v, 0));
 }
 
 static Red red_prepare(Adj *a, TdlOp o, TdlVal ybar) {
@@ -164,32 +182,34 @@ static Red red_prepare(Adj *a, TdlOp o, TdlVal ybar) {
     return r;
 }
 
-/* y = sum, prod, max, min over i of v(i): a map over i of the body again and its reverse. Where a value does not count
- * (filtered out, not the largest) its reverse does not run, so that 0 * inf never arises there. */
-void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
-    uint32_t nidx = ir_op(a->f, o)->noperands;
-    Red red = zbar[0].id ? red_prepare(a, o, zbar[0]) : (Red){0};
-    AdjScope *s = adj_scope_open(a);
-    TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0];
-    TdlVal *idx = ARENA_ARRAY(a->arena, TdlVal, nidx);
+/* The condition under which the value at idx counts, computed in region t of frame `fr`: 0 where it always does. */
+static TdlVal guard_in(Adj *a, const Red *red, TdlOp o, TdlRegion t, const TdlVal *idx) {
+    bool filter = op_int(a->f, o, "filter", 0) != 0, ties = red->kind == RED_MAX || red->kind == RED_MIN;
+    if (!filter && !ties) return (TdlVal){0};
     TdlVals yields = clone_body(a, o, t, idx);
-    adj_activity(a, t);
-    TdlOp last = ir_region(a->f, t)->last;
+    return red_guard(a, red, o, yields.p[0], filter ? yields.p[1] : (TdlVal){0});
+}
+
+/* y = sum, prod, max, min over i of v(i): a map over i of the body again and its reverse. Where a value does not count
+ * (filtered out, not the largest) all of that is left out, so that 0 * inf never arises there. */
+void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
+    Red red = zbar[0].id ? red_prepare(a, o, zbar[0]) : (Red){.kind = RED_OTHER};
+    AdjScope *s = adj_scope_open(a);
+    TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0], in = t;
+    const TdlVal *idx = red.at = make_indices(a, o, t);
     AdjFrame fr;
     adj_push(a, &fr, t, s, t);
-    TdlVal guard = {0}, seed = {0};
-    if (zbar[0].id) {
-        if (op_int(a->f, o, "filter", 0)) guard = yields.p[1];
-        red.at = idx;
-        seed = red_seed(a, &red, o, yields.p[0], &guard);
-    }
+    TdlVal guard = zbar[0].id ? guard_in(a, &red, o, t, idx) : (TdlVal){0};
     TdlOp branch = {0};
     if (guard.id) {
         branch = ir_emit(adj_b(a), OP_IF, &guard, 1, NULL, 0);
-        fr.b.region = ir_op(a->f, branch)->regions[0];
+        in = fr.region = fr.into = fr.b.region = ir_op(a->f, branch)->regions[0];
     }
-    if (seed.id) adj_add(a, yields.p[0], seed);
-    adj_reverse_ops(a, t, last);
+    TdlVals yields = clone_body(a, o, in, idx);
+    adj_activity(a, in);
+    TdlOp last = ir_region(a->f, in)->last;
+    if (zbar[0].id) adj_add(a, yields.p[0], red_seed(a, &red, o, yields.p[0]));
+    adj_reverse_ops(a, in, last);
     for (int i = 0; branch.id && i < 2; i++) adj_yield(a, ir_op(a->f, branch)->regions[i], NULL, 0);
     adj_yield(a, t, NULL, 0);
     adj_dce(a, t, true);

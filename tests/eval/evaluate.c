@@ -5,6 +5,7 @@
  * name=value sets a dimension parameter (default 3) or the elements of a parameter; float parameters without values are
  * random in --range=lo,hi (default 0.2,1.2), integer ones are 0, 1, 2, ... modulo --modulo=k (default 3).
  * --step=h (1e-3) is the step of the differences, --tol=t (1e-7) the relative difference allowed.
+ * --dump prints the gradient function.
  * --passes=a,b runs passes on the file first (evaluate) or after the adjoint (--grad); the verifier runs after each. */
 #include "eval.h"
 #include "passes/pass.h"
@@ -17,7 +18,7 @@
 typedef struct {
     TdlModule *m;
     TdlArena *a;
-    bool grad;
+    bool grad, dump;
     int order;
     double lo, hi, tol, h;
     int64_t modulo;
@@ -188,7 +189,13 @@ static int check_grad(Cmd *c, TdlFunc *f) {
     TdlFunc *g = gradient_of(c, f);
     f->exported = true;
     if (!ir_verify_module(c->m)) return fail(c, "evaluate: the IR is not valid");
-    if (!run_passes(c, "adjoint")) return fail(c, "evaluate: no adjoint");
+    bool made = run_passes(c, "adjoint");
+    if (c->dump) {
+        TdlStr text = str_new(c->a);
+        ir_print_func(g, &text);
+        fputs(text.p, stdout);
+    }
+    if (!made) return fail(c, "evaluate: no adjoint");
     if (!run_passes(c, c->passes)) return fail(c, "evaluate: passes failed");
     int64_t *dims = ARENA_ARRAY(c->a, int64_t, g->dims.n);
     EvVal *args = ARENA_ARRAY(c->a, EvVal, g->params.n), *out = ARENA_ARRAY(c->a, EvVal, g->results.n);
@@ -219,6 +226,7 @@ int main(int argc, char **argv) {
     for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
         char *v = strchr(argv[i], '=');
         if (!strcmp(argv[i], "--grad")) c.grad = true;
+        else if (!strcmp(argv[i], "--dump")) c.dump = true;
         else if (!strncmp(argv[i], "--order=", 8)) c.order = atoi(v + 1);
         else if (!strncmp(argv[i], "--passes=", 9)) c.passes = v + 1;
         else if (!strncmp(argv[i], "--modulo=", 9)) c.modulo = atoll(v + 1);
