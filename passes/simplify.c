@@ -110,6 +110,7 @@ static bool round_of(TdlFunc *f, const bool *effects, uint32_t neffects, bool de
     s.nbuckets = 64;
     while (s.nbuckets < f->ops.n) s.nbuckets *= 2;
     s.buckets = ARENA_ARRAY(&s.scratch, uint32_t, s.nbuckets);
+    sm_dims(&s);
     visit_region(&s, f->body);
     sm_dead(&s);
     arena_free(&s.scratch);

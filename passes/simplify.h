@@ -1,6 +1,7 @@
 /* Pass simplify: what its files share. simplify.c has the walk and the driver; _merge common
  * subexpressions; _fold constants;
- * _ident identities; _region control flow; _dead what nothing needs. */
+ * _ident identities; _region control flow; _dims run-time dimensions; _dead what
+ * nothing needs. */
 #ifndef TDL_PASSES_SIMPLIFY_H
 #define TDL_PASSES_SIMPLIFY_H
 
@@ -49,6 +50,9 @@ void sm_leave_scope(Simplify *s, uint32_t mark); /* forgets the entries from `ma
 /* Control flow, before and after the regions were simplified. A spliced operation is gone; *next is where to go on. */
 bool sm_region_before(Simplify *s, TdlOp o, TdlOp *next);
 bool sm_region_after(Simplify *s, TdlOp o, TdlOp *next);
+
+/* Settles dimension variables whose values are known dimensions, and drops those that no type mentions. */
+void sm_dims(Simplify *s);
 
 /* Removes what nothing needs, carried values and results of region operations included. */
 void sm_dead(Simplify *s);
