@@ -253,7 +253,7 @@ static LowValue matmul_batched(Low *L, TdlVal a, TdlVal b, TdlSpan at, const cha
     full[n] = db[rb - 2];
     full[n + 1] = db[rb - 1];
     b = low_bcast(L, b, full, n + 2);
-    return lv_tensor(dot(L, a, b, n, n + ta - 1, n, ra == 3 && rb == 3 ? "BmmBackward0" : "UnsafeViewBackward0"));
+    return lv_tensor(dot(L, a, b, n, n + ta - 1, n, "UnsafeViewBackward0"));
 }
 
 LowValue low_matmul(Low *L, LowValue a, LowValue b, TdlSpan at, const char *what)

@@ -106,8 +106,10 @@ def check_case(lib, case, torch_grads):
     at = values(case.leaves)
     _, grads = call(lib, case, case.name + "_grad", at, True)
     for leaf in case.leaves:
-        want = [difference(lib, case, at, leaf, i) for i in range(len(at[leaf]))]
-        fault = compare("finite differences say", leaf, grads[leaf], want, TOLERANCE)
+        fault = None
+        if "y.detach()" not in case.title:  # what is detached has no derivative, but a difference
+            want = [difference(lib, case, at, leaf, i) for i in range(len(at[leaf]))]
+            fault = compare("finite differences say", leaf, grads[leaf], want, TOLERANCE)
         if not fault and torch_grads and torch_grads.get(leaf):
             fault = compare("PyTorch says", leaf, grads[leaf], torch_grads[leaf], TORCH_TOLERANCE)
         if fault:
@@ -182,7 +184,7 @@ def coverage(tdlc, root):
                      for s in stages)
     used = set(re.findall(r"^ *(?:%[\w, %]* = )?([a-z_0-9]+)\b", ir, re.M))
     for row in re.finditer(r'^OP\(\w+, *"(\w+)",.*?\b(PARTIAL|RULE),', (root / "ir/ops.def").read_text(), re.M):
-        if row[1] not in used:
+        if row[1] not in used and row[1] != "leaf":  # of scripts: tests/run
             missing.append(f"operation {row[1]}")
     calls = set(re.findall(r"\b([a-z_]\w*)\(", text)) | set(re.findall(r"\.([a-z_]\w*)\(", text))
     for path in sorted((root / "frontend/std").glob("*.tdl")):

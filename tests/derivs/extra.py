@@ -38,19 +38,44 @@ EXTRA = [
     ("nested gradient", "", "grad(fn(z: f64[4]) => sum(z * z * z * w))(v)"),
     ("twice nested gradient", "", "grad(fn(z: f64[4]) => sum(grad(fn(u: f64[4]) => sum(u * u * u * w))(z) * z))(v)"),
     ("vjp", "", "vjp(fn(z: f64[4]) => sin(z) * w)(v, w).1"),
-    ("detach", "", "x * detach(y) + y"),
     # operations without a PyTorch expression of the same form
     ("polygamma", "", "grad(fn(z: f64[4]) => sum(digamma(z)))(v + 1.0)"),
     ("einsum", "", "einsum(\"ij,jk->ik\", x, m)"),
     ("einsum of batches", "", "einsum(\"bij,bjk->bk\", b, c)"),
     ("reversed slice", "", "v[::2] * 2.0"),
     ("sorted", "", "sort(v).0 * w"),
+    ("values and indices", "", "max(x, dim=0).0 * f64(max(x, dim=0).1) + f64(argmax(x)) * x[0] + f64(argsort(v)) * v"),
+    ("scatter", "", "scatter_add(x, 0, g, y[0:2] * w)"),
+    ("min and argmin", "", "min(x, dim=1, keepdim=true).0 + f64(argmin(x, dim=1, keepdim=true)) * x"),
+    ("one hot", "", "f64(one_hot(i, 4)) * x"),
+    ("dropout", "", "dropout(x, 0.5, seed=3) * y"),
+    ("normalize", "", "normalize(x, dim=1) * normalize(y, dim=0)"),
+    ("tests of floats", "", "where(isnan(x) or isinf(x), y, x) * where(isfinite(y), x, y)"),
+    ("heaviside", "", "heaviside(x - 0.5, y) * x"),
+    ("created tensors", "", "zeros_like(x) + ones_like(x) * x + full_like(x, 2.5) * eye(3, 4, dtype=f64) * linspace(0, 1, 4) + arange(4) * v"),
+    ("random numbers", "", "rand(3, 4, seed=7) * x + randn(4, seed=8) * v"),
+    ("tuple of results", "", "{ let (a, c) = pair(v, w); a * c }"),
+    ("struct", "", "scale(Affine(k=v, c=w), x)"),
+    ("static function", "", "twice(fn(t) => t * s, v)"),
+    ("while with break", "    var t = s\n    while true { t = t * 1.5; if t > 4.0 { break } }\n", "t"),
+    ("return from a loop in a loop", "", "[ search(x[a], w) for a in 3 ]"),
+    ("detached parts", "", "x * detach(x * 0.0 + 2.0)"),
 ]
 
 HELPERS = """
 fn poly[n, m](a: f64[n, m], c: f64[n, m]) -> f64[n, m] { let t = a * c; return t * t + a }
 fn first_above[n](r: f64[n], level: f64) -> f64 {
     for k in n { if r[k] > level { return r[k] * r[k] } }
+    return sum(r)
+}
+fn pair[n](a: f64[n], c: f64[n]) -> (f64[n], f64[n]) = (a * c, a + c)
+struct Affine[n] { k: f64[n]; c: f64[n] }
+fn scale[n, m](p: Affine[m], a: f64[n, m]) -> f64[n, m] = a * p.k + p.c
+fn twice[n](f: fn(f64[n]) -> f64[n], a: f64[n]) -> f64[n] = f(f(a))
+fn search[n](r: f64[n], level: f64[n]) -> f64 {
+    for k in n {
+        for j in n { if r[k] > level[j] + 0.2345 { return r[k] * level[j] } }
+    }
     return sum(r)
 }
 """
