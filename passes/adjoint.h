@@ -76,6 +76,8 @@ void adj_scope_close(Adj *a, AdjScope *s, TdlVal *extras, uint32_t n);
 void adj_push(Adj *a, AdjFrame *fr, TdlRegion region, AdjScope *scope, TdlRegion into);
 void adj_pop(Adj *a);
 
+/* Whether something in `o` adds an active value to an accumulator that has a cotangent. */
+bool adj_accumulates(const Adj *a, TdlOp o);
 /* Marks what in region `r` depends on active values; returns true when something new was marked. */
 bool adj_activity(Adj *a, TdlRegion r);
 /* Reverses the operations of `r` from `last` to the first. */

@@ -282,13 +282,12 @@ static void no_derivative(Adj *a, TdlOp o) {
                op_info(ir_op(a->f, o)->code)->name);
 }
 
-/* Whether something in o adds an active value to an accumulator that has a cotangent. */
-static bool accumulates(const Adj *a, TdlOp o) {
+bool adj_accumulates(const Adj *a, TdlOp o) {
     const TdlOpData *d = ir_op(a->f, o);
     if (d->code == OP_ACCADD) return adj_cot(a, d->operands[0]).id && adj_active(a, d->operands[1]);
     for (uint32_t i = 0; i < d->nregions; i++)
         IR_FOREACH_OP(a->f, d->regions[i], inner)
-            if (accumulates(a, inner)) return true;
+            if (adj_accumulates(a, inner)) return true;
     return false;
 }
 
@@ -301,7 +300,7 @@ static void reverse_op(Adj *a, TdlOp o) {
         zbar[i] = adj_cot(a, d->results[i]);
         any |= zbar[i].id != 0;
     }
-    if (!any && !accumulates(a, o)) return;
+    if (!any && !adj_accumulates(a, o)) return;
     a->top->b.span = d->span;
     a->top->b.grad_fn = d->grad_fn;
     switch (op_info(d->code)->deriv) {

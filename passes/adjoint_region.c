@@ -182,35 +182,54 @@ static Red red_prepare(Adj *a, TdlOp o, TdlVal ybar) {
     return r;
 }
 
-/* The condition under which the value at idx counts, computed in region t of frame `fr`: 0 where it always does. */
-static TdlVal guard_in(Adj *a, const Red *red, TdlOp o, TdlRegion t, const TdlVal *idx) {
-    bool filter = op_int(a->f, o, "filter", 0) != 0, ties = red->kind == RED_MAX || red->kind == RED_MIN;
-    if (!filter && !ties) return (TdlVal){0};
-    TdlVals yields = clone_body(a, o, t, idx);
-    return red_guard(a, red, o, yields.p[0], filter ? yields.p[1] : (TdlVal){0});
+/* The condition under which the value of a clone of the body counts: 0 where it always does. */
+static TdlVal guard_of(Adj *a, const Red *red, TdlOp o, const TdlVals *yields) {
+    TdlVal filter = op_int(a->f, o, "filter", 0) ? yields->p[1] : (TdlVal){0};
+    return red->y.id ? red_guard(a, red, o, yields->p[0], filter) : (TdlVal){0};
+}
+
+/* The reverse of a clone of the body at the end of region `t`, in the frame of `t`. `masked`: where the value does not
+ * count its cotangent is 0. */
+static void reverse_clone(Adj *a, const Red *red, TdlOp o, TdlRegion t, bool masked) {
+    TdlVals yields = clone_body(a, o, t, red->at);
+    adj_activity(a, t);
+    TdlOp last = ir_region(a->f, t)->last;
+    if (red->y.id) {
+        TdlVal guard = masked ? guard_of(a, red, o, &yields) : (TdlVal){0}, seed = red_seed(a, red, o, yields.p[0]);
+        if (guard.id) {
+            guard = ir_full(adj_b(a), guard, ty_with_elem(a->m, adj_type(a, seed), EL_BOOL));
+            seed = adj_select(a, guard, seed, adj_const_like(a, seed, 0));
+        }
+        adj_add(a, yields.p[0], seed);
+    }
+    adj_reverse_ops(a, t, last);
 }
 
 /* y = sum, prod, max, min over i of v(i): a map over i of the body again and its reverse. Where a value does not count
- * (filtered out, not the largest) all of that is left out, so that 0 * inf never arises there. */
+ * (filtered out, not the largest) all of that is left out, so that 0 * inf never arises there; but a body that adds to
+ * accumulators does so for every index. */
 void adj_REDUCE(Adj *a, TdlOp o, const TdlVal *zbar) {
     Red red = zbar[0].id ? red_prepare(a, o, zbar[0]) : (Red){.kind = RED_OTHER};
+    bool whole = adj_accumulates(a, o);
+    bool guarded = red.y.id && (red.kind == RED_MAX || red.kind == RED_MIN || op_int(a->f, o, "filter", 0));
     AdjScope *s = adj_scope_open(a);
-    TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0], in = t;
-    const TdlVal *idx = red.at = make_indices(a, o, t);
+    TdlRegion t = ir_op(a->f, over_extents(a, o, OP_MAP, ir_at_end(a->f, s->body, a->top->b.span)))->regions[0];
+    red.at = make_indices(a, o, t);
     AdjFrame fr;
     adj_push(a, &fr, t, s, t);
-    TdlVal guard = zbar[0].id ? guard_in(a, &red, o, t, idx) : (TdlVal){0};
-    TdlOp branch = {0};
-    if (guard.id) {
-        branch = ir_emit(adj_b(a), OP_IF, &guard, 1, NULL, 0);
-        in = fr.region = fr.into = fr.b.region = ir_op(a->f, branch)->regions[0];
+    TdlVal guard = {0};
+    if (guarded && !whole) {
+        TdlVals yields = clone_body(a, o, t, red.at);
+        guard = guard_of(a, &red, o, &yields);
     }
-    TdlVals yields = clone_body(a, o, in, idx);
-    adj_activity(a, in);
-    TdlOp last = ir_region(a->f, in)->last;
-    if (zbar[0].id) adj_add(a, yields.p[0], red_seed(a, &red, o, yields.p[0]));
-    adj_reverse_ops(a, in, last);
-    for (int i = 0; branch.id && i < 2; i++) adj_yield(a, ir_op(a->f, branch)->regions[i], NULL, 0);
+    if (guard.id) {
+        TdlOp branch = ir_emit(adj_b(a), OP_IF, &guard, 1, NULL, 0);
+        fr.region = fr.into = fr.b.region = ir_op(a->f, branch)->regions[0];
+        reverse_clone(a, &red, o, fr.region, false);
+        for (int i = 0; i < 2; i++) adj_yield(a, ir_op(a->f, branch)->regions[i], NULL, 0);
+    } else {
+        reverse_clone(a, &red, o, t, guarded);
+    }
     adj_yield(a, t, NULL, 0);
     adj_dce(a, t, true);
     adj_pop(a);
