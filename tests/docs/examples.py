@@ -1,11 +1,12 @@
-# Runs the ```tdl examples of a Markdown page: examples.py PAGE FOLDER COMMAND... calls COMMAND FILE for each.
-# An example must be accepted; one marked ```tdl error must be refused with the message of its `# error: ...` comment.
-# One marked ```tdl script is a script. Prints the number of examples; a failure names the page's line.
+# Runs the ```tdl examples of a Markdown page: examples.py PAGE FOLDER TDLC.
+# An example compiles to an object; one marked ```tdl script runs, and prints what its `# prints: ...` comments say, in
+# order; one marked ```tdl error is refused with the message of its `# error: ...` comment.
+# Prints the number of examples; a failure names the page's line.
 import re
 import subprocess
 import sys
 
-page, folder, *command = sys.argv[1:]
+page, folder, tdlc = sys.argv[1:]
 text = open(page, encoding="utf-8").read()
 count = failed = 0
 for m in re.finditer(r"^```tdl *(\w*)\n(.*?)^```$", text, re.M | re.S):
@@ -14,11 +15,14 @@ for m in re.finditer(r"^```tdl *(\w*)\n(.*?)^```$", text, re.M | re.S):
     path = "%s/example%d.tdl" % (folder, count)
     with open(path, "w", encoding="utf-8") as f:
         f.write(body)
-    run = subprocess.run(command + [path], capture_output=True, text=True, timeout=60)
+    command = [tdlc, "run", path] if kind == "script" else [tdlc, path, "-o", path[:-3] + "o"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     want = re.search(r"# error: (.*)", body)
+    prints = re.findall(r"# prints: (.*)", body)
     ok = run.returncode == 0 if kind != "error" else run.returncode == 1 and want.group(1) in run.stderr
+    ok = ok and (not prints or run.stdout.split("\n")[: len(prints)] == prints)
     if not ok:
         failed += 1
-        print("%s:%d: status %d\n%s" % (page, text[: m.start()].count("\n") + 1, run.returncode, run.stderr))
+        print("%s:%d: status %d\n%s" % (page, text[: m.start()].count("\n") + 1, run.returncode, run.stdout + run.stderr))
 print("%d examples, %d failed" % (count, failed))
 sys.exit(failed != 0)

@@ -39,6 +39,8 @@ def source_files(root, suffixes, folders=SOURCE_FOLDERS):
 def includes(root):
     for path, text in source_files(root, (".c", ".h", ".def", ".y", ".l")):
         folder = path.split(os.sep)[0]
+        if os.sep + "gen" + os.sep in path:  # a program that runs during the build, part of no library
+            folder = "tools"
         for number, line in enumerate(text.splitlines(), 1):
             m = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
             if not m:
