@@ -1,4 +1,5 @@
 /* Building: operations, regions and the small helpers that emit common ones. */
+#include "ir/dim.h"
 #include "ir/typerule.h"
 
 #include <math.h>
@@ -54,6 +55,11 @@ TdlOp ir_emit(TdlBuilder *b, TdlOpcode c, const TdlVal *operands, uint32_t n, co
     TdlArena *a = f->module->arena;
     TdlOp o = {f->ops.n};
     uint8_t nregions = op_info(c)->nregions;
+    if (n > UINT16_MAX || nresults > UINT16_MAX) {
+        diag_error(f->module->diags, b->span, "%s: more than 65535 values are not supported yet: join smaller parts", op_info(c)->name);
+        n = n > UINT16_MAX ? UINT16_MAX : n; /* what is built is not used: there is an error */
+        nresults = nresults > UINT16_MAX ? UINT16_MAX : nresults;
+    }
     VEC_PUSH(a, f->ops, ((TdlOpData){.code = c, .noperands = (uint16_t)n, .nresults = (uint16_t)nresults,
                                      .nregions = nregions, .span = b->span, .grad_fn = b->grad_fn}));
     TdlVal *vals = ARENA_ARRAY(a, TdlVal, nresults);
@@ -150,8 +156,15 @@ static bool val_dim(const TdlFunc *f, TdlVal v, TdlDim *d, int *budget) {
 }
 
 bool ir_val_dim(const TdlFunc *f, TdlVal v, TdlDim *d) {
+    /* An integer that overflows as a polynomial is an integer, no dimension, and no error. */
+    struct TdlDimTable *t = f->module->dimtab;
+    bool quiet = t->quiet;
     int budget = DIM_BUDGET;
-    return val_dim(f, v, d, &budget);
+    t->quiet = true;
+    t->overflowed = false;
+    bool found = val_dim(f, v, d, &budget) && !t->overflowed;
+    t->quiet = quiet;
+    return found;
 }
 
 /* ---- helpers ---- */

@@ -139,10 +139,14 @@ int dim_cmp_atoms(const TdlModule *m, uint32_t a, uint32_t b) {
 
 /* ---- sums under construction ---- */
 
-static TdlDim overflow(TdlModule *m) {
-    diag_error(m->diags, SPAN_NONE, "dimension: a coefficient does not fit 64 bits");
+static TdlDim overflow(TdlModule *m, const char *what) {
+    if (!m->dimtab->quiet) diag_error(m->diags, SPAN_NONE, "dimension: %s", what);
+    m->dimtab->overflowed = true;
     return dim_const(m, 0);
 }
+
+static const char TOO_LARGE[] = "a coefficient does not fit 64 bits";
+enum { DIM_MAX_TERMS = 10000 };
 
 /* Sorts (merge sort, stable), adds equal monomials, drops zeros and interns. */
 static void sort_terms(const TdlModule *m, DimTerm *t, DimTerm *tmp, uint32_t n) {
@@ -162,7 +166,7 @@ static TdlDim finish(TdlModule *m, Terms *s) {
     for (uint32_t i = 0; i < s->n; i++) {
         DimTerm t = s->p[i];
         while (i + 1 < s->n && cmp_monomials(m, &t, &s->p[i + 1]) == 0)
-            if (__builtin_add_overflow(t.coef, s->p[++i].coef, &t.coef)) return overflow(m);
+            if (__builtin_add_overflow(t.coef, s->p[++i].coef, &t.coef)) return overflow(m, TOO_LARGE);
         if (t.coef) s->p[k++] = t;
     }
     return intern_dim(m, s->p, k);
@@ -214,7 +218,7 @@ bool dim_is_var(const TdlModule *m, TdlDim d, TdlSym *name) {
 static TdlDim add_scaled(TdlModule *m, TdlDim a, TdlDim b, int64_t by) {
     Terms s = {0};
     VEC_RESERVE(m->arena, s, dim_data(m, a)->n + dim_data(m, b)->n);
-    if (!push_scaled(m, &s, a, 1) || !push_scaled(m, &s, b, by)) return overflow(m);
+    if (!push_scaled(m, &s, a, 1) || !push_scaled(m, &s, b, by)) return overflow(m, TOO_LARGE);
     return finish(m, &s);
 }
 
@@ -240,9 +244,10 @@ TdlDim dim_mul(TdlModule *m, TdlDim a, TdlDim b) {
     DimData x = *dim_data(m, a), y = *dim_data(m, b);
     Terms s = {0};
     bool ok = true;
+    if ((uint64_t)x.n * y.n > DIM_MAX_TERMS) return overflow(m, "more than 10000 terms");
     for (uint32_t i = 0; i < x.n; i++)
         for (uint32_t j = 0; j < y.n; j++) VEC_PUSH(m->arena, s, mul_terms(m, &x.terms[i], &y.terms[j], &ok));
-    return ok ? finish(m, &s) : overflow(m);
+    return ok ? finish(m, &s) : overflow(m, TOO_LARGE);
 }
 
 /* ---- p // c and p % c ---- */

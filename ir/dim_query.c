@@ -118,7 +118,15 @@ static bool nonneg(TdlModule *m, TdlDim d, int depth) {
     return relax(m, &d) && nonneg(m, d, depth - 1);
 }
 
-bool dim_known_ge(TdlModule *m, TdlDim a, TdlDim b) { return dim_eq(a, b) || nonneg(m, dim_sub(m, a, b), BOUND_DEPTH); }
+bool dim_known_ge(TdlModule *m, TdlDim a, TdlDim b) {
+    if (dim_eq(a, b)) return true;
+    bool quiet = m->dimtab->quiet; /* a bound that does not fit 64 bits is a "no", not an error */
+    m->dimtab->quiet = true;
+    m->dimtab->overflowed = false;
+    bool known = nonneg(m, dim_sub(m, a, b), BOUND_DEPTH) && !m->dimtab->overflowed;
+    m->dimtab->quiet = quiet;
+    return known;
+}
 
 /* ---- text ---- */
 
