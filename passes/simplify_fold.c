@@ -105,8 +105,8 @@ static bool float2(TdlOpcode c, double x, double y, double *r) {
     case OP_SUB: return *r = x - y, true;
     case OP_MUL: return *r = x * y, true;
     case OP_DIV: return *r = x / y, true;
-    case OP_MAX: return *r = isnan(x) ? x : isnan(y) ? y : x > y ? x : y, x != y;
-    case OP_MIN: return *r = isnan(x) ? x : isnan(y) ? y : x < y ? x : y, x != y;
+    case OP_MAX: return *r = isnan(x) ? x : isnan(y) ? y : x > y || (x == y && !signbit(x)) ? x : y, true;
+    case OP_MIN: return *r = isnan(x) ? x : isnan(y) ? y : x < y || (x == y && signbit(x)) ? x : y, true;
     default: return false;
     }
 }

@@ -175,10 +175,6 @@ static void op_map(EvCall *c, TdlOp o) {
 
 typedef struct { const char *kind; bool filter, any; EvVal best; int64_t at; } Red;
 
-static bool takes(double best, double x, bool max) { /* NaN is the largest and the smallest; the first wins */
-    return best == best && (x != x || (max ? x > best : x < best));
-}
-
 static void red_one(EvCall *c, TdlOp o, const int64_t *idx, int64_t k, EvVal *y, void *user) {
     (void)o;
     (void)k;
@@ -199,7 +195,7 @@ static void red_one(EvCall *c, TdlOp o, const int64_t *idx, int64_t k, EvVal *y,
             b->i[e] |= y->i[e];
         } else if (!strcmp(r->kind, "all")) {
             b->i[e] &= y->i[e];
-        } else if (!first && (b->f ? takes(b->f[e], y->f[e], max) : max ? y->i[e] > b->i[e] : y->i[e] < b->i[e])) {
+        } else if (!first && (b->f ? ev_beats(y->f[e], b->f[e], max, strncmp(r->kind, "arg", 3) != 0) : max ? y->i[e] > b->i[e] : y->i[e] < b->i[e])) {
             if (b->f) b->f[e] = y->f[e];
             else b->i[e] = y->i[e];
             r->at = idx[0];

@@ -50,6 +50,9 @@ void ev_fail(EvCall *c, const char *fmt, ...) __attribute__((format(printf, 2, 3
 EvVal *ev_in(EvCall *c, TdlOp o, uint32_t i);
 EvVal *ev_out(EvCall *c, TdlOp o, uint32_t i);
 double ev_round(TdlElem e, double x);      /* to the element type */
+/* Does x beat `best` as the largest (max) or smallest? NaN beats all, the first of equals stays; with `zeros`, -0 is
+ * below +0 (values; for positions they are equal). */
+bool ev_beats(double x, double best, bool max, bool zeros);
 void ev_region(EvCall *c, TdlRegion r, EvVal *yields); /* runs the operations; copies what the terminator passes */
 void ev_scalar_op(EvCall *c, TdlOp o);     /* elementwise (eval_scalar.c) */
 void ev_tensor_op(EvCall *c, TdlOp o);     /* whole tensors (eval_tensor.c) */

@@ -21,6 +21,12 @@ static double polygamma(int64_t n, double x) {
     return s;
 }
 
+bool ev_beats(double x, double best, bool max, bool zeros) {
+    if (best != best || x != x) return best == best;
+    if (zeros && x == 0 && best == 0) return max ? signbit(best) && !signbit(x) : signbit(x) && !signbit(best);
+    return max ? x > best : x < best;
+}
+
 static double float_op(EvCall *c, TdlOp o, const double *x) {
     double a = x[0], b = x[1];
     switch (ir_op(c->f, o)->code) {
@@ -60,8 +66,8 @@ static double float_op(EvCall *c, TdlOp o, const double *x) {
     case OP_MOD: return a - b * floor(a / b);
     case OP_POW: return pow(a, b);
     case OP_ATAN2: return atan2(a, b);
-    case OP_MAX: return a != a || b != b ? (double)NAN : a > b ? a : b;
-    case OP_MIN: return a != a || b != b ? (double)NAN : a < b ? a : b;
+    case OP_MAX: return a != a || b != b ? (double)NAN : ev_beats(b, a, true, true) ? b : a;
+    case OP_MIN: return a != a || b != b ? (double)NAN : ev_beats(b, a, false, true) ? b : a;
     default: ev_fail(c, "not evaluated: %s", op_info(ir_op(c->f, o)->code)->name); return 0;
     }
 }

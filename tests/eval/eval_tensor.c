@@ -195,7 +195,7 @@ static void reduce_step(TdlOpcode code, EvVal *z, int64_t k, const EvVal *x, int
         z->i[k] &= x->i[e];
     } else {
         bool take = first;
-        if (!take && x->f) take = !isnan(best->f[k]) && (isnan(x->f[e]) || (max ? x->f[e] > best->f[k] : x->f[e] < best->f[k]));
+        if (!take && x->f) take = ev_beats(x->f[e], best->f[k], max, code == OP_AMAX || code == OP_AMIN);
         else if (!take) take = max ? x->i[e] > best->i[k] : x->i[e] < best->i[k];
         if (!take) return;
         ev_move(best, k, x, e, 1);

@@ -2,8 +2,7 @@
 
 usage: fuzz.py TDLC EVALUATE DIR COUNT SEED [options of tdlc run]...
 
-Values are equal up to the sign of a zero (min and max of both zeros may give either) and, without --strict-fp, up to
-1e-9: sums may be taken in another order. f32 values are compared at 1e-6, the evaluator's output being shortest f64."""
+Values are equal to the sign of a zero with --strict-fp, without it up to 1e-9: sums may be taken in another order. f32 values are compared at 1e-6, the evaluator's output being shortest f64."""
 import math
 import os
 import re
@@ -36,6 +35,8 @@ def read_npy(path):
 def same(a, b, exact):
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
+    if exact and a == b:
+        return math.copysign(1, a) == math.copysign(1, b)
     return a == b or abs(a - b) <= (1e-9 if not exact else 0) * max(abs(a), abs(b)) or struct.pack("f", min(max(a, -1e38), 1e38)) == struct.pack("f", min(max(b, -1e38), 1e38))
 
 

@@ -160,7 +160,9 @@ class Program:
         r = self.r
         i = self.emit("const {value = %d}" % r.randrange(3), "i64")
         inb = r.choice(["", " {inbounds = 1}"])
-        pick = r.randrange(7)
+        pick = r.randrange(12)
+        if pick > 6:
+            return self.tensor_op(i)
         if pick == 0:
             self.emit("index %s, %s%s" % (self.pick("f64[n]"), i, inb), "f64")
         elif pick == 1:
@@ -179,6 +181,51 @@ class Program:
         else:
             p = self.emit("reshape %s" % self.pick("f64[n, 2]"), "f64[2*n]")
             self.emit("reshape %s" % p, "f64[n, 2]")
+
+    def tensor_op(self, i):
+        """Operations on whole tensors that expand or bufferize turn into nests; indices stay in range for n = 3."""
+        r, v, w = self.r, self.pick("f64[n]"), self.pick("f64[n, 2]")
+        iota = self.emit("iota {axis = 0}", "i64[n, 2]")
+        bit = self.emit("const {value = %d}" % r.randrange(2), "i64")
+        kind = r.randrange(15)
+        if kind == 0:
+            c = self.emit("concat %s, %s {axis = 0}" % (v, self.pick("f64[n]")), "f64[2*n]")
+            self.emit("slice %s, %s {steps = [%d]}" % (c, bit, r.choice([1, 2])), "f64[n]")
+        elif kind == 1:
+            last = self.emit("dim {d = n - 1}", "i64")
+            self.emit("slice %s, %s {steps = [-1]}" % (v, last), "f64[n]")
+        elif kind == 2:
+            p = self.emit("stack %s, %s" % (v, self.pick("f64[n]")), "f64[2, n]")
+            self.emit("permute %s {perm = [1, 0]}" % p, "f64[n, 2]")
+        elif kind == 3:
+            j = self.emit("iota {axis = 0}", "i64[n]")
+            self.emit("take %s, %s {axis = 0}" % (w, j), "f64[n, 2]")
+        elif kind == 4:
+            self.emit("gather %s, %s {axis = 0}" % (w, iota), "f64[n, 2]")
+        elif kind == 5:
+            self.emit("scatter_add %s, %s, %s {axis = 0}" % (w, iota, self.pick("f64[n, 2]")), "f64[n, 2]")
+        elif kind == 6:
+            self.emit("cumsum %s {axis = %d%s}" % (w, r.randrange(2), r.choice(["", ", reverse = 1"])), "f64[n, 2]")
+        elif kind == 7:
+            x, y = self.new(), self.new()
+            self.emit("%s, %s = sort %s {axis = 0%s} : f64[n], i64[n]" % (x, y, v, r.choice(["", ", descending = 1"])))
+            self.define(x, "f64[n]")
+            self.define(y, "i64[n]")
+        elif kind == 8:
+            self.emit("dot %s, %s {batch_a = [], batch_b = [], contract_a = [0], contract_b = [0]}" % (v, self.pick("f64[n]")), "f64")
+        elif kind == 9:
+            self.emit("dot %s, %s {batch_a = [0], batch_b = [0], contract_a = [1], contract_b = [1]}" % (w, self.pick("f64[n, 2]")), "f64[n]")
+        elif kind == 10:
+            self.emit("%s %s {axes = [1]}" % (r.choice(["amax", "amin", "prod"]), w), "f64[n]")
+        elif kind == 11:
+            self.emit("%s %s {axes = [0]}" % (r.choice(["argmax", "argmin"]), v), "i64")
+        elif kind == 12:
+            self.emit("%s %s {axes = [0]}" % (r.choice(["any", "all"]), self.pick("bool[n]")), "bool")
+        elif kind == 13:
+            row = self.emit("index %s, %s" % (w, i), "f64[2]")
+            self.emit("upslice %s, %s, %s {steps = [1]}" % (v, row, bit), "f64[n]")
+        else:
+            self.emit("update %s, %s, %s" % (w, self.emit("index %s, %s" % (w, bit), "f64[2]"), i), "f64[n, 2]")
 
 
 def program(seed):
