@@ -19,6 +19,7 @@
 #include "passes/expand.h"
 #include "passes/pass.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- nests ---- */
@@ -116,7 +117,7 @@ static bool is_zero_const(const TdlFunc *f, TdlVal v) {
     TdlOp o = ir_val(f, v)->def;
     if (!o.id || ir_op(f, o)->code != OP_CONST) return false;
     const TdlAttr *a = op_attr(f, o, "value");
-    return a && ((a->kind == ATTR_INT && a->i == 0) || (a->kind == ATTR_FLOAT && a->f == 0.0));
+    return a && ((a->kind == ATTR_INT && a->i == 0) || (a->kind == ATTR_FLOAT && a->f == 0.0 && !signbit(a->f)));
 }
 
 bool ex_is_zeros(const ExpandCtx *c, TdlVal v) {

@@ -115,6 +115,7 @@ static void op_scatter_add(EvCall *c, TdlOp o, EvVal *z) {
 static void op_cumsum(EvCall *c, TdlOp o, EvVal *z) {
     int64_t *i = indices(c, z->rank), axis = op_int(c->f, o, "axis", 0);
     bool reverse = op_int(c->f, o, "reverse", 0) != 0;
+    for (int64_t k = 0; z->f && k < z->n; k++) z->f[k] += 0.0; /* it starts from +0: no partial sum is -0 */
     for (int64_t step = 1; z->n && step < z->dims[axis]; step++) {
         int64_t to = reverse ? z->dims[axis] - 1 - step : step;
         for (int64_t k = 0; k < z->n; k++) {
