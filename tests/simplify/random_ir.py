@@ -61,7 +61,7 @@ class Program:
             self.step()
 
     def region_step(self):
-        kind = self.r.choice(["if", "for", "while", "map", "reduce", "withacc"])
+        kind = self.r.choice(["if", "for", "exit", "while", "map", "reduce", "withacc", "adds", "newdim"])
         v = self.new()
         if kind == "if":
             t, c = self.type(), self.pick("bool")
@@ -81,6 +81,47 @@ class Program:
                         flags + " : %s, %s" % (t1, t2))
             self.define(v, t1)
             self.define(w, t2)
+        elif kind == "exit":
+            t, w = self.type(), self.new()
+            lo, hi, a = self.emit("const {value = 0}", "i64"), self.emit("const {value = 3}", "i64"), self.pick(t)
+            i, x = self.new(), self.new()
+            self.emit("%s, %s = for %s, %s, %s" % (v, w, lo, hi, a))
+            self.nested([(i, "i64"), (x, t)], lambda: (self.some(self.r.randrange(4)), self.yield_(self.pick("bool"), self.pick(t))),
+                        " {exit = 1} : i64, %s" % t)
+            self.define(v, "i64")
+            self.define(w, t)
+        elif kind == "newdim":
+            c = self.emit("const {value = %d}" % self.r.randrange(4), "i64")
+            m = self.emit("add %s, %s" % (c, self.emit("sub %s, %s" % ((self.pick("i64"),) * 2), "i64")), "i64")
+            t, i = "t%s" % v[1:], self.new()
+            self.emit("%s = newdim %s {sym = %s} : i64" % (v, m, t))
+            x = self.new()
+            self.emit("%s = map %s" % (x, v))
+            self.nested([(i, "i64")], lambda: (self.some(self.r.randrange(4)), self.yield_(self.pick("f64"))), " : f64[%s]" % t)
+            self.emit("%s %s {axes = [0]}" % (self.r.choice(["sum", "prod"]), x), "f64")
+        elif kind == "adds":
+            w, acc, i = self.new(), self.new(), self.new()
+            zero, n = self.emit("const {value = 0.0}", "f64"), self.emit("dim {d = n}", "i64")
+            a = self.r.choice([self.emit("broadcast %s {axes = []}" % zero, "f64[n]"), self.pick("f64[n]")])
+            at = self.emit("const {value = 1}", "i64")
+
+            def body():
+                self.element(i)
+                self.some(self.r.randrange(4))
+                for _ in range(self.r.randrange(1, 3)):
+                    self.emit("accadd %s, %s, %s" % (acc, self.pick("f64"), self.r.choice([i, i, at])))
+                self.yield_(*([self.pick("f64")] if w else []))
+
+            def outer():
+                self.emit("%s = map %s" % (w, n))
+                self.nested([(i, "i64")], body, " : f64[n]")
+                self.define(w, "f64[n]")
+                self.emit("yield %s" % w)
+            x = self.new()
+            self.emit("%s, %s = withacc %s" % (v, x, a))
+            self.nested([(acc, "acc<f64[n]>")], outer, " : f64[n], f64[n]")
+            self.define(v, "f64[n]")
+            self.define(x, "f64[n]")
         elif kind == "while":
             t = self.type()
             zero, a, w = self.emit("const {value = 0}", "i64"), self.pick(t), self.new()
