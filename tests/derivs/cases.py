@@ -49,6 +49,7 @@ CASES = [
     ("x @ m", "x @ m"), ("x @ v", "x @ v"), ("v @ w", "v @ w"), ("v @ m", "v @ m"), ("b @ c", "b @ c"),
     ("matmul(x, m)", "torch.matmul(x, m)"), ("dot(v, w)", "torch.dot(v, w)"), ("mv(x, v)", "torch.mv(x, v)"),
     ("mm(x, m)", "torch.mm(x, m)"), ("bmm(b, c)", "torch.bmm(b, c)"), ("outer(v, w)", "torch.outer(v, w)"),
+    ("x * y.detach() + y", "x * y.detach() + y"),
     # networks
     ("relu(x)", "torch.relu(x)"), ("softmax(x, dim=1)", "torch.softmax(x, dim=1)"),
     ("log_softmax(x, dim=1)", "torch.log_softmax(x, dim=1)"), ("gelu(x)", "F.gelu(x)"), ("silu(x)", "F.silu(x)"),
