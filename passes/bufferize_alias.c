@@ -150,7 +150,8 @@ static bool own_element(const Bufferize *B, TdlOp map, TdlOp use)
     return !buf_is_mem(B, u->results[0]);
 }
 
-/* Is value a live when value b begins? `but`: a map whose reads of its own elements do not count. */
+/* Is value a live when value b begins? `but`: a map whose reads of its own elements do not count against its results
+ * (they do against everything else that shares their buffer). */
 static bool live_at(const Bufferize *B, uint32_t a, uint32_t b, TdlOp but)
 {
     if (B->birth[a] > B->birth[b]) return false;

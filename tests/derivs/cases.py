@@ -5,7 +5,8 @@ A case is (tdl, torch): the same expression in both languages, over the leaves b
 
 # name: shape of a leaf (f32, values in (0.2, 0.8)); and index tensors
 LEAVES = {"x": (3, 4), "y": (3, 4), "m": (4, 5), "v": (4,), "w": (4,), "s": (), "b": (2, 3, 4), "c": (2, 4, 5),
-          "q": (3, 3), "img": (1, 2, 6, 6), "ker": (3, 2, 3, 3), "bias": (3,)}
+          "q": (3, 3), "img": (1, 2, 6, 6), "ker": (3, 2, 3, 3), "bias": (3,),
+          "ker3": (2, 3, 2), "five": (5,)}
 INDICES = {"i": [0, 2, 1], "g": [[0, 1, 2, 0], [1, 1, 0, 2]]}
 
 CASES = [
@@ -179,13 +180,40 @@ CASES = [
     ("addmm(x, q, y, beta=0.5, alpha=2.0)", "torch.addmm(x, q, y, beta=0.5, alpha=2.0)"),
     ("cross(v[0:3], w[1:4])", "torch.linalg.cross(v[0:3], w[1:4])"),
     ("kl_div(log(x), y)", "F.kl_div(torch.log(x), y)"),
-    ("rms_norm(x, v)", "F.rms_norm(x, (4,), v, eps=1e-5)"),
     ("conv1d(b, c[:, :, 0:3].transpose(1, 2)[:, 0:3], bias[0:2])", "F.conv1d(b, c[:, :, 0:3].transpose(1, 2)[:, 0:3], bias[0:2])"),
     ("logit(x)", "torch.logit(x)"),
     ("addcmul(x, y, y, value=0.5)", "torch.addcmul(x, y, y, value=0.5)"),
     ("addcdiv(x, y, x)", "torch.addcdiv(x, y, x)"),
     ("deg2rad(x)", "torch.deg2rad(x)"),
     ("rad2deg(x)", "torch.rad2deg(x)"),
+    # the rest of the library
+    ("selu(x)", "F.selu(x)"), ("mish(x)", "F.mish(x)"), ("softsign(x)", "F.softsign(x)"),
+    ("softmin(x, dim=1)", "F.softmin(x, dim=1)"), ("gelu(x, approximate=\"tanh\")", "F.gelu(x, approximate='tanh')"),
+    ("addmm(q, x, x.T)", "torch.addmm(q, x, x.T)"), ("diag_embed(v)", "torch.diag_embed(v)"),
+    ("kron(q, x)", "torch.kron(q, x)"), ("logit(x)", "torch.logit(x)"),
+    ("kl_div(x, y)", "F.kl_div(x, y)"), ("rms_norm(x, (4,))", "F.rms_norm(x, (4,))"), ("rms_norm(x, (4,), weight=w)", "F.rms_norm(x, (4,), weight=w)"),
+    ("layer_norm(x, (4,), weight=v, bias=w)", "F.layer_norm(x, (4,), weight=v, bias=w)"),
+    ("cosine_similarity(x, y)", "F.cosine_similarity(x, y)"), ("normalize(x)", "F.normalize(x)"),
+    ("scaled_dot_product_attention(b, b, b)", "F.scaled_dot_product_attention(b, b, b)"),
+    ("scaled_dot_product_attention(b, b, b, is_causal=true)", "F.scaled_dot_product_attention(b, b, b, is_causal=True)"),
+    ("addcmul(x, x, y, value=0.5)", "torch.addcmul(x, x, y, value=0.5)"),
+    ("addcdiv(x, x, y, value=0.5)", "torch.addcdiv(x, x, y, value=0.5)"), ("deg2rad(x)", "torch.deg2rad(x)"),
+    ("rad2deg(x)", "torch.rad2deg(x)"), ("conv1d(b, ker3)", "F.conv1d(b, ker3)"),
+    ("conv1d(b, ker3, padding=1, stride=2)", "F.conv1d(b, ker3, padding=1, stride=2)"),
+    ("conv2d(img, ker, padding=1, stride=2)", "F.conv2d(img, ker, padding=1, stride=2)"),
+    ("max_pool2d(img, 2, stride=1)", "F.max_pool2d(img, 2, stride=1)"),
+    ("cross(q[0], q[1])", "torch.linalg.cross(q[0], q[1])"),
+    ("norm(x, p=1.0)", "torch.norm(x, p=1.0)"), ("norm(x, p=3.0)", "torch.norm(x, p=3.0)"), ("norm(x, p=inf)", "torch.norm(x, p=math.inf)"),
+    ("norm(x, dim=1)", "torch.norm(x, dim=1)"), ("norm(x, dim=1, keepdim=true)", "torch.norm(x, dim=1, keepdim=True)"),
+    ("var(x, dim=1, correction=0, keepdim=true)", "torch.var(x, dim=1, correction=0, keepdim=True)"),
+    ("logsumexp(x, dim=1, keepdim=true)", "torch.logsumexp(x, dim=1, keepdim=True)"),
+    ("logsumexp(v, dim=0)", "torch.logsumexp(v, dim=0)"),
+    ("mse_loss(x, y, reduction=\"sum\")", "F.mse_loss(x, y, reduction='sum')"),
+    ("mse_loss(x, y, reduction=\"none\")", "F.mse_loss(x, y, reduction='none')"),
+    ("cross_entropy(x, i, reduction=\"sum\")", "F.cross_entropy(x, i, reduction='sum')"),
+    ("cross_entropy(x, i, label_smoothing=0.1)", "F.cross_entropy(x, i, label_smoothing=0.1)"),
+    ("softplus(x, beta=2.0)", "F.softplus(x, beta=2.0)"), ("tril(q, diagonal=1)", "torch.tril(q, diagonal=1)"),
+    ("triu(q, diagonal=-1)", "torch.triu(q, diagonal=-1)"), ("linear(x, m.T, bias=five)", "F.linear(x, m.T, bias=five)"),
 ]
 
 # PyTorch computes these in another way: only the gradients are compared.

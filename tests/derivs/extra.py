@@ -39,6 +39,7 @@ EXTRA = [
     ("twice nested gradient", "", "grad(fn(z: f64[4]) => sum(grad(fn(u: f64[4]) => sum(u * u * u * w))(z) * z))(v)"),
     ("vjp", "", "vjp(fn(z: f64[4]) => sin(z) * w)(v, w).1"),
     # operations without a PyTorch expression of the same form
+    ("dropout", "", "dropout(x, 0.4, 7)"),
     ("polygamma", "", "grad(fn(z: f64[4]) => sum(digamma(z)))(v + 1.0)"),
     ("einsum", "", "einsum(\"ij,jk->ik\", x, m)"),
     ("einsum of batches", "", "einsum(\"bij,bjk->bk\", b, c)"),
