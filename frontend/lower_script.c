@@ -214,7 +214,9 @@ static LowValue item(Low *L, const AstExpr *e, LowValue x) {
         if (!dim_eq(lv_dims(L, x)[i], dim_const(L->m, 1))) return low_error(L, e->span, "item: %s has more than one element", lv_text(L, x));
     LowArgs one = {0};
     VEC_PUSH(L->arena, one, ((LowArg){.v = lv_tensor(low_reshape(L, x.v, NULL, 0)), .span = e->span, .ready = true}));
-    return low_builtin_apply(L, low_find_builtin("detach"), &one, e->span);
+    LowValue r = low_builtin_apply(L, low_find_builtin("detach"), &one, e->span);
+    r.weak = true; /* a plain number: it takes the type of what it meets */
+    return r;
 }
 
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled) {

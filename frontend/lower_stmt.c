@@ -20,6 +20,7 @@ static void bind_one(Low *L, const AstStmt *s, AstName n, LowValue v)
         v = LOW_ERR;
     }
     LowLeaf *leaf = v.leaf;
+    if (var && leaf && leaf->name.id) leaf = NULL; /* a copy of a leaf that another variable holds */
     if (var) v = low_concrete(L, v);
     v.leaf = leaf;
     low_bind(L, n.name, v, var, n.span);
