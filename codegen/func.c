@@ -139,6 +139,19 @@ void cg_func(CgUnit *u, TdlFunc *f) {
 
 /* ---- calls ---- */
 
+/* The functions that are still called are recursive: how deep is for their data to say. The state of the call lies in
+ * the frame of the exported function, so the distance to it is the stack that the recursion took; stacks grow down. */
+enum { STACK_BYTES = 4 << 20 };
+
+static void check_stack(Cg *g, TdlOp o) {
+    CgUnit *u = g->u;
+    LLVMValueRef zero = LLVMConstInt(u->i32, 0, 0);
+    LLVMValueRef frame = cg_intrinsic(u, "llvm.frameaddress", &u->ptr, 1, &zero, 1);
+    LLVMValueRef used = LLVMBuildSub(u->b, LLVMBuildPtrToInt(u->b, g->rt, u->i64, ""), LLVMBuildPtrToInt(u->b, frame, u->i64, ""), "");
+    cg_fail_if(g, LLVMBuildICmp(u->b, LLVMIntSGT, used, cg_i64(u, STACK_BYTES), ""), CG_WORKSPACE_FULL, ir_op(g->f, o)->span,
+               "recursion is too deep: it took more than 4 MiB of the stack");
+}
+
 void cg_CALL(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlModule *m = g->f->module;
@@ -149,6 +162,7 @@ void cg_CALL(Cg *g, TdlOp o) {
         cg_error(g, o, "internal: call of %s: no such function or other dimensions", name ? name : "?");
         return;
     }
+    check_stack(g, o);
     uint32_t nd = callee->dims.n, n = ir_op(g->f, o)->noperands;
     LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, 2 + nd + n), fn = cg_func_declare(u, callee);
     LLVMValueRef mark = cg_call(u, "tdlrt_mark", u->i64, &g->rt, 1);
