@@ -265,7 +265,7 @@ static LowValue dispatch(Low *L, const AstExpr *e)
     case AST_GEN: return low_error(L, e->span, "a generator is the sole argument of sum, max, mean, ...; `[e for i in n]` is a tensor");
     case AST_RANGE: return low_error(L, e->span, "a range stands after `in` only; arange(a, b) is a tensor");
     case AST_LAMBDA: return lambda(L, e);
-    case AST_BLOCK: return low_block_value(L, e->block);
+    case AST_BLOCK: return e->name.name.id ? low_scoped_value(L, e) : low_block_value(L, e->block);
     }
     return LOW_ERR;
 }

@@ -309,6 +309,8 @@ LowValue low_if_value(Low *L, const AstExpr *e);
 void low_for(Low *L, const AstStmt *s);
 void low_while(Low *L, const AstStmt *s);
 void low_no_grad(Low *L, const AstStmt *s);
+LowValue low_cut_off(Low *L, LowValue v, TdlSpan at); /* as a constant of differentiation */
+LowValue low_scoped_value(Low *L, const AstExpr *e); /* no_grad { } with a value */
 /* if c { t } else { e } around code in C: both give values of one type. */
 typedef LowValue (*LowThunk)(Low *L, void *user);
 LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, TdlSpan at);

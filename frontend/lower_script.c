@@ -130,23 +130,38 @@ void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at) {
 }
 
 
-/* What is computed in the block is a constant to derivatives: its statements can reach the outside by assignment only,
- * so what they assign is cut off. */
-void low_no_grad(Low *L, const AstStmt *s) {
+LowValue low_cut_off(Low *L, LowValue v, TdlSpan at) {
+    LowArgs one = {0};
+    VEC_PUSH(L->arena, one, ((LowArg){.v = v, .span = at, .ready = true}));
+    return lv_is_err(v) ? v : low_builtin_apply(L, low_find_builtin("detach"), &one, at);
+}
+
+/* What is computed in the block is a constant to derivatives: it reaches the outside by assignment, return and the
+ * block's own value only, so these are cut off (assignment in lower_stmt.c: the value
+ * that is assigned, not what the variable holds beside it). */
+static LowValue no_grad(Low *L, const AstBlock *b, bool value, TdlSpan at) {
     LowScan scan = {0};
-    low_scan_block(L, s->block, &scan);
+    LowValue r = {.kind = LV_UNIT};
+    low_scan_block(L, b, &scan);
     L->frame->no_grad++;
-    low_push_scope(L, BARRIER_NONE);
-    low_stmts(L, s->block, 0, false);
-    low_pop_scope(L);
-    L->frame->no_grad--;
-    for (uint32_t i = 0; i < scan.assigned.n; i++) {
-        LowVar *x = low_find_var(L, scan.assigned.p[i], NULL);
-        if (!x || x->val.leaf) continue;
-        LowArgs one = {0};
-        VEC_PUSH(L->arena, one, ((LowArg){.v = x->val, .span = s->span, .ready = true}));
-        if (!lv_is_err(x->val)) x->val = low_builtin_apply(L, low_find_builtin("detach"), &one, s->span);
+    if (value) {
+        r = low_cut_off(L, low_block_value(L, b), at);
+    } else {
+        low_push_scope(L, BARRIER_NONE);
+        low_stmts(L, b, 0, false);
+        low_pop_scope(L);
     }
+    L->frame->no_grad--;
+    if (scan.returns) L->frame->retv.val = low_cut_off(L, L->frame->retv.val, at);
+    return r;
+}
+
+void low_no_grad(Low *L, const AstStmt *s) { no_grad(L, s->block, false, s->span); }
+
+LowValue low_scoped_value(Low *L, const AstExpr *e) {
+    const char *s = low_name(L, e->name.name);
+    if (!strcmp(s, "no_grad")) return no_grad(L, e->block, true, e->span);
+    return low_error(L, e->span, "%s { } is not supported yet: without it every intermediate the reverse sweep needs is kept", s);
 }
 
 /* ---- backward ---- */

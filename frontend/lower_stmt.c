@@ -94,6 +94,9 @@ static LowValue with_field(Low *L, const AstExpr *t, LowValue base, LowValue v)
     return base;
 }
 
+/* What is assigned under no_grad is a constant. */
+static LowValue no_grad(Low *L, LowValue v, TdlSpan at) { return L->frame->no_grad ? low_cut_off(L, v, at) : v; }
+
 static void assign(Low *L, const AstExpr *t, LowValue v, bool has_op, AstOp op, TdlSpan at);
 
 static void assign_tuple(Low *L, const AstExpr *t, LowValue v, TdlSpan at)
@@ -110,12 +113,12 @@ static void assign(Low *L, const AstExpr *t, LowValue v, bool has_op, AstOp op, 
     if (lv_is_err(v)) return;
     switch (t->kind) {
     case AST_NAME:
-        if (has_op) v = low_binary(L, op, low_expr(L, t), v, at);
+        if (has_op) v = no_grad(L, low_binary(L, op, low_expr(L, t), v, at), at);
         if (!lv_is_err(v)) assign_var(L, t, v);
         return;
     case AST_FIELD: {
         LowValue base = low_expr(L, t->a);
-        if (has_op) v = low_binary(L, op, low_field(L, base, t->name.name, t->span), v, at);
+        if (has_op) v = no_grad(L, low_binary(L, op, low_field(L, base, t->name.name, t->span), v, at), at);
         if (lv_is_err(base) || lv_is_err(v)) return;
         assign(L, t->a, with_field(L, t, base, v), false, op, at);
         return;
@@ -217,7 +220,7 @@ static void lower_stmt(Low *L, const AstStmt *s)
 {
     switch (s->kind) {
     case AST_LET: case AST_VAR: bind(L, s); return;
-    case AST_ASSIGN: assign(L, s->target, low_expr(L, s->e), s->has_op, s->op, s->span); return;
+    case AST_ASSIGN: assign(L, s->target, no_grad(L, low_expr(L, s->e), s->span), s->has_op, s->op, s->span); return;
     case AST_EXPR: expr_stmt(L, s); return;
     case AST_RETURN: low_return(L, s->e ? low_expr(L, s->e) : (LowValue){.kind = LV_UNIT}, s->span); return;
     case AST_FOR: low_for(L, s); return;
