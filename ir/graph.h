@@ -51,7 +51,7 @@ uint32_t graph_name_id(TdlModule *m, TdlSym name);
 const char *graph_kind_text(TdlGraphKind k);
 
 /* The part of a module's text form that holds its graphs and names (graph_text.c), printed after the functions.
- * `spans`: places too. */
-void graph_print_ir(const TdlModule *m, bool spans, TdlStr *out);
+ * `spans`: places too; `files`: numbers of the sources in the text, or NULL. */
+void graph_print_ir(const TdlModule *m, bool spans, const uint32_t *files, TdlStr *out);
 
 #endif

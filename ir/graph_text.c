@@ -9,6 +9,7 @@
  * Nodes are numbered by position; `7.1` is result 1 of node 7. */
 #include "ir/graph.h"
 #include "ir/parse.h"
+#include "ir/source_text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static void print_edge(TdlGraphEdge e, TdlStr *out) {
     else str_printf(out, "%" PRId32, e.node);
 }
 
-static void print_node(const TdlModule *m, const TdlGraphNode *n, uint32_t number, bool spans, TdlStr *out) {
+static void print_node(const TdlModule *m, const TdlGraphNode *n, uint32_t number, bool spans, const uint32_t *files, TdlStr *out) {
     str_printf(out, "  %" PRIu32 " %s %s", number, graph_kind_text(n->kind), sym_text(m->names, n->name));
     if (n->variable.id) str_printf(out, " %s", sym_text(m->names, n->variable));
     str_puts(out, " : ");
@@ -52,12 +53,11 @@ static void print_node(const TdlModule *m, const TdlGraphNode *n, uint32_t numbe
         str_puts(out, i ? ", " : " -> ");
         print_edge(n->edges.p[i], out);
     }
-    TdlSpan s = n->span;
-    if (spans && s.file) str_printf(out, " !%" PRIu32 ":%" PRIu32 ":%" PRIu32 ":%" PRIu32, s.file, s.lo, s.hi, s.at);
+    if (spans) source_print_span(n->span, files, out);
     str_putc(out, '\n');
 }
 
-void graph_print_ir(const TdlModule *m, bool spans, TdlStr *out) {
+void graph_print_ir(const TdlModule *m, bool spans, const uint32_t *files, TdlStr *out) {
     for (uint32_t i = 0; m->graphs && i < m->graphs->graphs.n; i++) {
         const TdlGraph *g = &m->graphs->graphs.p[i];
         str_printf(out, "\ngraph @%s ->", sym_text(m->names, g->func));
@@ -66,7 +66,7 @@ void graph_print_ir(const TdlModule *m, bool spans, TdlStr *out) {
             print_edge((TdlGraphEdge){g->roots.p[j], 0}, out);
         }
         str_puts(out, " {\n");
-        for (uint32_t j = 0; j < g->nodes.n; j++) print_node(m, &g->nodes.p[j], j, spans, out);
+        for (uint32_t j = 0; j < g->nodes.n; j++) print_node(m, &g->nodes.p[j], j, spans, files, out);
         str_puts(out, "}\n");
     }
     for (uint32_t i = 0; m->graphs && i < m->graphs->names.n; i++)

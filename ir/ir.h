@@ -329,7 +329,9 @@ bool ir_op_is_pure(const TdlFunc *f, TdlOp o);              /* region bodies inc
 
 /* ---- text form and verifier (print.c, parse.c, verify.c) ---- */
 
-enum { IR_PRINT_SPANS = 1 }; /* places too: `!file:lo:hi:at` after operations and function heads */
+/* SPANS: places too, `!file:lo:hi:at` after operations and function heads; SOURCES with it: also the texts that they
+ * point to, so that another process knows file and line. */
+enum { IR_PRINT_SPANS = 1, IR_PRINT_SOURCES = 2 };
 void ir_print_module(const TdlModule *m, TdlStr *out);
 void ir_print_module_as(const TdlModule *m, TdlStr *out, int flags);
 void ir_print_func(const TdlFunc *f, TdlStr *out);

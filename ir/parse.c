@@ -376,12 +376,17 @@ static bool func(Parser *p) {
     return ok;
 }
 
-/* A function, a backward graph or the list of grad_fn names. */
+/* A source, a function, a backward graph or the list of grad_fn names. */
 static void item(Parser *p) {
+    static const struct { const char *word; bool (*read)(Parser *p); } items[] = {
+        {"source", source_parse}, {"graph", graph_parse}, {"grad_fns", graph_parse_names}};
     p->failed = false;
-    bool graph = scan_peek_word(p, "graph"), names = !graph && scan_peek_word(p, "grad_fns");
-    if (!graph && !names) func(p);
-    else if (!(graph ? graph_parse(p) : graph_parse_names(p))) skip_to_func(p);
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++)
+        if (scan_peek_word(p, items[i].word)) {
+            if (!items[i].read(p)) skip_to_func(p);
+            return;
+        }
+    func(p);
 }
 
 TdlModule *ir_parse_module(TdlArena *a, TdlInterner *in, TdlSources *s, TdlDiags *d, uint32_t file) {

@@ -16,6 +16,7 @@ typedef struct {
     TdlFunc *f;
     NumberedVal *vals;       /* values of f by the number they have in the text: open addressing, val 0 is free */
     uint32_t nvals, nslots;
+    TDL_VEC(uint32_t) files; /* the sources that places point to, by their number in the text; none: places are as they stand */
     TdlArena scratch;        /* of the function being read */
 } Parser;
 
@@ -43,6 +44,7 @@ bool scan_span(Parser *p, TdlSpan *s);            /* after `!` */
 /* A backward graph, from the word `graph`; the names after `grad_fns` (graph_text.c). */
 bool graph_parse(Parser *p);
 bool graph_parse_names(Parser *p);
+bool source_parse(Parser *p);                     /* from the word `source` (source_text.c) */
 TdlSpan scan_here(const Parser *p, const char *from, const char *to);
 
 #endif

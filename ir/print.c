@@ -1,6 +1,7 @@
-#include "ir/graph.h"
 /* The text form: docs/ir.md has the grammar, parse.c reads it back. Values are numbered by position. */
 #include "ir/attr.h"
+#include "ir/graph.h"
+#include "ir/source_text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +12,7 @@ typedef struct {
     TdlStr *out;
     const uint32_t *numbers;
     bool spans;
+    const uint32_t *files; /* number of each source in the text; NULL: its own */
 } Printer;
 
 /* ---- numbers ---- */
@@ -48,7 +50,7 @@ static void print_vals(Printer *p, const TdlVal *v, uint32_t n) {
     }
 }
 
-static void print_quoted(TdlStr *out, const char *s, size_t n) {
+void ir_print_quoted(TdlStr *out, const char *s, size_t n) {
     str_putc(out, '"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
@@ -63,11 +65,11 @@ static void print_quoted(TdlStr *out, const char *s, size_t n) {
 
 static void print_name(TdlStr *out, const char *s) {
     if (attr_is_word(s, strlen(s))) str_puts(out, s);
-    else print_quoted(out, s, strlen(s));
+    else ir_print_quoted(out, s, strlen(s));
 }
 
 static void print_span(Printer *p, TdlSpan s) {
-    if (p->spans && s.file) str_printf(p->out, " !%" PRIu32 ":%" PRIu32 ":%" PRIu32 ":%" PRIu32, s.file, s.lo, s.hi, s.at);
+    if (p->spans) source_print_span(s, p->files, p->out);
 }
 
 static void print_dims(const TdlModule *m, const TdlDim *d, uint32_t n, TdlStr *out) {
@@ -88,7 +90,7 @@ static void print_attr(Printer *p, const TdlAttr *a) {
     case ATTR_FLOAT: str_double(p->out, a->f); break;
     case ATTR_STR:
         if (!strcmp(key, "callee")) str_putc(p->out, '@');
-        if ((form && form->quoted) || !attr_is_word(a->s, a->n)) print_quoted(p->out, a->s, a->n);
+        if ((form && form->quoted) || !attr_is_word(a->s, a->n)) ir_print_quoted(p->out, a->s, a->n);
         else str_putn(p->out, a->s, a->n);
         break;
     case ATTR_INTS:
@@ -183,7 +185,7 @@ static void print_port(Printer *p, const TdlPort *port) {
     print_cotangent(p, port);
     if (!port->doc) return;
     str_puts(p->out, " doc ");
-    print_quoted(p->out, port->doc, strlen(port->doc));
+    ir_print_quoted(p->out, port->doc, strlen(port->doc));
 }
 
 static void print_head(Printer *p) {
@@ -219,15 +221,15 @@ static void print_func_attrs(Printer *p) {
     if (sep[0] == ',') str_putc(p->out, '}');
     if (f->doc) {
         str_puts(p->out, " doc ");
-        print_quoted(p->out, f->doc, strlen(f->doc));
+        ir_print_quoted(p->out, f->doc, strlen(f->doc));
     }
     print_span(p, f->span);
 }
 
-void ir_print_func_as(const TdlFunc *f, TdlStr *out, int flags) {
+static void print_func(const TdlFunc *f, bool spans, const uint32_t *files, TdlStr *out) {
     TdlArena scratch;
     arena_init(&scratch);
-    Printer p = {f, f->module, out, ir_numbers(f, &scratch), (flags & IR_PRINT_SPANS) != 0};
+    Printer p = {f, f->module, out, ir_numbers(f, &scratch), spans, files};
     print_head(&p);
     print_func_attrs(&p);
     str_puts(out, " {\n");
@@ -236,14 +238,22 @@ void ir_print_func_as(const TdlFunc *f, TdlStr *out, int flags) {
     arena_free(&scratch);
 }
 
+void ir_print_func_as(const TdlFunc *f, TdlStr *out, int flags) { print_func(f, (flags & IR_PRINT_SPANS) != 0, NULL, out); }
+
 void ir_print_func(const TdlFunc *f, TdlStr *out) { ir_print_func_as(f, out, 0); }
 
 void ir_print_module_as(const TdlModule *m, TdlStr *out, int flags) {
+    bool spans = (flags & IR_PRINT_SPANS) != 0;
+    TdlArena scratch;
+    arena_init(&scratch);
+    uint32_t *files = spans && (flags & IR_PRINT_SOURCES) ? source_numbers(m, &scratch) : NULL;
+    if (files) source_print(m, files, out);
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         if (i) str_putc(out, '\n');
-        ir_print_func_as(m->funcs.p[i], out, flags);
+        print_func(m->funcs.p[i], spans, files, out);
     }
-    graph_print_ir(m, (flags & IR_PRINT_SPANS) != 0, out);
+    graph_print_ir(m, spans, files, out);
+    arena_free(&scratch);
 }
 
 void ir_print_module(const TdlModule *m, TdlStr *out) { ir_print_module_as(m, out, 0); }

@@ -183,17 +183,6 @@ bool scan_value_number(Parser *p, uint64_t *n) {
     return true;
 }
 
-bool scan_span(Parser *p, TdlSpan *s) {
-    uint32_t *const parts[] = {&s->file, &s->lo, &s->hi, &s->at};
-    for (int i = 0; i < 4; i++) {
-        int64_t v;
-        if ((i && !scan_expect(p, ":")) || !scan_int(p, &v)) return false;
-        if (v < 0 || v > UINT32_MAX) return scan_error(p, NULL, "the place is out of range");
-        *parts[i] = (uint32_t)v;
-    }
-    return true;
-}
-
 /* ---- dimensions: + - * // % ** and parentheses; `//` is division here, never a comment ---- */
 
 static bool deeper(Parser *p) { return ++p->depth <= PARSE_MAX_DEPTH || scan_error(p, NULL, "nested too deeply"); }

@@ -30,6 +30,8 @@ TdlSources *sources_new(TdlArena *a);
 uint32_t sources_add(TdlSources *s, const char *name, const char *text, size_t n);
 /* Reads the file `path` ("-": standard input) and adds it; 0 on failure with *why set to a message (arena-owned). */
 uint32_t sources_read(TdlSources *s, const char *path, const char **why);
+/* Files are numbered 1 to this. */
+uint32_t sources_count(const TdlSources *s);
 const char *sources_name(const TdlSources *s, uint32_t file);
 const char *sources_text(const TdlSources *s, uint32_t file, size_t *n);
 /* Line and column (bytes), both from 1, of byte `off`. */

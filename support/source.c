@@ -70,6 +70,8 @@ static const Source *source_at(const TdlSources *s, uint32_t file) {
     return file >= 1 && file <= s->files.n ? &s->files.p[file - 1] : NULL;
 }
 
+uint32_t sources_count(const TdlSources *s) { return s->files.n; }
+
 const char *sources_name(const TdlSources *s, uint32_t file) {
     const Source *f = source_at(s, file);
     return f ? f->name : "";

@@ -109,7 +109,7 @@ static bool print_after(void *user, TdlModule *m, TdlPassId id, double seconds) 
     if (!o->print_all) return true;
     TdlStr s = str_new(m->arena);
     str_printf(&s, "// after %s\n", pass_info(id)->name);
-    ir_print_module_as(m, &s, o->spans ? IR_PRINT_SPANS : 0);
+    ir_print_module_as(m, &s, o->spans ? IR_PRINT_SPANS | IR_PRINT_SOURCES : 0);
     fwrite(s.p, 1, s.n, stderr);
     return true;
 }
@@ -132,7 +132,7 @@ static bool work(const Options *o, TdlArena *a, TdlDiags *d, uint32_t file, cons
         diag_error(d, SPAN_NONE, "internal: the IR is broken after the passes");
         return false;
     }
-    ir_print_module_as(m, out, o->spans ? IR_PRINT_SPANS : 0);
+    ir_print_module_as(m, out, o->spans ? IR_PRINT_SPANS | IR_PRINT_SOURCES : 0);
     return true;
 }
 

@@ -13,7 +13,7 @@ static bool emit_text(Session *s, TdlStr *text) {
 static bool emit_ir(Session *s, Emit e) {
     TdlStr text = str_new(s->arena);
     if (!s->o->emit[e]) return true;
-    ir_print_module_as(s->m, &text, s->o->print_spans ? IR_PRINT_SPANS : 0);
+    ir_print_module_as(s->m, &text, s->o->print_spans ? IR_PRINT_SPANS | IR_PRINT_SOURCES : 0);
     return emit_text(s, &text);
 }
 
