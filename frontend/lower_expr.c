@@ -23,6 +23,7 @@ LowVar *low_bind(Low *L, TdlSym name, LowValue v, bool is_var, TdlSpan span)
     *x = (LowVar){.name = name, .span = span, .is_var = is_var, .val = v, .next = L->frame->scope->vars};
     if (!strcmp(low_name(L, name), "_")) return x;
     if (v.kind == LV_TENSOR && !ir_val(L->b.f, v.v)->name.id) ir_val(L->b.f, v.v)->name = name;
+    if (v.kind == LV_TENSOR && v.leaf) low_leaf_name(L, v.v, name);
     return L->frame->scope->vars = x;
 }
 

@@ -380,6 +380,7 @@ void low_script(Low *L, const AstFile *f);
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);
 LowValue low_print(Low *L, LowArgs *args, TdlSpan at);
 LowValue low_leaf(Low *L, LowValue v, TdlSpan at);
+void low_leaf_name(Low *L, TdlVal v, TdlSym name); /* the name of its node in the backward graph, once */
 /* An assignment under no_grad leaves the variable the same leaf; elsewhere it stops being one. */
 /* The variable of a leaf begins an iteration: its value is a leaf again. */
 void low_leaf_again(Low *L, LowVar *x);

@@ -102,11 +102,19 @@ LowValue low_leaf(Low *L, LowValue v, TdlSpan at) {
     return r;
 }
 
+void low_leaf_name(Low *L, TdlVal v, TdlSym name) {
+    TdlOp def = ir_val(L->b.f, v)->def;
+    if (!name.id || !def.id || ir_op(L->b.f, def)->code != OP_LEAF || op_attr(L->b.f, def, "name")) return;
+    const char *text = low_name(L, name);
+    op_set_str(L->b.f, def, "name", text, (uint32_t)strlen(text));
+}
+
 void low_leaf_again(Low *L, LowVar *x) {
     LowLeaf *l = x->val.leaf;
     low_unname(L);
     x->val = lv_tensor(low_emit1(L, OP_LEAF, &x->val.v, 1));
     x->val.leaf = l;
+    low_leaf_name(L, x->val.v, x->name);
     VEC_PUSH(L->arena, script_leaf(l)->past, x->val.v);
 }
 
@@ -126,6 +134,7 @@ void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at) {
     TdlVal v = low_emit1(L, OP_DETACH, &x->val.v, 1);
     x->val = lv_tensor(low_emit1(L, OP_LEAF, &v, 1));
     x->val.leaf = leaf;
+    low_leaf_name(L, x->val.v, x->name);
     VEC_PUSH(L->arena, script_leaf(leaf)->past, x->val.v);
 }
 

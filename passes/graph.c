@@ -277,7 +277,7 @@ static void leaf_op(Build *b, Frame *fr, TdlOp o)
     TdlOpData d = *ir_op(fr->f, o);
     int32_t node = node_new(b, GRAPH_LEAF, intern(b->m->names, "AccumulateGrad"), d.span, type_of(fr, d.results[0]));
     if (node >= 0)
-        b->g.nodes.p[node].variable = ir_val(fr->f, d.results[0])->name;
+        b->g.nodes.p[node].variable = op_str(fr->f, o, "name") ? intern(b->m->names, op_str(fr->f, o, "name")) : SYM_NONE;
     set_node(b, fr, d.results[0], node, 0);
 }
 
