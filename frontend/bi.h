@@ -5,7 +5,7 @@
 #include "frontend/lower_int.h"
 
 /* bi_<name> of frontend/builtins.def. */
-#define BI(name, sig, fn, op, grad_fn, grad_fn2) LowValue fn(LowCall *c);
+#define BI(name, sig, fn, op, grad_fn, grad_fn2, doc) LowValue fn(LowCall *c);
 #include "frontend/builtins.def"
 #undef BI
 

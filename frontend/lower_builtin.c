@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const LowBuiltin table[] = {
-#define BI(name, sig, fn, op, grad_fn, grad_fn2) {#name, sig, fn, op, grad_fn, grad_fn2},
+#define BI(name, sig, fn, op, grad_fn, grad_fn2, doc) {#name, sig, fn, op, grad_fn, grad_fn2},
 #include "frontend/builtins.def"
 #undef BI
 };
