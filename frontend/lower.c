@@ -13,6 +13,8 @@ static void declare(Low *L, const AstDecl *a)
             diag_note(L->diags, d->ast->name.span, "first here");
             return;
         }
+    TdlElem e;
+    if (low_elem_name(L, a->name.name, &e)) low_error(L, a->name.span, "`%s` is a type: it names nothing else", low_name(L, a->name.name));
     LowDecl *d = ARENA_NEW(L->arena, LowDecl);
     *d = (LowDecl){.ast = a};
     const LowDecl **tail = &L->decls;
@@ -198,6 +200,7 @@ bool lower_file(TdlModule *m, const AstFile *f, const TdlLowerOptions *opt)
     VEC_PUSH(L.arena, L.used, sources_name(m->sources, f->file));
     declare_file(&L, f);
     for (const LowDecl *d = L.decls; d; d = d->next) lower_decl(&L, d);
+    low_export_names(&L);
     if (has_script(f)) low_script(&L, f);
     return diags_errors(m->diags) == before;
 }

@@ -386,6 +386,11 @@ void low_leaf_name(Low *L, TdlVal v, TdlSym name); /* the name of its node in th
 void low_leaf_again(Low *L, LowVar *x);
 void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at);
 
+/* ---- lower_export.c ---- */
+
+/* Names of exported functions and their arguments, as C takes them. */
+void low_export_names(Low *L);
+
 /* ---- lower_names.c ---- */
 
 /* Reports an unknown name or type, with the name in reach that is most like it. `more` ends the message. */
