@@ -172,7 +172,8 @@ static bool equal(Simplify *s, TdlOp a, TdlOp b) {
 
 bool sm_merge(Simplify *s, TdlOp o) {
     const TdlOpData *d = ir_op(s->f, o);
-    if (!d->nresults || !can_merge(s, o)) return false;
+    bool check = d->code == OP_ASSERT; /* the same check has been done: the first one stays */
+    if (!check && (!d->nresults || !can_merge(s, o))) return false;
     uint32_t next = 0, h = hash_op(s, o, &next), *bucket = &s->buckets[h & (s->nbuckets - 1)];
     forget_numbers(s, o);
     for (uint32_t e = *bucket; e; e = s->entries.p[e - 1].next) {
