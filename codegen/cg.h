@@ -48,6 +48,12 @@ typedef struct {
 /* An access whose alias lists are attached at the end, when all roots are known. */
 typedef struct { LLVMValueRef inst; uint32_t root; } CgAccess;
 
+/* Lanes of a vector loop (passes/vector.c chooses them). */
+#define CG_LANES 8
+
+/* An i64 that differs between lanes as base + lane*stride (both scalars); stride NULL: not of that form. */
+typedef struct { LLVMValueRef base, stride; } CgAffine;
+
 /* One function being generated. */
 typedef struct {
     CgUnit *u;
@@ -61,6 +67,11 @@ typedef struct {
     TDL_VEC(CgRoot) roots;              /* [0] unused */
     TDL_VEC(CgAccess) accesses;
     LLVMMetadataRef alias_domain;
+    bool *lanes;                        /* by value id: a buffer with CG_LANES values an element */
+    bool vector;                        /* inside the vector copy of a vector loop */
+    CgAffine *affine;                   /* by value id, in vector loops */
+    LLVMValueRef *lane_offset;          /* by value id, of views: elements from their pointer, by lane; or NULL */
+    CgAffine *lane_affine;              /* the same where it is affine */
     uint32_t parallel_depth;            /* parallel loops around the current place */
     LLVMMetadataRef di_scope;
     LLVMValueRef *yielded;              /* operands of the last yield, see cg_region */
@@ -117,8 +128,12 @@ void cg_mark_reductions(Cg *g);
 LLVMValueRef cg_entry_alloca(Cg *g, LLVMTypeRef t, const char *name);
 /* `bytes` of the growing part, aligned to 64; returns from the function where there are none. */
 LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes);
-/* Address of element idx (n leading indices) of a buffer. */
-LLVMValueRef cg_address(Cg *g, LLVMValueRef buf, TdlType t, const LLVMValueRef *idx, uint32_t n);
+/* ---- elements of buffers (memory.c) ---- */
+LLVMValueRef cg_flat_index(Cg *g, TdlType t, const LLVMValueRef *idx, uint32_t n);
+LLVMValueRef cg_element(Cg *g, TdlVal v, LLVMValueRef at);
+LLVMValueRef cg_load_elem(Cg *g, TdlElem e, LLVMValueRef at, uint32_t root);
+void cg_store_elem(Cg *g, TdlElem e, LLVMValueRef v, LLVMValueRef at, uint32_t root);
+void cg_copy_lanes(Cg *g, TdlOp o);
 
 /* ---- exported entry (abi.c) ---- */
 void cg_export(CgUnit *u, TdlFunc *f);
@@ -136,6 +151,17 @@ void cg_groups(CgUnit *u);
 
 /* ---- backward graphs (graph_table.c): the constant `<f>_graph`, struct tdl_graph of runtime/tdl.h ---- */
 void cg_graph_table(CgUnit *u, const TdlFunc *f);
+
+/* ---- vector loops (vector.c) ---- */
+void cg_vector_for(Cg *g, TdlOp o);
+/* A `for` as scalar control flow from `lo` and `inits` (NULL: its operands). */
+void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits);
+/* Emits o in a vector loop (fn is its scalar emitter); false: it is emitted as everywhere. */
+bool cg_vector_op(Cg *g, TdlOp o, CgOpFn fn);
+bool cg_is_vector(LLVMValueRef x);
+LLVMValueRef cg_splat(CgUnit *u, LLVMValueRef x);
+/* x, as a vector where the carried value i of loop o differs between lanes. */
+LLVMValueRef cg_carried(const Cg *g, TdlOp o, uint32_t i, LLVMValueRef x);
 
 /* ---- run-time bodies, target, debug information ---- */
 bool cg_link_bodies(CgUnit *u);

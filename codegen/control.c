@@ -34,7 +34,7 @@ void cg_op(Cg *g, TdlOp o) {
         return;
     }
     cg_debug_op(g, ir_op(g->f, o)->span);
-    fn(g, o);
+    if (!g->vector || !cg_vector_op(g, o, fn)) fn(g, o);
 }
 
 void cg_region(Cg *g, TdlRegion r) {
@@ -130,7 +130,7 @@ void cg_ASSERT(Cg *g, TdlOp o) {
 /* State of a `for` while its code is made. The loop is rotated: a guard in front, the test at the end. */
 typedef struct {
     uint32_t ncarried, exit, down;
-    LLVMValueRef lo, hi, index, *phis, *yields;
+    LLVMValueRef lo, hi, index, *inits, *phis, *yields;
     LLVMBasicBlockRef before, body, latch, end;
 } Loop;
 
@@ -145,7 +145,7 @@ static void loop_phis(Cg *g, TdlOp o, Loop *l) {
     LLVMAddIncoming(l->index, &start, &l->before, 1);
     cg_set(g, r->args.p[0], l->index);
     for (uint32_t i = 0; i < l->ncarried; i++) {
-        LLVMValueRef init = cg_operand(g, o, 2 + i);
+        LLVMValueRef init = l->inits[i];
         l->phis[i] = LLVMBuildPhi(b, LLVMTypeOf(init), "");
         LLVMAddIncoming(l->phis[i], &init, &l->before, 1);
         cg_set(g, r->args.p[1 + i], l->phis[i]);
@@ -176,7 +176,7 @@ static void loop_results(Cg *g, TdlOp o, Loop *l, LLVMValueRef count) {
         cg_set(g, ir_op(g->f, o)->results[0], phi);
     }
     for (uint32_t i = 0; i < l->ncarried; i++) {
-        LLVMValueRef in[2] = {cg_operand(g, o, 2 + i), l->yields[l->exit + i]};
+        LLVMValueRef in[2] = {l->inits[i], l->yields[l->exit + i]};
         LLVMValueRef phi = LLVMBuildPhi(b, LLVMTypeOf(in[0]), "");
         LLVMAddIncoming(phi, in, from, 2);
         cg_set(g, ir_op(g->f, o)->results[l->exit + i], phi);
@@ -184,6 +184,11 @@ static void loop_results(Cg *g, TdlOp o, Loop *l, LLVMValueRef count) {
 }
 
 void cg_FOR(Cg *g, TdlOp o) {
+    if (op_int(g->f, o, "vector", 0)) cg_vector_for(g, o);
+    else cg_plain_for(g, o, cg_operand(g, o, 0), NULL);
+}
+
+void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
     LLVMBuilderRef b = g->u->b;
     Loop l = {0};
     bool parallel = op_int(g->f, o, "parallel", 0) != 0;
@@ -191,7 +196,9 @@ void cg_FOR(Cg *g, TdlOp o) {
     l.down = op_int(g->f, o, "down", 0) != 0;
     l.ncarried = ir_op(g->f, o)->noperands - 2u;
     l.phis = ARENA_ARRAY(g->u->arena, LLVMValueRef, l.ncarried);
-    l.lo = cg_operand(g, o, 0);
+    l.inits = ARENA_ARRAY(g->u->arena, LLVMValueRef, l.ncarried);
+    for (uint32_t i = 0; i < l.ncarried; i++) l.inits[i] = inits ? inits[i] : cg_carried(g, o, i, cg_operand(g, o, 2 + i));
+    l.lo = lo;
     l.hi = cg_operand(g, o, 1);
     l.before = cg_here(g);
     l.body = cg_block(g, "for");
@@ -201,6 +208,7 @@ void cg_FOR(Cg *g, TdlOp o) {
     cg_region(g, ir_op(g->f, o)->regions[0]);
     if (!g->ok) return;
     l.yields = g->yielded;
+    for (uint32_t i = 0; i < l.ncarried; i++) l.yields[l.exit + i] = cg_carried(g, o, i, l.yields[l.exit + i]);
     cg_debug_op(g, ir_op(g->f, o)->span);
     LLVMValueRef count = NULL;
     if (l.exit) {
@@ -224,6 +232,12 @@ void cg_IF(Cg *g, TdlOp o) {
         if (!g->ok) return;
         yields[k] = g->yielded;
         ends[k] = cg_here(g);
+    }
+    /* In a vector loop one arm may give a scalar where the other gives a vector. */
+    for (uint32_t k = 0; k < 2; k++) {
+        LLVMPositionBuilderAtEnd(b, ends[k]);
+        for (uint32_t i = 0; i < n; i++)
+            if (cg_is_vector(yields[1 - k][i])) yields[k][i] = cg_splat(g->u, yields[k][i]);
         LLVMBuildBr(b, merge);
     }
     LLVMPositionBuilderAtEnd(b, merge);

@@ -15,27 +15,34 @@ void cg_UNDEF(Cg *g, TdlOp o) { cg_result(g, o, result_undef(g, o)); }
 /* ---- places ---- */
 
 /* Row-major: Horner's scheme over the leading indices, then the size of what is left. */
-LLVMValueRef cg_address(Cg *g, LLVMValueRef buf, TdlType t, const LLVMValueRef *idx, uint32_t n) {
+LLVMValueRef cg_flat_index(Cg *g, TdlType t, const LLVMValueRef *idx, uint32_t n) {
     const TdlModule *m = g->f->module;
     const TdlDim *dims = ty_dims(m, t);
-    if (!n) return buf;
-    LLVMValueRef at = idx[0];
-    for (uint32_t i = 1; i < ty_rank(m, t); i++) {
+    LLVMValueRef at = n ? idx[0] : cg_i64(g->u, 0);
+    for (uint32_t i = 1; n && i < ty_rank(m, t); i++) {
         at = LLVMBuildNSWMul(g->u->b, at, cg_dim(g, dims[i]), "");
         if (i < n) at = LLVMBuildNSWAdd(g->u->b, at, idx[i], "");
     }
-    return gep(g->u, cg_mem_type(g->u, ty_elem(m, t)), buf, at);
+    return at;
+}
+
+/* Address of element `at` of buffer v: lane 0 where it has lanes. */
+LLVMValueRef cg_element(Cg *g, TdlVal v, LLVMValueRef at) {
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    if (g->lanes[v.id]) at = LLVMBuildNSWMul(g->u->b, at, cg_i64(g->u, CG_LANES), "");
+    return gep(g->u, cg_mem_type(g->u, e), cg_val(g, v), at);
 }
 
 /* Operands `first`.. of o as indices into operand `buf`. */
 static LLVMValueRef operand_address(Cg *g, TdlOp o, uint32_t buf, uint32_t first) {
     LLVMValueRef idx[64];
     uint32_t n = 0;
+    TdlVal v = ir_op(g->f, o)->operands[buf];
     for (uint32_t i = first; i < ir_op(g->f, o)->noperands && n < 64; i++) idx[n++] = cg_operand(g, o, i);
-    return cg_address(g, cg_operand(g, o, buf), ir_type(g->f, ir_op(g->f, o)->operands[buf]), idx, n);
+    return n ? cg_element(g, v, cg_flat_index(g, ir_type(g->f, v), idx, n)) : cg_val(g, v);
 }
 
-static LLVMValueRef load_elem(Cg *g, TdlElem e, LLVMValueRef at, uint32_t root) {
+LLVMValueRef cg_load_elem(Cg *g, TdlElem e, LLVMValueRef at, uint32_t root) {
     CgUnit *u = g->u;
     LLVMValueRef v = LLVMBuildLoad2(u->b, cg_mem_type(u, e), at, "");
     LLVMSetAlignment(v, el_bytes(e));
@@ -43,7 +50,7 @@ static LLVMValueRef load_elem(Cg *g, TdlElem e, LLVMValueRef at, uint32_t root) 
     return e == EL_BOOL ? LLVMBuildICmp(u->b, LLVMIntNE, v, LLVMConstInt(u->i8, 0, 0), "") : v;
 }
 
-static void store_elem(Cg *g, TdlElem e, LLVMValueRef v, LLVMValueRef at, uint32_t root) {
+void cg_store_elem(Cg *g, TdlElem e, LLVMValueRef v, LLVMValueRef at, uint32_t root) {
     CgUnit *u = g->u;
     if (e == EL_BOOL) v = LLVMBuildZExt(u->b, v, u->i8, "");
     LLVMValueRef s = LLVMBuildStore(u->b, v, at);
@@ -53,24 +60,30 @@ static void store_elem(Cg *g, TdlElem e, LLVMValueRef v, LLVMValueRef at, uint32
 
 void cg_LOAD(Cg *g, TdlOp o) {
     TdlElem e = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[0]));
-    cg_result(g, o, load_elem(g, e, operand_address(g, o, 0, 1), cg_root_of(g, o, 0)));
+    cg_result(g, o, cg_load_elem(g, e, operand_address(g, o, 0, 1), cg_root_of(g, o, 0)));
 }
 
 void cg_STORE(Cg *g, TdlOp o) {
     TdlElem e = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[1]));
-    store_elem(g, e, cg_operand(g, o, 0), operand_address(g, o, 1, 2), cg_root_of(g, o, 1));
+    cg_store_elem(g, e, cg_operand(g, o, 0), operand_address(g, o, 1, 2), cg_root_of(g, o, 1));
 }
 
 void cg_VIEW(Cg *g, TdlOp o) {
-    TdlElem e = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[0]));
-    if (op_int(g->f, o, "flat", 0)) cg_result(g, o, gep(g->u, cg_mem_type(g->u, e), cg_operand(g, o, 0), cg_operand(g, o, 1)));
+    TdlVal source = ir_op(g->f, o)->operands[0], result = ir_op(g->f, o)->results[0];
+    g->lanes[result.id] = g->lanes[source.id];
+    if (op_int(g->f, o, "flat", 0)) cg_result(g, o, cg_element(g, source, cg_operand(g, o, 1)));
     else cg_result(g, o, operand_address(g, o, 0, 1));
-    g->root[ir_op(g->f, o)->results[0].id] = cg_root_of(g, o, 0);
+    g->root[result.id] = cg_root_of(g, o, 0);
 }
 
 /* memcpy of LLVM allows the very same buffer. */
 void cg_COPY(Cg *g, TdlOp o) {
-    TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
+    TdlVal dst = ir_op(g->f, o)->operands[0], src = ir_op(g->f, o)->operands[1];
+    TdlType t = ir_type(g->f, dst);
+    if (g->lanes[dst.id] || g->lanes[src.id]) {
+        cg_copy_lanes(g, o);
+        return;
+    }
     unsigned align = el_bytes(ty_elem(g->f->module, t));
     LLVMBuildMemCpy(g->u->b, cg_operand(g, o, 0), align, cg_operand(g, o, 1), align, cg_bytes(g, t));
 }
@@ -81,17 +94,17 @@ void cg_FILL(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
     TdlElem e = ty_elem(g->f->module, t);
-    LLVMValueRef dst = cg_operand(g, o, 0), v = cg_operand(g, o, 1);
+    LLVMValueRef dst = cg_operand(g, o, 0), v = cg_operand(g, o, 1), lanes = cg_i64(u, g->lanes[ir_op(g->f, o)->operands[0].id] ? CG_LANES : 1);
     if (is_zero(v)) {   /* +0.0: LLVMIsNull is false for -0.0 */
-        LLVMBuildMemSet(u->b, dst, LLVMConstInt(u->i8, 0, 0), cg_bytes(g, t), el_bytes(e));
+        LLVMBuildMemSet(u->b, dst, LLVMConstInt(u->i8, 0, 0), LLVMBuildNSWMul(u->b, cg_bytes(g, t), lanes, ""), el_bytes(e));
         return;
     }
-    LLVMValueRef n = cg_numel(g, t), zero = cg_i64(u, 0);
+    LLVMValueRef n = LLVMBuildNSWMul(u->b, cg_numel(g, t), lanes, ""), zero = cg_i64(u, 0);
     LLVMBasicBlockRef before = cg_here(g), body = cg_block(g, "fill"), end = cg_block(g, "filled");
     LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntSGT, n, zero, ""), body, end);
     LLVMPositionBuilderAtEnd(u->b, body);
     LLVMValueRef i = LLVMBuildPhi(u->b, u->i64, "");
-    store_elem(g, e, v, gep(u, cg_mem_type(u, e), dst, i), cg_root_of(g, o, 0));
+    cg_store_elem(g, e, v, gep(u, cg_mem_type(u, e), dst, i), cg_root_of(g, o, 0));
     LLVMValueRef next = LLVMBuildNSWAdd(u->b, i, cg_i64(u, 1), "");
     LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntSLT, next, n, ""), body, end);
     LLVMAddIncoming(i, (LLVMValueRef[]){zero, next}, (LLVMBasicBlockRef[]){before, body}, 2);
@@ -129,6 +142,7 @@ static LLVMValueRef local_buffer(Cg *g, TdlOp o, TdlType t) {
     const TdlModule *m = g->f->module;
     int64_t n = 1;
     if (!dim_is_const(m, ty_numel((TdlModule *)g->f->module, t), &n)) cg_error(g, o, "internal: local buffer of a size known only at run time");
+    if (op_int(g->f, o, "lanes", 0)) n *= CG_LANES;
     LLVMTypeRef array = LLVMArrayType2(cg_mem_type(g->u, ty_elem(m, t)), (uint64_t)(n < 1 ? 1 : n));
     LLVMValueRef a = cg_entry_alloca(g, array, "local");
     LLVMSetAlignment(a, 64);
@@ -168,6 +182,7 @@ void cg_ALLOC(Cg *g, TdlOp o) {
         p = LLVMBuildSelect(g->u->b, LLVMBuildIsNull(g->u->b, given, ""), p, given, "");
     }
     cg_set(g, result, p);
+    g->lanes[result.id] = op_int(g->f, o, "lanes", 0) != 0;
     g->root[result.id] = root;
 }
 
@@ -208,7 +223,7 @@ void cg_PUSH(Cg *g, TdlOp o) {
         TdlType t = row_elem(g, stack, i);
         TdlElem e = ty_elem(g->f->module, t);
         LLVMValueRef v = cg_operand(g, o, i + 1);
-        if (ty_is_scalar(g->f->module, t)) store_elem(g, e, v, row, 0);
+        if (ty_is_scalar(g->f->module, t)) cg_store_elem(g, e, v, row, 0);
         else LLVMBuildMemCpy(u->b, row, 16, v, el_bytes(e), cg_bytes(g, t));
         row = gep(u, u->i8, row, padded_bytes(g, t));
     }
@@ -224,7 +239,7 @@ void cg_POP(Cg *g, TdlOp o) {
     for (uint32_t i = 0; i < ty_stack_n(g->f->module, stack); i++) {
         TdlType t = row_elem(g, stack, i);
         bool scalar = ty_is_scalar(g->f->module, t);
-        cg_set(g, ir_op(g->f, o)->results[i + 1], scalar ? load_elem(g, ty_elem(g->f->module, t), row, 0) : row);
+        cg_set(g, ir_op(g->f, o)->results[i + 1], scalar ? cg_load_elem(g, ty_elem(g->f->module, t), row, 0) : row);
         row = gep(u, u->i8, row, padded_bytes(g, t));
     }
 }

@@ -10,12 +10,13 @@ static const TdlAttrForm FORMS[] = {
     {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
     {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},
     {"format", ATTR_STR, true},     {"inbounds", ATTR_INT, false},   {"kind", ATTR_STR, false},
+    {"lanes", ATTR_INT, false},
     {"local", ATTR_INT, false},     {"msg", ATTR_STR, true},         {"n", ATTR_INT, false},
     {"name", ATTR_STR, true},       {"offset", ATTR_DIM, false},     {"parallel", ATTR_INT, false},
     {"perm", ATTR_INTS, false},
     {"reverse", ATTR_INT, false},   {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
     {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
-    {"wrt", ATTR_INTS, false},
+    {"varying", ATTR_INTS, false},  {"vector", ATTR_INT, false},     {"wrt", ATTR_INTS, false},
 };
 
 const TdlAttrForm *attr_form(const char *key) {
