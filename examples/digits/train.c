@@ -137,5 +137,7 @@ int main(int argc, char **argv)
         right += predicted[i] == y[ntrain + i];
     printf("test accuracy %.2f %% (%lld of %lld images)\n", 100.0 * (double)right / (double)ntest, (long long)right,
            (long long)ntest);
+    tdl_npy_free(&images), tdl_npy_free(&labels);
+    free(x), free(y), free(predicted), free(ws);
     return right > 0.96 * (double)ntest ? 0 : 1;
 }
