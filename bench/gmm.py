@@ -72,6 +72,7 @@ def compiled_gradient(lib, a):
         if lib.gmm_grad(*args):
             raise SystemExit("gmm_grad failed")
         return value.value, out
+    run.keep = ws  # the arguments hold its address alone
     return run
 
 
