@@ -1,11 +1,9 @@
 /* From a nest an operation to few nests: what a person would write by hand.
  *
- * What: producers into consumers (fuse_pull.c), accumulators into results, reductions or the accumulator around them
- * (fuse_acc.c), nests over equal extents into one, the forward one with the reverse one too (fuse_loops.c), invariant
- * operations out of bodies and constant factors out of sums (fuse_hoist.c); `simplify` between them removes what is
- * no longer used and merges what became equal. Each file says when it acts and what it never does.
- * Values: sums may be added in another order (not with strict_fp); an accumulator that starts from zero and is added to
- * once holds what is added, so the sign of a zero may differ; everything else is computed as before.
+ * What: producers into consumers (fuse_pull.c), invariant operations out of bodies and constant factors out of sums
+ * (fuse_hoist.c); `simplify` between them removes what is no longer used and merges what became equal. Each file says
+ * when it acts and what it never does. Sibling nests and accumulators are left as they are.
+ * Values: sums may be added in another order (not with strict_fp); everything else is computed as before.
  * Cost: rounds until nothing changes, ROUNDS at most; each is near-linear in the size of the function. */
 #include "passes/fuse.h"
 
@@ -25,7 +23,7 @@ static bool run_step(TdlModule *m, TdlFunc *f, const TdlPassOptions *opt, FuseSt
 }
 
 bool pass_fuse(TdlModule *m, const TdlPassOptions *opt) {
-    static const FuseStep steps[] = {fuse_hoist, fuse_pull, fuse_acc, fuse_loops};
+    static const FuseStep steps[] = {fuse_hoist, fuse_pull};
     if (!pass_simplify(m, opt)) return false;
     for (int round = 0; round < ROUNDS; round++) {
         bool changed = false;

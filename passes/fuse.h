@@ -25,8 +25,6 @@ typedef struct {
 
 /* One rewrite over a function; each is in a file of its own, and answers whether it changed anything. */
 bool fuse_pull(FuseCtx *c);   /* producers into consumers, at the index */
-bool fuse_acc(FuseCtx *c);    /* accumulators: forwarded, turned into map results and reductions */
-bool fuse_loops(FuseCtx *c);  /* nests over equal extents into one */
 bool fuse_hoist(FuseCtx *c);  /* invariant operations out of bodies, constant factors out of sums */
 
 /* ---- questions (fuse_util.c) ---- */

@@ -1,2 +1,0 @@
-#include "passes/fuse.h"
-bool fuse_acc(FuseCtx *c) { return c->changed; }

@@ -1,2 +1,0 @@
-#include "passes/fuse.h"
-bool fuse_loops(FuseCtx *c) { return c->changed; }
