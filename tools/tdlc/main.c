@@ -36,6 +36,7 @@ static bool emit_header(Session *s, const char *object) {
     cg_manifest(s->m, object, &s->o->cg, &manifest);
     if (s->o->emit[EMIT_HEADER] && !emit_text(s, &header)) return false;
     if (s->o->emit[EMIT_MANIFEST] && !emit_text(s, &manifest)) return false;
+    if (output_is_special(s->o->output)) return true; /* -o /dev/null: no header beside a device */
     return s->o->any_emit || output_write(s, output_name(s, ".h"), header.p, header.n);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool write_all(FILE *f, const char *bytes, size_t n) { return n == 0 || fwrite(bytes, 1, n, f) == n; }
@@ -13,11 +14,26 @@ static bool fail(Session *s, const char *path) {
     return false;
 }
 
+/* A device, pipe or socket: written to as it is, since a rename would replace the node itself. */
+bool output_is_special(const char *path) {
+    struct stat st;
+    return path && stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static bool write_special(Session *s, const char *path, const char *bytes, size_t n) {
+    FILE *f = fopen(path, "wb");
+    if (!f) return fail(s, path);
+    bool ok = write_all(f, bytes, n);
+    ok = fclose(f) == 0 && ok;
+    return ok || fail(s, path);
+}
+
 bool output_write(Session *s, const char *path, const char *bytes, size_t n) {
     if (!path || !strcmp(path, "-")) {
         if (!write_all(stdout, bytes, n) || fflush(stdout)) return fail(s, "standard output");
         return true;
     }
+    if (output_is_special(path)) return write_special(s, path, bytes, n);
     const char *temporary = arena_printf(s->arena, "%s.%ld.tmp", path, (long)getpid());
     FILE *f = fopen(temporary, "wb");
     if (!f) return fail(s, path);

@@ -27,6 +27,7 @@ bool stage_graph(Session *s, TdlStr *out);
 /* ---- outputs (output.c) ---- */
 /* Writes to a file by way of a temporary that is renamed; "-" or NULL: standard output. */
 bool output_write(Session *s, const char *path, const char *bytes, size_t n);
+bool output_is_special(const char *path);
 /* The output file's name with another extension: model.o, ".h" gives model.h. */
 const char *output_name(Session *s, const char *extension);
 /* `path` without folder and extension. */
