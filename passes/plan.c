@@ -63,7 +63,13 @@ static TdlDim slot_bytes(TdlModule *m, TdlType t)
 {
     TdlDim n = dim_const(m, el_bytes(ty_elem(m, t)));
     for (uint32_t i = 0; i < ty_rank(m, t); i++) n = dim_mul(m, n, nonnegative(m, ty_dims(m, t)[i]));
-    TdlDim up = dim_floordiv(m, dim_add(m, n, dim_const(m, ALIGN - 1)), ALIGN);
+    return n;
+}
+
+/* Up to a multiple of ALIGN. Sizes are compared before: of quotients less is known. */
+static TdlDim rounded(TdlModule *m, TdlDim bytes)
+{
+    TdlDim up = dim_floordiv(m, dim_add(m, bytes, dim_const(m, ALIGN - 1)), ALIGN);
     return dim_mul(m, up, dim_const(m, ALIGN));
 }
 
@@ -183,7 +189,7 @@ static void place(Plan *p)
     TdlDim total = dim_const(p->m, 0);
     for (uint32_t i = 0; i < p->slots.n; i++) {
         p->slots.p[i].offset = total;
-        total = dim_add(p->m, total, p->slots.p[i].bytes);
+        total = dim_add(p->m, total, rounded(p->m, p->slots.p[i].bytes));
     }
     for (uint32_t i = 0; i < p->lives.n; i++) op_set_dim(p->f, p->lives.p[i].op, "offset", p->slots.p[slot[i]].offset);
     p->f->workspace = total;
