@@ -160,6 +160,41 @@ static void check_pointers(Cg *g) {
     }
 }
 
+static bool lies_over(const TdlPort *dest, uint32_t param) {
+    for (uint32_t i = 0; i < dest->over.n; i++)
+        if (dest->over.p[i] == param) return true;
+    return false;
+}
+
+/* Fails where a destination overlaps another argument that it may not (its port says which it may). */
+static void check_overlap(Cg *g) {
+    CgUnit *u = g->u;
+    uint32_t n = 0, ninputs = 0, *at = ARENA_ARRAY(u->arena, uint32_t, g->f->params.n + 1u);
+    for (uint32_t i = 0; i < g->f->params.n; i++) {
+        if (by_value(g, i)) continue;
+        ninputs += !port(g, i)->out;
+        at[n++] = i;
+    }
+    if (n < 2) return;
+    LLVMTypeRef arg = LLVMStructTypeInContext(u->ctx, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64}, 3, 0);
+    LLVMValueRef list = cg_entry_alloca(g, LLVMArrayType2(arg, n), "arguments");
+    char *over = arena_alloc(u->arena, (size_t)n * n);
+    for (uint32_t i = 0; i < n; i++) {
+        const TdlPort *p = port(g, at[i]);
+        LLVMValueRef k = cg_i64(u, i), row = LLVMBuildInBoundsGEP2(u->b, arg, list, &k, 1, "");
+        LLVMValueRef field[3] = {cg_string(u, sym_text(u->ir->names, p->name)), LLVMGetParam(g->fn, g->f->dims.n + at[i]),
+                                 cg_bytes(g, p->type)};
+        for (unsigned j = 0; j < 3; j++) LLVMBuildStore(u->b, field[j], LLVMBuildStructGEP2(u->b, arg, row, j, ""));
+        for (uint32_t j = 0; j < n; j++) over[i*n + j] = lies_over(p, at[j]);
+    }
+    LLVMValueRef may = LLVMAddGlobal(u->mod, LLVMArrayType2(u->i8, (uint64_t)n * n), "over");
+    LLVMSetInitializer(may, LLVMConstStringInContext2(u->ctx, over, (size_t)n * n, 1));
+    LLVMSetGlobalConstant(may, 1);
+    LLVMSetLinkage(may, LLVMPrivateLinkage);
+    LLVMValueRef args[5] = {cg_string(u, name_of(g)), list, cg_i64(u, n), cg_i64(u, ninputs), may};
+    cg_return_if_failed(g, cg_call(u, "tdlrt_separate", u->i32, args, 5));
+}
+
 /* ---- memory ---- */
 
 static void set_field(CgUnit *u, LLVMValueRef ctx, unsigned field, LLVMValueRef v) {
@@ -243,6 +278,7 @@ void cg_export(CgUnit *u, TdlFunc *f) {
     bind(&g);
     check_dims(&g);
     check_pointers(&g);
+    check_overlap(&g);
     uint32_t last = nargs(&g);
     Memory m = find_memory(&g, LLVMGetParam(g.fn, last - 2), LLVMGetParam(g.fn, last - 1));
     LLVMValueRef status = call_body(&g, &m);

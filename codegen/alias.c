@@ -51,6 +51,15 @@ void cg_access(Cg *g, LLVMValueRef inst, uint32_t root) {
     if (root) VEC_PUSH(u->arena, g->accesses, ((CgAccess){inst, root}));
 }
 
+/* Is root a of a destination that may lie over the input whose root is b? */
+static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
+    const TdlPort *dest = g->roots.p[a].dest;
+    const TdlVals *args = &ir_region(g->f, g->f->body)->args;
+    for (uint32_t i = 0; dest && i < dest->over.n; i++)
+        if (g->root[args->p[dest->over.p[i]].id] == b) return true;
+    return false;
+}
+
 static void make_lists(Cg *g) {
     CgUnit *u = g->u;
     LLVMMetadataRef *list = ARENA_ARRAY(u->arena, LLVMMetadataRef, g->roots.n);
@@ -58,7 +67,7 @@ static void make_lists(Cg *g) {
         CgRoot *r = &g->roots.p[i];
         uint32_t n = 0;
         for (uint32_t k = 1; k < g->roots.n; k++)
-            if (k != i) list[n++] = g->roots.p[k].scope;
+            if (k != i && !lies_over(g, i, k) && !lies_over(g, k, i)) list[n++] = g->roots.p[k].scope;
         r->self = LLVMMDNodeInContext2(u->ctx, &r->scope, 1);
         r->others = n ? LLVMMDNodeInContext2(u->ctx, list, n) : NULL;
     }

@@ -33,13 +33,14 @@ struct CgUnit {
     LLVMTypeRef i1, i8, i32, i64, f16, bf16, f32, f64, ptr, voidt, ctx_type;
 };
 
-/* A piece of memory that no other one overlaps while it is in use: a parameter, a slot of the workspace. */
+/* A piece of memory that no other one overlaps while it is in use (but see `dest`): a parameter, a slot of the workspace. */
 typedef struct {
     TdlDim offset;              /* of a slot; 0: not one */
     LLVMMetadataRef scope;      /* its alias scope */
     LLVMMetadataRef self, others; /* the lists that accesses carry, made when the function is complete */
     bool read_only;
     uint32_t depth;             /* parallel loops around its allocation */
+    const TdlPort *dest;        /* of a destination: its port, which says what inputs it may be the same memory as */
 } CgRoot;
 
 /* Nested parallel loops that are marked for LLVM; deeper ones are not. */

@@ -71,6 +71,15 @@ static const char *internal_name(CgUnit *u, const TdlFunc *f) {
     return arena_printf(u->arena, "tdl.%s", sym_text(u->ir->names, f->name));
 }
 
+/* May parameter i be the same memory as another one: a destination over an input? */
+static bool overlaps(const TdlFunc *f, uint32_t i) {
+    if (i < f->params.n && f->params.p[i].over.n) return true;
+    for (uint32_t k = 0; k < f->params.n; k++)
+        for (uint32_t j = 0; j < f->params.p[k].over.n; j++)
+            if (f->params.p[k].over.p[j] == i) return true;
+    return false;
+}
+
 /* Parameters: state of the growing part, planned slots, dimensions, then the parameters of the IR. */
 LLVMValueRef cg_func_declare(CgUnit *u, TdlFunc *f) {
     const char *name = internal_name(u, f);
@@ -87,7 +96,7 @@ LLVMValueRef cg_func_declare(CgUnit *u, TdlFunc *f) {
     LLVMSetLinkage(fn, LLVMInternalLinkage);
     cg_attr(u, fn, LLVMAttributeFunctionIndex, "nounwind", 0);
     for (unsigned i = 0; i < n; i++)
-        if (types[i] == u->ptr) cg_attr(u, fn, i + 1, "noalias", 0);
+        if (types[i] == u->ptr && !(i >= 2 + f->dims.n && overlaps(f, i - 2 - f->dims.n))) cg_attr(u, fn, i + 1, "noalias", 0);
     return fn;
 }
 
@@ -111,7 +120,7 @@ static void bind_params(Cg *g) {
         cg_set(g, args->p[i], v);
         bool out = i < g->f->params.n && g->f->params.p[i].out;
         if (ty_kind(g->f->module, ir_type(g->f, args->p[i])) == TY_BUF && !out)
-            g->root[args->p[i].id] = cg_root_new(g, (TdlDim){0}, true);
+            g->root[args->p[i].id] = cg_root_new(g, (TdlDim){0}, !overlaps(g->f, i));
     }
 }
 

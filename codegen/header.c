@@ -86,6 +86,8 @@ static void describe_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p
     str_printf(out, " *   %-10s %-14s %s", name.p, type.p, p->out ? "output, may be NULL" : by_value(m, p) ? "input, by value" : "input");
     if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n)
         str_printf(out, "; gradient with respect to %s", text(m, f->params.p[p->cotangent_of].name));
+    for (uint32_t i = 0; i < p->over.n; i++)
+        str_printf(out, "%s%s", i ? " or " : "; may be the memory of ", text(m, f->params.p[p->over.p[i]].name));
     if (p->doc) {
         str_puts(out, ": ");
         comment_text(out, p->doc, " *                              ");
@@ -154,7 +156,8 @@ void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt
     str_puts(&guard, "_H");
     str_printf(out, "/* Made by tdlc %s: do not edit. Tensors are row-major and contiguous; a call returns an enum tdl_status.\n"
                     " * `workspace` has workspace_bytes bytes, at least those that NAME_workspace_size says, or is NULL: the call\n"
-                    " * then takes memory itself. Calls are thread safe. Outputs overlap no input and no other output. */\n", TDL_VERSION);
+                    " * then takes memory itself. Calls are thread safe. Outputs overlap no input, where they do not say so, and no\n"
+                    " * other output. */\n", TDL_VERSION);
     str_printf(out, "#ifndef %s\n#define %s\n\n", guard.p, guard.p);
     str_puts(out, cg_public_headers[0].text);
     str_puts(out, OPEN);
@@ -192,8 +195,13 @@ static void json_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, Td
     str_puts(out, ", ");
     json_key(out, "c_type", c_type(ty_elem(m, p->type)));
     json_dims(m, p->type, out);
-    str_printf(out, ", \"by_value\": %s, \"may_be_null\": %s, \"aliases\": []", by_value(m, p) ? "true" : "false",
+    str_printf(out, ", \"by_value\": %s, \"may_be_null\": %s, \"aliases\": [", by_value(m, p) ? "true" : "false",
                p->out ? "true" : "false");
+    for (uint32_t i = 0; i < p->over.n; i++) {
+        str_puts(out, i ? ", " : "");
+        str_json(out, text(m, f->params.p[p->over.p[i]].name));
+    }
+    str_putc(out, ']');
     if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n) {
         str_puts(out, ", ");
         json_key(out, "gradient_of", text(m, f->params.p[p->cotangent_of].name));

@@ -180,6 +180,7 @@ void cg_ALLOC(Cg *g, TdlOp o) {
     if (d->noperands) {   /* the caller's buffer, unless it gave none */
         LLVMValueRef given = cg_operand(g, o, 0);
         p = LLVMBuildSelect(g->u->b, LLVMBuildIsNull(g->u->b, given, ""), p, given, "");
+        g->roots.p[root].dest = &g->f->params.p[ir_val(g->f, d->operands[0])->index];
     }
     cg_set(g, result, p);
     g->lanes[result.id] = op_int(g->f, o, "lanes", 0) != 0;

@@ -366,7 +366,7 @@ void low_add_ports(Low *L, TdlFunc *f, const LowType *t, TdlSym name, LowValue *
 void low_result_ports(Low *L, TdlFunc *f, const LowType *t, const char *name, int32_t cotangent_of)
 {
     if (t->kind == LT_TENSOR) {
-        VEC_PUSH(L->m->arena, f->results, ((TdlPort){.name = intern(L->names, name), .type = t->t, .cotangent_of = cotangent_of}));
+        VEC_PUSH(L->m->arena, f->results, ((TdlPort){.name = intern(L->names, name), .type = t->t, .cotangent_of = cotangent_of, .prior_of = -1}));
         return;
     }
     for (uint32_t k = 0; k < t->n; k++) {

@@ -189,7 +189,9 @@ typedef struct {
     const char *doc;       /* documentation or NULL */
     TdlType type;
     int32_t cotangent_of;  /* results: index of the parameter it is the cotangent of; -1 */
+    int32_t prior_of;      /* parameters, not of the C function: result whose memory holds it at entry; -1 */
     bool out;              /* loop IR: this parameter is a result's destination */
+    TDL_VEC(uint32_t) over;/* loop IR, destinations: parameters that it may be the same memory as */
 } TdlPort;
 
 struct TdlFunc {

@@ -91,6 +91,6 @@ void ir_funcs_keep(TdlModule *m, const bool *keep) {
 }
 
 TdlVal ir_func_add_param(TdlFunc *f, TdlSym name, TdlType t, const char *doc) {
-    VEC_PUSH(f->module->arena, f->params, ((TdlPort){.name = name, .doc = doc, .type = t, .cotangent_of = -1}));
+    VEC_PUSH(f->module->arena, f->params, ((TdlPort){.name = name, .doc = doc, .type = t, .cotangent_of = -1, .prior_of = -1}));
     return ir_region_arg(f, f->body, t, name);
 }

@@ -237,28 +237,63 @@ static bool operations(Parser *p, TdlRegion r) {
 
 /* ---- functions ---- */
 
-/* After the name and type of a port: `of p` and `doc "..."`. */
+/* A parameter in front of here, by name or number. */
+static bool port_param(Parser *p, uint32_t *out) {
+    scan_space(p);
+    const char *from = p->p;
+    int64_t k = -1;
+    TdlSym name;
+    if (p->p < p->end && *p->p >= '0' && *p->p <= '9') {
+        if (!scan_int(p, &k)) return false;
+    } else {
+        if (!scan_name(p, &name, "a parameter")) return false;
+        for (uint32_t i = 0; i < p->f->params.n && k < 0; i++)
+            if (sym_eq(p->f->params.p[i].name, name)) k = i;
+    }
+    if (k < 0 || k >= (int64_t)p->f->params.n) return scan_error(p, from, "there is no such parameter");
+    *out = (uint32_t)k;
+    return true;
+}
+
+static bool port_word(Parser *p, const char *word) {
+    if (!scan_peek_word(p, word)) return false;
+    p->p += strlen(word);
+    return true;
+}
+
+/* `over p`, with further ones behind commas: the next parameter of the list begins with `%`. */
+static bool port_over(Parser *p, TdlPort *port) {
+    const char *comma;
+    do {
+        uint32_t k;
+        if (!port_param(p, &k)) return false;
+        VEC_PUSH(p->m->arena, port->over, k);
+        scan_space(p);
+        comma = p->p;
+    } while (scan_accept(p, ",") && !scan_is(p, "%"));
+    if (*comma == ',') p->p = comma;
+    return true;
+}
+
+/* After the name and type of a port: `of p`, `prior k`, `over p` and `doc "..."`. */
 static bool port_tail(Parser *p, TdlPort *port) {
     char *s;
     size_t n;
-    if (scan_peek_word(p, "of")) {
-        p->p += 2;
-        scan_space(p);
-        const char *from = p->p;
-        int64_t k = -1;
-        TdlSym name;
-        if (p->p < p->end && *p->p >= '0' && *p->p <= '9') {
-            if (!scan_int(p, &k)) return false;
-        } else {
-            if (!scan_name(p, &name, "a parameter")) return false;
-            for (uint32_t i = 0; i < p->f->params.n && k < 0; i++)
-                if (sym_eq(p->f->params.p[i].name, name)) k = i;
-        }
-        if (k < 0 || k >= (int64_t)p->f->params.n) return scan_error(p, from, "there is no such parameter");
+    uint32_t k;
+    int64_t result;
+    if (port_word(p, "of")) {
+        if (!port_param(p, &k)) return false;
         port->cotangent_of = (int32_t)k;
     }
-    if (scan_peek_word(p, "doc")) {
-        p->p += 3;
+    if (port_word(p, "prior")) {
+        scan_space(p);
+        const char *from = p->p;
+        if (!scan_int(p, &result)) return false;
+        if (result < 0 || result > INT32_MAX) return scan_error(p, from, "expected the number of a result");
+        port->prior_of = (int32_t)result;
+    }
+    if (port_word(p, "over") && !port_over(p, port)) return false;
+    if (port_word(p, "doc")) {
         if (!scan_string(p, &s, &n)) return false;
         port->doc = s;
     }
@@ -267,7 +302,7 @@ static bool port_tail(Parser *p, TdlPort *port) {
 
 /* `name: type`, or a type alone. */
 static bool port(Parser *p, TdlPort *port) {
-    *port = (TdlPort){.cotangent_of = -1};
+    *port = (TdlPort){.cotangent_of = -1, .prior_of = -1};
     scan_space(p);
     const char *from = p->p;
     TdlSym name;

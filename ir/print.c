@@ -164,15 +164,15 @@ static void print_op(Printer *p, TdlOp o, int depth) {
 
 /* ---- functions ---- */
 
-/* `of p`: by name where that is the first parameter so named, else by number. */
-static void print_cotangent(Printer *p, const TdlPort *port) {
-    if (port->cotangent_of < 0 || (uint32_t)port->cotangent_of >= p->f->params.n) return;
-    TdlSym name = p->f->params.p[port->cotangent_of].name;
+/* Parameter k: by name where it is the first so named, else by number. */
+static void print_param(Printer *p, const char *before, uint32_t k) {
+    if (k >= p->f->params.n) return;
+    TdlSym name = p->f->params.p[k].name;
     uint32_t i = 0;
     while (!sym_eq(p->f->params.p[i].name, name)) i++;
-    str_puts(p->out, " of ");
-    if (name.id && i == (uint32_t)port->cotangent_of) print_name(p->out, sym_text(p->m->names, name));
-    else str_printf(p->out, "%" PRId32, port->cotangent_of);
+    str_puts(p->out, before);
+    if (name.id && i == k) print_name(p->out, sym_text(p->m->names, name));
+    else str_printf(p->out, "%" PRIu32, k);
 }
 
 static void print_port(Printer *p, const TdlPort *port) {
@@ -182,7 +182,9 @@ static void print_port(Printer *p, const TdlPort *port) {
         str_puts(p->out, ": ");
     }
     ty_print(p->m, port->type, p->out);
-    print_cotangent(p, port);
+    if (port->cotangent_of >= 0) print_param(p, " of ", (uint32_t)port->cotangent_of);
+    if (port->prior_of >= 0) str_printf(p->out, " prior %" PRId32, port->prior_of);
+    for (uint32_t i = 0; i < port->over.n; i++) print_param(p, i ? ", " : " over ", port->over.p[i]);
     if (!port->doc) return;
     str_puts(p->out, " doc ");
     ir_print_quoted(p->out, port->doc, strlen(port->doc));

@@ -298,6 +298,14 @@ static void check_signature(Verifier *v) {
         if (!ty_eq(f->params.p[i].type, ir_type(f, args->p[i])))
             fault(v, (TdlOp){0}, "parameter %u has the wrong type: %s, expected %s", i,
                   type_text(v, ir_type(f, args->p[i])), type_text(v, f->params.p[i].type));
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        const TdlPort *p = &f->params.p[i];
+        bool prior = p->prior_of < 0 || ((uint32_t)p->prior_of < f->results.n && ty_eq(f->results.p[p->prior_of].type, p->type));
+        if (!prior) fault(v, (TdlOp){0}, "parameter %u is prior to no result of its type", i);
+        for (uint32_t k = 0; k < p->over.n; k++)
+            if (!p->out || p->over.p[k] >= f->params.n || !ty_eq(f->params.p[p->over.p[k]].type, p->type))
+                fault(v, (TdlOp){0}, "parameter %u cannot be in place of parameter %u", i, p->over.p[k]);
+    }
     for (uint32_t i = 0; i < f->results.n; i++) {
         const TdlPort *p = &f->results.p[i];
         check_type(v, (TdlOp){0}, p->type);

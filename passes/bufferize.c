@@ -326,6 +326,7 @@ static void start_function(Bufferize *B)
         const TdlPort *p = &f->params.p[i];
         TdlVal v = ir_region(f, f->body)->args.p[i];
         bool mem = buf_is_mem(B, v);
+        if (p->prior_of >= 0) continue; /* what the destination holds */
         TdlVal w = ir_func_add_param(g, p->name, mem ? ty_buf(B->m, p->type) : p->type, p->doc);
         if (mem) B->buf[v.id] = w;
         else buf_set(B, v, w);
@@ -333,9 +334,10 @@ static void start_function(Bufferize *B)
     for (uint32_t i = 0; i < f->results.n; i++) {
         const TdlPort *p = &f->results.p[i];
         B->buf[buf_dest(B, i)] = ir_func_add_param(g, p->name, ty_buf(B->m, p->type), p->doc);
-        TdlPort *q = &g->params.p[f->params.n + i];
+        TdlPort *q = &g->params.p[g->params.n - 1];
         q->cotangent_of = p->cotangent_of;
         q->out = true;
+        buf_over(B, i, q);
     }
     B->zero = ir_const_int(&B->b, EL_I64, 0);
     B->one = ir_const_int(&B->b, EL_I64, 1);
@@ -344,6 +346,11 @@ static void start_function(Bufferize *B)
         TdlType t = ir_type(g, *out);
         if (f->exported) *out = ir_result(g, ir_emit(&B->b, OP_ALLOC, out, 1, &t, 1), 0);
         B->buf[buf_class(B, buf_dest(B, i))] = *out;
+    }
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        TdlVal v = ir_region(f, f->body)->args.p[i];
+        int32_t k = f->params.p[i].prior_of;
+        if (k >= 0 && !buf_is_mem(B, v)) buf_set(B, v, buf_load(B, B->buf[buf_dest(B, (uint32_t)k)], NULL, 0));
     }
 }
 

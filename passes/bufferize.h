@@ -33,6 +33,7 @@ typedef struct Bufferize {
     uint32_t *count;        /* class: members */
     bool *fixed;            /* class: memory of a parameter or of a result's destination */
     bool *read_only;        /* class: an input */
+    uint32_t *keep;         /* class: the input whose memory it wants to be able to lie in; 0: none */
     struct BufPlace *place; /* class: a row of another buffer that it is computed in */
     TdlRegion *home;        /* class: innermost region that holds all members */
     uint32_t *anchor;       /* op of f: first class allocated in front of it; 0: none */
@@ -55,6 +56,8 @@ void buf_analyse(Bufferize *B);
 bool buf_is_mem(const Bufferize *B, TdlVal v);          /* a tensor of rank > 0 or an accumulator */
 uint32_t buf_class(const Bufferize *B, uint32_t val);   /* the class of a value that is no view */
 uint32_t buf_class_of(const Bufferize *B, TdlVal v);    /* of the memory that v lies in */
+/* Notes in the port of result i's destination which inputs may be the same memory. */
+void buf_over(Bufferize *B, uint32_t i, TdlPort *port);
 /* Value d of f's return operand i as an id: the pseudo-value of its destination. */
 static inline uint32_t buf_dest(const Bufferize *B, uint32_t i) { return B->f->vals.n + i; }
 

@@ -176,6 +176,7 @@ static void join(Bufferize *B, uint32_t a, uint32_t b)
     B->count[a] += B->count[b];
     B->fixed[a] |= B->fixed[b];
     B->read_only[a] |= B->read_only[b];
+    if (!B->keep[a]) B->keep[a] = B->keep[b];
     uint32_t t = B->ring[a];
     B->ring[a] = B->ring[b];
     B->ring[b] = t;
@@ -207,6 +208,36 @@ static bool classes_interfere(const Bufferize *B, uint32_t a, uint32_t b, TdlOp 
     return false;
 }
 
+/* Are all results written an element an iteration? Rows are written early. */
+static bool map_of_elements(const Bufferize *B, TdlOp o)
+{
+    const TdlOpData *d = ir_op(B->f, o);
+    uint32_t nargs = ir_region(B->f, d->regions[0])->args.n;
+    for (uint32_t i = 0; i < d->nresults; i++)
+        if (ty_rank(B->m, ir_type(B->f, d->results[i])) != nargs) return false;
+    return true;
+}
+
+/* Is nothing read of input p after value b of the same type began to be written, but its own element by a map? */
+static bool may_overwrite(const Bufferize *B, uint32_t p, uint32_t b)
+{
+    TdlOp def = b < B->f->vals.n ? ir_val(B->f, (TdlVal){b})->def : (TdlOp){0};
+    bool elements = def.id && ir_op(B->f, def)->code == OP_MAP && map_of_elements(B, def);
+    return !live_at(B, p, b, elements ? def : (TdlOp){0});
+}
+
+/* Does class a want to be the memory of an input that a member of b would overwrite? */
+static bool overwrites_kept(const Bufferize *B, uint32_t a, uint32_t b)
+{
+    uint32_t p = B->keep[a], v = b;
+    if (!p) return false;
+    do {
+        if (v < B->f->vals.n && !may_overwrite(B, p, v)) return true;
+        v = B->ring[v];
+    } while (v != b);
+    return false;
+}
+
 /* Merges the classes of two values unless they are needed at once. */
 static void wish(Bufferize *B, uint32_t a, uint32_t b, TdlOp but)
 {
@@ -214,6 +245,7 @@ static void wish(Bufferize *B, uint32_t a, uint32_t b, TdlOp but)
     uint32_t ca = buf_class(B, a), cb = buf_class(B, b);
     if (ca == cb || B->read_only[ca] || B->read_only[cb] || (B->fixed[ca] && B->fixed[cb])) return;
     if (!same_memory_type(B, a, b) || classes_interfere(B, ca, cb, but)) return;
+    if (overwrites_kept(B, ca, cb) || overwrites_kept(B, cb, ca)) return;
     join(B, ca, cb);
 }
 
@@ -274,14 +306,31 @@ static void wish_map(Bufferize *B, TdlOp o)
 {
     const TdlOpData *d = ir_op(B->f, o);
     TdlRegion r = d->regions[0];
-    uint32_t nargs = ir_region(B->f, r)->args.n;
-    for (uint32_t i = 0; i < d->nresults; i++)
-        if (ty_rank(B->m, ir_type(B->f, d->results[i])) != nargs) return; /* rows are written early */
+    if (!map_of_elements(B, o)) return;
     IR_FOREACH_OP(B->f, r, u) {
         if (!own_element(B, o, u)) continue;
         TdlVal x = ir_op(B->f, u)->operands[0];
         for (uint32_t i = 0; i < d->nresults; i++)
             if (buf_is_mem(B, x)) wish(B, x.id, d->results[i].id, o);
+    }
+}
+
+/* A result that replaces an input element by element (`w - rate*g`) wants to be able to lie in its memory: then no
+ * other value is computed there. */
+static void keep_inputs(Bufferize *B)
+{
+    const TdlVals *params = &ir_region(B->f, B->f->body)->args;
+    const TdlOpData *r = ir_op(B->f, ir_terminator(B->f, B->f->body));
+    for (uint32_t i = 0; i < r->noperands && B->f->exported; i++) {
+        TdlVal v = r->operands[i];
+        TdlOp o = ir_val(B->f, v)->def;
+        if (!o.id || ir_op(B->f, o)->code != OP_MAP || !map_of_elements(B, o)) continue;
+        for (uint32_t k = 0; k < params->n && !B->keep[v.id]; k++) {
+            TdlVal p = params->p[k];
+            if (!buf_is_mem(B, p) || !same_memory_type(B, p.id, v.id) || !may_overwrite(B, p.id, v.id)) continue;
+            for (uint32_t u = B->use_start[p.id]; u < B->use_start[p.id + 1]; u++)
+                if (own_element(B, o, B->uses[u].op)) B->keep[v.id] = p.id;
+        }
     }
 }
 
@@ -398,6 +447,34 @@ static void anchor_classes(Bufferize *B)
     }
 }
 
+/* ---- destinations over inputs ---- */
+
+/* Is what lies in the class of a destination, and what is computed in rows of it, written when input p is no longer
+ * needed? The destination itself is written at the end at the latest, where what is returned is copied. */
+static bool may_be_over(const Bufferize *B, uint32_t p, uint32_t i)
+{
+    uint32_t dest = buf_dest(B, i), c = buf_class(B, dest);
+    const TdlOpData *r = ir_op(B->f, ir_terminator(B->f, B->f->body));
+    if (!same_memory_type(B, p, dest)) return false;
+    for (uint32_t k = 0; k < r->noperands; k++)
+        if (B->root[r->operands[k].id].id == p && (k != i || r->operands[k].id != p)) return false;
+    for (uint32_t v = 1; v < B->f->vals.n; v++) {
+        if (B->birth[v] == UINT32_MAX || !buf_is_mem(B, (TdlVal){v})) continue;
+        uint32_t own = buf_class_of(B, (TdlVal){v});
+        while (B->place[own].set) own = buf_class_of(B, B->place[own].parent);
+        if (own == c && !may_overwrite(B, p, v)) return false;
+    }
+    return true;
+}
+
+void buf_over(Bufferize *B, uint32_t i, TdlPort *port)
+{
+    const TdlVals *params = &ir_region(B->f, B->f->body)->args;
+    for (uint32_t k = 0; k < params->n && B->f->exported; k++)
+        if (buf_is_mem(B, params->p[k]) && B->f->params.p[k].prior_of < 0 && may_be_over(B, params->p[k].id, i))
+            VEC_PUSH(B->m->arena, port->over, k);
+}
+
 void buf_analyse(Bufferize *B)
 {
     TdlFunc *f = B->f;
@@ -414,6 +491,7 @@ void buf_analyse(Bufferize *B)
     B->count = ARENA_ARRAY(B->a, uint32_t, nv);
     B->fixed = ARENA_ARRAY(B->a, bool, nv);
     B->read_only = ARENA_ARRAY(B->a, bool, nv);
+    B->keep = ARENA_ARRAY(B->a, uint32_t, nv);
     B->place = ARENA_ARRAY(B->a, BufPlace, nv);
     B->home = ARENA_ARRAY(B->a, TdlRegion, nv);
     B->anchor = ARENA_ARRAY(B->a, uint32_t, no);
@@ -425,16 +503,20 @@ void buf_analyse(Bufferize *B)
         B->birth[i] = i < f->vals.n ? UINT32_MAX : 0; /* not reached: a value of a removed operation */
     }
     const TdlVals *params = &ir_region(f, f->body)->args;
-    for (uint32_t i = 0; i < params->n; i++) {
-        B->birth[params->p[i].id] = 0;
-        B->fixed[params->p[i].id] = B->read_only[params->p[i].id] = true;
-    }
     for (uint32_t i = 0; i < f->results.n; i++) B->fixed[buf_dest(B, i)] = true;
+    for (uint32_t i = 0; i < params->n; i++) {
+        uint32_t v = params->p[i].id;
+        int32_t prior_of = f->params.p[i].prior_of;
+        B->birth[v] = 0;
+        if (prior_of < 0 || !buf_is_mem(B, params->p[i])) B->fixed[v] = B->read_only[v] = true;
+        else join(B, buf_class(B, v), buf_class(B, buf_dest(B, (uint32_t)prior_of)));
+    }
     uint32_t pos = 1;
     number_region(B, f->body, &pos);
     find_views(B, f->body);
     collect_uses(B);
     unify(B, f->body);
+    keep_inputs(B);
     wishes(B, f->body);
     anchor_classes(B);
     place_rows(B, f->body);

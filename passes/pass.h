@@ -7,6 +7,7 @@
 typedef struct {
     int opt_level;        /* -O0 .. -O3 */
     bool strict_fp;       /* no reassociation of reductions */
+    bool accumulate;      /* functions that add to gradients, too */
 } TdlPassOptions;
 
 /* A pass changes the module in place. Errors go to m->diags; false: stop, the module is not to be used. */

@@ -7,8 +7,9 @@ const TdlPassId *pipeline_adjoint(const TdlPassOptions *opt) {
      * merged operation has but one name. */
     static const TdlPassId PLAIN[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_simplify,
                                       PASS_adjoint, PASS_inline, PASS_simplify, PASS_NONE};
-    (void)opt;
-    return PLAIN;
+    static const TdlPassId ACCUMULATE[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_simplify, PASS_adjoint,
+                                           PASS_inline, PASS_simplify, PASS_accumulate, PASS_NONE};
+    return opt && opt->accumulate ? ACCUMULATE : PLAIN;
 }
 
 const TdlPassId *pipeline_loops(const TdlPassOptions *opt) {

@@ -105,7 +105,7 @@ static void derivative(Gen *g, const AstDecl *d) {
         const AstExpr *e = partial_of(d, x);
         if (!e) diag_error(m->diags, d->span, "%s: no partial for operand %s", op, sym_text(m->names, x));
         VEC_PUSH(m->arena, out, e ? expr(g, e) : ir_const_float(&g->b, EL_F64, 0.0));
-        VEC_PUSH(m->arena, g->f->results, ((TdlPort){.name = x, .type = f64, .cotangent_of = -1}));
+        VEC_PUSH(m->arena, g->f->results, ((TdlPort){.name = x, .type = f64, .cotangent_of = -1, .prior_of = -1}));
     }
     ir_emit(&g->b, OP_RETURN, out.p, out.n, NULL, 0);
 }

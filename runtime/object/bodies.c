@@ -2,7 +2,28 @@
 #include "runtime/object/bodies.h"
 #include "runtime/tdl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+/* ---- arguments ---- */
+
+static int overlap(const TdlrtMemory *a, const TdlrtMemory *b) {
+    uintptr_t p = (uintptr_t)a->p, q = (uintptr_t)b->p;
+    return p && q && a->bytes > 0 && b->bytes > 0 && (p < q ? q - p < (uint64_t)a->bytes : p - q < (uint64_t)b->bytes);
+}
+
+/* Destinations (behind the inputs) overlap nothing; but where over[destination*n + input] is set, the two may be the
+ * same memory. TDL_BAD_ARGUMENT otherwise. */
+int tdlrt_separate(const char *function, const TdlrtMemory *args, int64_t n, int64_t ninputs, const uint8_t *over) {
+    for (int64_t i = ninputs; i < n; i++)
+        for (int64_t k = 0; k < i; k++) {
+            if (!overlap(&args[i], &args[k]) || (over[i * n + k] && args[i].p == args[k].p)) continue;
+            char text[512];
+            snprintf(text, sizeof text, "%s: %s overlaps %s: give it memory of its own", function, args[i].name, args[k].name);
+            return tdlrt_fail(TDL_BAD_ARGUMENT, text);
+        }
+    return TDL_OK;
+}
 
 /* ---- temporaries ---- */
 

@@ -27,9 +27,13 @@ typedef struct TdlrtCtx {
     int64_t grow;
 } TdlrtCtx;
 
+/* An argument in memory. */
+typedef struct TdlrtMemory { const char *name, *p; int64_t bytes; } TdlrtMemory;
+
 const char *tdl_last_error(void);
 int tdlrt_fail(int status, const char *message);
 int tdlrt_fail_values(int status, const char *message, const int64_t *values);
+int tdlrt_separate(const char *function, const TdlrtMemory *args, int64_t n, int64_t ninputs, const uint8_t *over);
 void *tdlrt_take(TdlrtCtx *c, int64_t bytes);
 int tdlrt_full(const TdlrtCtx *c);
 int64_t tdlrt_mark(TdlrtCtx *c);

@@ -69,6 +69,7 @@ static void set_spans(Parser *p, const char *v) { (void)v; p->o->print_spans = t
 static void set_json(Parser *p, const char *v) { (void)v; p->o->json = true; }
 static void set_debug(Parser *p, const char *v) { (void)v; p->o->cg.debug_info = true; }
 static void set_strict(Parser *p, const char *v) { (void)v; p->o->cg.strict_fp = p->o->pass.strict_fp = true; }
+static void set_accumulate(Parser *p, const char *v) { (void)v; p->o->pass.accumulate = true; }
 static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
 static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
@@ -102,6 +103,7 @@ static const Option OPTIONS[] = {
     {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level},
     {"-g", NULL, "debug information: lines of the .tdl", set_debug},
     {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict},
+    {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
     {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps},
