@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Appends the output of one --emit stage to the answer. */
 static bool emit_text(Session *s, TdlStr *text) {
@@ -40,12 +41,29 @@ static bool emit_header(Session *s, const char *object) {
     return s->o->any_emit || output_write(s, output_name(s, ".h"), header.p, header.n);
 }
 
+/* Seconds on a clock that only goes forward. */
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* For --time-passes: what LLVM's part of the work took since *from. */
+static void timed(const Session *s, const char *what, double *from) {
+    double t = now();
+    if (s->o->time_passes) fprintf(stderr, "%-12s %9.3f ms\n", what, (t - *from) * 1e3);
+    *from = t;
+}
+
 /* Code generation and the outputs behind it. */
 static bool compile(Session *s) {
     const char *object = s->o->any_emit ? s->o->input : output_name(s, ".o");
     static const struct { Emit emit; CgOutput output; } stages[] = {{EMIT_LLVM, CG_LLVM}, {EMIT_ASM, CG_ASM}, {EMIT_OBJ, CG_OBJECT}};
+    double from = now();
     CgUnit *u = cg_module(s->m, &s->o->cg);
+    timed(s, "to LLVM", &from);
     bool ok = u && cg_optimize(u);
+    timed(s, "LLVM passes", &from);
     for (size_t i = 0; ok && i < 3; i++) {
         TdlStr text = str_new(s->arena);
         if (s->o->emit[stages[i].emit]) ok = cg_emit(u, stages[i].output, &text) && emit_text(s, &text);
@@ -54,6 +72,7 @@ static bool compile(Session *s) {
         TdlStr bytes = str_new(s->arena);
         ok = cg_emit(u, CG_OBJECT, &bytes) && output_write(s, object, bytes.p, bytes.n);
     }
+    timed(s, "LLVM output", &from);
     cg_free(u);
     return ok && emit_header(s, object) && (!s->o->deps || output_deps(s, object));
 }
@@ -66,8 +85,7 @@ static bool work(Session *s) {
     if (!stage_front(s, o->command != CMD_COMPILE) || !emit_ir(s, EMIT_IR)) return false;
     if (o->any_emit && !wanted_from(o, EMIT_ADJOINT)) return true;
     if (o->command == CMD_GRAPH || o->emit[EMIT_GRAPH]) {
-        TdlStr text = str_new(s->arena);
-        if (!stage_graph(s, &text) || !emit_text(s, &text)) return false;
+        if (!graph_write(s)) return false;
         if (o->command == CMD_GRAPH) return true;
     }
     if (!o->loops_input && !stage_passes(s, pipeline_adjoint(&o->pass))) return false;

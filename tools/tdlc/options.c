@@ -1,5 +1,5 @@
 /* One row an option: the table is --help and the parser's data. */
-#include "tools/tdlc/options.h"
+#include "tools/tdlc/session.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -75,7 +75,11 @@ static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->d
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
 static void set_cpu(Parser *p, const char *v) { p->o->cg.cpu = v; }
 static void set_call(Parser *p, const char *v) { p->o->call = v; }
-static void set_format(Parser *p, const char *v) { p->o->graph_format = v; }
+static void set_format(Parser *p, const char *v) {
+    if (!graph_format_known(v)) fail(p, "--format: expected text, json, dot, svg, png or pdf, not", v);
+    p->o->graph_format = v;
+}
+
 static void set_loops_input(Parser *p, const char *v) { (void)v; p->o->loops_input = true; }
 
 static void set_level(Parser *p, const char *v) {
@@ -110,7 +114,7 @@ static const Option OPTIONS[] = {
     {"-MF ", "FILE", "as -MD, to FILE", set_deps_file},
     {"--json", NULL, "diagnostics as JSON, one object a line", set_json},
     {"--call ", "NAME", "run: calls an exported function", set_call},
-    {"--format=", "FORMAT", "graph: text, json or dot", set_format},
+    {"--format=", "FORMAT", "graph: text, json, dot, svg, png or pdf (default: as the output's name ends, else text)", set_format},
     {"--print-after=", "PASS", "prints the IR after a pass to standard error", set_print_after},
     {"--print-after-all", NULL, "prints the IR after each pass", set_print_after_all},
     {"--print-spans", NULL, "prints places too", set_spans},

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +46,23 @@ bool output_write(Session *s, const char *path, const char *bytes, size_t n) {
     return false;
 }
 
+const char *output_temporary(Session *s, const char *extension) {
+    const char *path = s->o->output, *folder = getenv("TMPDIR");
+    bool beside = path && strcmp(path, "-") != 0 && !output_is_special(path);
+    if (!beside) path = arena_printf(s->arena, "%s/tdlc", folder && *folder ? folder : "/tmp");
+    return arena_printf(s->arena, "%s.%ld.%s", path, (long)getpid(), extension);
+}
+
+bool output_read(Session *s, const char *path, TdlStr *out) {
+    char chunk[4096];
+    FILE *f = fopen(path, "rb");
+    if (!f) return fail(s, path);
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;) str_putn(out, chunk, n);
+    bool ok = !ferror(f);
+    fclose(f);
+    return ok || fail(s, path);
+}
+
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
@@ -72,9 +90,13 @@ static void make_name(TdlStr *out, const char *path) {
     }
 }
 
-bool output_deps(Session *s, const char *target) {
+bool output_deps(Session *s, const char *object) {
     TdlStr text = str_new(s->arena);
-    make_name(&text, target);
+    make_name(&text, object);
+    if (!s->o->any_emit) {
+        str_putc(&text, ' ');
+        make_name(&text, output_name(s, ".h"));
+    }
     str_putc(&text, ':');
     for (uint32_t i = 0; i < s->deps.n; i++) {
         str_puts(&text, i ? " \\\n  " : " ");

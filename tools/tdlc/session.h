@@ -22,7 +22,7 @@ bool stage_front(Session *s, bool script);             /* reads the file: s->m i
 bool stage_tokens(Session *s, TdlStr *out);
 bool stage_ast(Session *s, TdlStr *out);
 bool stage_passes(Session *s, const TdlPassId *ids);
-bool stage_graph(Session *s, TdlStr *out);
+bool stage_graph(Session *s);                          /* s->m->graphs is set */
 
 /* ---- outputs (output.c) ---- */
 /* Writes to a file by way of a temporary that is renamed; "-" or NULL: standard output. */
@@ -32,7 +32,15 @@ bool output_is_special(const char *path);
 const char *output_name(Session *s, const char *extension);
 /* `path` without folder and extension. */
 const char *output_stem(Session *s, const char *path);
-bool output_deps(Session *s, const char *target);
+/* The make rule of --MD: `object`, and the header beside it, depend on every file that was read. */
+bool output_deps(Session *s, const char *object);
+/* A name for a file beside the output, or in the folder for temporary files. */
+const char *output_temporary(Session *s, const char *extension);
+bool output_read(Session *s, const char *path, TdlStr *out);
+
+/* ---- tdlc graph (graph.c) ---- */
+bool graph_format_known(const char *name);
+bool graph_write(Session *s);
 
 /* ---- tdlc run (run.c) ---- */
 bool run_program(Session *s);

@@ -1,7 +1,6 @@
 /* The stages of tdlc: reading, lowering, passes with what the user wants to see between them. */
 #include "tools/tdlc/session.h"
 #include "frontend/lower.h"
-#include "passes/graph_print.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +29,23 @@ static bool front_ir(Session *s, uint32_t file) {
     return s->m && (s->o->no_verify || ir_verify_module(s->m));
 }
 
+/* -D names dimensions of exported functions. */
+static bool check_fixed(Session *s) {
+    for (uint32_t k = 0; k < s->o->fixed.n; k++) {
+        const char *name = s->o->fixed.p[k].name;
+        bool found = false;
+        for (uint32_t i = 0; i < s->m->funcs.n && !found; i++) {
+            const TdlFunc *f = s->m->funcs.p[i];
+            for (uint32_t d = 0; f->exported && d < f->dims.n; d++) found |= !strcmp(sym_text(s->names, f->dims.p[d]), name);
+        }
+        if (found) continue;
+        diag_error(s->diags, SPAN_NONE, "-D %s=%lld: no exported function has a dimension '%s'", name,
+                   (long long)s->o->fixed.p[k].value, name);
+        return false;
+    }
+    return true;
+}
+
 bool stage_front(Session *s, bool script) {
     size_t errors = diags_errors(s->diags);
     uint32_t file = read_input(s);
@@ -48,7 +64,7 @@ bool stage_front(Session *s, bool script) {
         diag_error(s->diags, SPAN_NONE, "internal: the IR is broken after lowering");
         return false;
     }
-    return true;
+    return check_fixed(s);
 }
 
 bool stage_tokens(Session *s, TdlStr *out) {
@@ -99,13 +115,7 @@ bool stage_passes(Session *s, const TdlPassId *ids) {
     return true;
 }
 
-bool stage_graph(Session *s, TdlStr *out) {
-    TdlPassHooks hooks = {after_pass, s, s->o->verify_each};
-    const TdlPassId graph = PASS_graph;
-    const char *format = s->o->graph_format ? s->o->graph_format : "text";
-    if (!passes_run(s->m, &graph, 1, &s->o->pass, &hooks)) return false;
-    if (!strcmp(format, "json")) graph_print_json(s->m, out);
-    else if (!strcmp(format, "dot")) graph_print_dot(s->m, out);
-    else graph_print_text(s->m, out);
-    return true;
+bool stage_graph(Session *s) {
+    static const TdlPassId graph[] = {PASS_graph, PASS_NONE};
+    return stage_passes(s, graph);
 }
