@@ -163,6 +163,8 @@ static LowValue lifted_apply(Low *L, LowValue env, void *user)
 static bool rigid(Low *L, const LowFn *fn)
 {
     if (fn->kind != FN_DECL || fn->decl->ast->kind != AST_FN || fn->decl->library || low_has_fn_param(fn->decl)) return false;
+    for (uint32_t i = 0; i < fn->decl->ast->generics.n; i++)
+        if (fn->decl->ast->generics.p[i].bound.id || fn->decl->ast->generics.p[i].pack) return false;
     for (uint32_t i = 0; i < fn->decl->ast->params.n; i++) {
         const char *n = low_name(L, fn->decl->ast->params.p[i].type->name.name);
         if (!strcmp(n, "static") || !strcmp(n, "int") || !strcmp(n, "str") || !strcmp(n, "float")) return false;
@@ -342,56 +344,92 @@ static void rename_results(Low *L, const LowFn *fn, TdlFunc *f, const Targets *t
     }
 }
 
+/* What is below all derivatives: it has the parameters. */
 static const LowFn *root_of(const LowFn *fn)
 {
     while (fn->kind == FN_DIFF) fn = fn->inner;
     return fn;
 }
 
-static void export_body(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, TdlFunc *f)
+/* The cotangents of vjp's are parameters behind those of the root, innermost first. The type of one is that of what the
+ * function below it gives, which is asked by applying it: what that emits is dead. */
+static void cotangent_ports(Low *L, const LowFn *fn, const LowType *root_result, TdlFunc *f, LowArgs *args, TdlSpan at)
 {
-    uint32_t n = sig->nparams;
-    LowValue *params = ARENA_ARRAY(L->arena, LowValue, n + 1);
+    if (fn->kind != FN_DIFF) return;
+    cotangent_ports(L, fn->inner, root_result, f, args, at);
+    if (fn->diff != DIFF_VJP) return;
+    const LowType *t = fn->inner->kind == FN_DIFF ? NULL : root_result;
+    if (!t) {
+        LowValue r = low_apply(L, fn->inner, args, at);
+        if (lv_is_err(r)) return;
+        t = low_type_of(L, r);
+    }
+    LowValue c;
+    low_add_ports(L, f, t, intern(L->names, "dout"), &c);
+    VEC_PUSH(L->arena, *args, ((LowArg){.v = c, .ready = true, .span = at}));
+}
+
+static void export_body(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, const AstParams *names, TdlFunc *f)
+{
     LowArgs args = {0};
-    const AstDecl *root = root_of(fn)->decl->ast;
-    for (uint32_t i = 0; i < n; i++) {
-        low_add_ports(L, f, sig->params[i], root->params.p[i].name.name, &params[i]);
-        VEC_PUSH(L->arena, args, ((LowArg){.v = params[i], .ready = true, .span = d->ast->span}));
-        low_bind(L, root->params.p[i].name.name, params[i], false, root->params.p[i].span);
+    size_t errors = diags_errors(L->diags);
+    for (uint32_t i = 0; i < sig->nparams; i++) {
+        LowValue v;
+        low_add_ports(L, f, sig->params[i], names->p[i].name.name, &v);
+        VEC_PUSH(L->arena, args, ((LowArg){.v = v, .ready = true, .span = d->ast->span}));
+        low_bind(L, names->p[i].name.name, v, false, names->p[i].span);
     }
-    if (fn->diff == DIFF_VJP) {
-        LowValue c;
-        low_add_ports(L, f, sig->result, intern(L->names, "dout"), &c);
-        VEC_PUSH(L->arena, args, ((LowArg){.v = c, .ready = true, .span = d->ast->span}));
-    }
+    cotangent_ports(L, fn, sig->result, f, &args, d->ast->span);
     low_check_fixes(L, sig);
-    LowValue r = low_apply(L, fn, &args, d->ast->span);
+    LowValue r = diags_errors(L->diags) > errors ? LOW_ERR : low_apply(L, fn, &args, d->ast->span);
     L->frame->retv.val = r;
     L->frame->ret.val = lv_bool(true);
     Targets t = {0};
     const LowType *rt = low_finish_function(L, d->ast, NULL, f);
-    if (rt && !lv_is_err(r) && find_targets(L, fn, params, n, &t, d->ast->span)) rename_results(L, fn, f, &t, params, n, rt);
+    if (!rt || lv_is_err(r) || fn->kind != FN_DIFF) return;
+    uint32_t n = args.n - (fn->diff == DIFF_VJP);
+    LowValue *params = ARENA_ARRAY(L->arena, LowValue, n + 1);
+    for (uint32_t i = 0; i < n; i++) params[i] = args.p[i].v;
+    if (find_targets(L, fn, params, n, &t, d->ast->span)) rename_results(L, fn, f, &t, params, n, rt);
+}
+
+/* Parameters of the root function: its declaration's, or those of a lambda with types. */
+static bool export_signature(Low *L, const LowFn *root, LowInst *sig, TdlSpan at)
+{
+    static const char way[] = "for anything else write export fn";
+    if (root->kind == FN_DECL && rigid(L, root)) return low_signature(L, sig, root->decl, NULL, NULL);
+    if (root->kind != FN_LAMBDA) {
+        low_error(L, at, "export let: `%s` has parameters without a type: name a function whose parameters have types, or %s",
+                  root->kind == FN_BUILTIN ? root->builtin->name : low_name(L, root->decl->ast->name.name), way);
+        return false;
+    }
+    const AstParams *p = &root->lambda->params;
+    const LowType **types = ARENA_ARRAY(L->arena, const LowType *, p->n + 1);
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (!p->p[i].type) {
+            low_error(L, p->p[i].span, "export let: the parameter `%s` needs a type: fn(%s: f64)", low_name(L, p->p[i].name.name),
+                      low_name(L, p->p[i].name.name));
+            return false;
+        }
+        if (!(types[i] = low_type(L, p->p[i].type))) return false;
+    }
+    sig->params = types;
+    sig->nparams = p->n;
+    return true;
 }
 
 void low_export_let(Low *L, const LowDecl *d)
 {
+    TdlSpan at = d->ast->e->span;
     LowFrame *fr = low_push_frame(L, low_name(L, d->ast->name.name), SPAN_NONE);
     LowValue v = low_expr(L, d->ast->e);
-    const LowFn *root = v.kind == LV_FN ? root_of(v.fn) : NULL;
-    low_pop_frame(L);
-    if (lv_is_err(v)) return;
-    bool fits = root && v.fn->kind == FN_DIFF && rigid(L, root);
-    for (const LowFn *k = fits ? v.fn->inner : NULL; k && k->kind == FN_DIFF; k = k->inner) fits &= k->diff != DIFF_VJP;
-    if (!fits) {
-        low_error(L, d->ast->e->span, "export let: expected a derivative of a named function with typed parameters, such as value_and_grad(f); for anything else write export fn");
-        return;
-    }
     LowInst sig = {.fix = true};
-    if (!low_signature(L, &sig, root->decl, NULL, NULL)) return;
-    if (v.fn->diff == DIFF_VJP && !sig.result) {
-        low_error(L, d->ast->e->span, "vjp: write the result type of %s", low_name(L, root->decl->ast->name.name));
-        return;
-    }
+    bool ok = v.kind == LV_FN && export_signature(L, root_of(v.fn), &sig, at);
+    low_pop_frame(L);
+    if (v.kind != LV_FN && !lv_is_err(v))
+        low_error(L, at, "export let: expected a function such as value_and_grad(f), not %s", lv_text(L, v));
+    if (!ok) return;
+    const LowFn *root = root_of(v.fn);
     TdlFunc *f = ir_func_new(L->m, d->ast->name.name, d->ast->name.span);
     f->exported = true;
     f->doc = d->ast->doc;
@@ -400,7 +438,7 @@ void low_export_let(Low *L, const LowDecl *d)
     L->b = ir_at_end(f, f->body, d->ast->span);
     fr = low_push_frame(L, low_name(L, d->ast->name.name), SPAN_NONE);
     fr->dims = sig.binds;
-    export_body(L, d, v.fn, &sig, f);
+    export_body(L, d, v.fn, &sig, root->kind == FN_DECL ? &root->decl->ast->params : &root->lambda->params, f);
     low_pop_frame(L);
     L->b = old;
 }
