@@ -20,15 +20,20 @@ AstStmt *bld_bind(Parse *p, AstStmtKind kind, TdlSpan at, AstNames pat, bool tup
     return s;
 }
 
-/* What may be assigned to: a name, and elements and fields of one. */
+/* What may be assigned to: a name, elements and fields of one, a tuple of such. */
 static bool is_place(const AstExpr *e) {
+    if (e->kind == AST_TUPLE) {
+        for (uint32_t i = 0; i < e->items.n; i++)
+            if (!is_place(e->items.p[i])) return false;
+        return e->items.n > 0;
+    }
     while ((e->kind == AST_INDEX || e->kind == AST_FIELD) && !e->paren) e = e->a;
     return e->kind == AST_NAME && !e->paren;
 }
 
 AstStmt *bld_assign(Parse *p, TdlSpan at, TdlSpan op_at, AstExpr *target, int op, AstExpr *e) {
     if (!is_place(target)) {
-        diag_error(p->d, target->span, "cannot assign to this: only names, their elements and fields change");
+        diag_error(p->d, target->span, "cannot assign to this: only names, their elements and fields, and tuples of them change");
         if (target->kind == AST_BINARY && op < 0) diag_note(p->d, op_at, "`==` compares");
     }
     AstStmt *s = stmt(p, AST_ASSIGN, at);

@@ -146,7 +146,7 @@ static LowValue construct(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at)
 static bool same_lambda_depth(Low *L, TdlSpan at)
 {
     if (L->frame->depth < LOW_MAX_INLINE) return true;
-    low_error(L, at, "calls through function values are nested more than %d deep: recursion through a function value is not supported yet, a named function may recurse", LOW_MAX_INLINE);
+    low_error(L, at, "calls through function values are nested more than %d deep: a function value cannot be handed to itself; a named function may call itself", LOW_MAX_INLINE);
     return false;
 }
 

@@ -41,6 +41,13 @@ LowVar *low_find_var(Low *L, TdlSym name, LowBarrier *crossed)
     return NULL;
 }
 
+bool low_in_comprehension(const Low *L)
+{
+    for (const LowScope *s = L->frame ? L->frame->scope : NULL; s; s = s->up)
+        if (s->barrier == BARRIER_COMP) return true;
+    return false;
+}
+
 static LowValue name_value(Low *L, const AstExpr *e)
 {
     const char *s = low_name(L, e->name.name);

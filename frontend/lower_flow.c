@@ -26,7 +26,7 @@ static void changed_vars(Low *L, const LowScan *scan, VarSet *s)
     if (scan->breaks) add_var(L, s, L->frame->brk);
     if (scan->continues) add_var(L, s, L->frame->cont);
     if (scan->backward || scan->zero_grad)
-        for (LowLeaf *l = L->leaves; l; l = l->next) {
+        for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
             add_var(L, s, &l->grad);
             add_var(L, s, &l->has);
         }
@@ -241,7 +241,7 @@ LowValue low_if_value(Low *L, const AstExpr *e)
     low_scan_block(L, e->block, &scan);
     low_scan_block(L, e->block2, &scan);
     if (scan.returns || scan.breaks || scan.continues)
-        return low_error(L, e->span, "leaving a function or loop from an `if` used as a value is not supported yet: make it a statement that assigns a var");
+        return low_error(L, e->span, "a function or loop cannot be left from an operand of `and` or `or`, the condition of `while` or index notation: make it a statement");
     if (condition(L, e->a, &known, &c)) return low_block_value(L, known ? e->block : e->block2);
     if (!c.id) return LOW_ERR;
     If s = {0};

@@ -489,12 +489,13 @@ LowValue low_emit_call(Low *L, TdlFunc *f, const TdlVal *ops, uint32_t n, const 
 static LowValue inline_call(Low *L, const LowDecl *d, LowValue *vals, LowTyBinds *tys, const LowDimBinds *dimargs, TdlSpan at)
 {
     if (L->frame->depth >= LOW_MAX_INLINE)
-        return low_error(L, at, "%s: recursion in a function that takes functions or untyped parameters is not supported yet: give its parameters types", low_name(L, d->ast->name.name));
+        return low_error(L, at, "%s: calls itself with ever new shapes or functions: a function that takes functions calls itself with the same ones", low_name(L, d->ast->name.name));
     LowInst sig = {0};
     if (!low_signature(L, &sig, d, tys, vals)) return LOW_ERR;
     TdlDim *dims = ARENA_ARRAY(L->arena, TdlDim, sig.ndims + 1);
     if (!low_bind_dims(L, &sig, vals, dimargs, dims, at)) return LOW_ERR;
     LowFrame *f = low_push_frame(L, low_name(L, d->ast->name.name), at);
+    f->decl = d;
     f->library = d->library;
     f->tys = sig.tys;
     for (uint32_t i = 0; i < sig.binds.n; i++)
@@ -527,6 +528,45 @@ static LowValue call_lifted(Low *L, Inline *in, const LowValue *vals, const char
     LowLifted f;
     if (!low_lift(L, low_name(L, in->d->ast->name.name), lv_tuple(L, vals, in->n), lifted_body, in, &f, in->at)) return LOW_ERR;
     return low_emit_call(L, f.f, f.ops.p, f.ops.n, f.result, f.dims, f.ndims, grad_fn);
+}
+
+/* ---- recursion of a function that takes functions ----
+ * It is walked at its call, as always; a call of itself in there becomes a function of its own, with what its functions
+ * capture as parameters. That one calls itself where the arguments are alike: the same functions, values of one shape. */
+
+struct LowRecursion { const LowDecl *d; LowValue args; const TdlFunc *in; /* of the args */ const LowLifted *f; const LowType *result; LowRecursion *up; };
+
+static bool being_inlined(const Low *L, const LowDecl *d)
+{
+    for (const LowFrame *f = L->frame; f; f = f->up)
+        if (f->decl == d) return true;
+    return false;
+}
+
+static LowValue call_recursive(Low *L, Inline *in, LowValue *vals, LowTyBinds *tys)
+{
+    LowInst sig = {0};
+    if (!low_signature(L, &sig, in->d, tys, vals)) return LOW_ERR;
+    TdlDim *dims = ARENA_ARRAY(L->arena, TdlDim, sig.ndims + 1);
+    if (!low_bind_dims(L, &sig, vals, &in->dimargs, dims, in->at)) return LOW_ERR;
+    for (uint32_t i = 0; i < in->n; i++)
+        if (vals[i].kind == LV_INT || vals[i].weak) vals[i] = lv_tensor(low_mat_own(L, vals[i]));
+        else if (vals[i].kind != LV_FN) vals[i] = low_concrete(L, vals[i]);
+    LowRecursion self = {in->d, lv_tuple(L, vals, in->n), L->b.f, NULL, NULL, L->recursions};
+    for (const LowRecursion *r = L->recursions; r; r = r->up) {
+        if (r->d != in->d || !lv_alike(L, r->in, r->args, self.args)) continue;
+        if (!r->result) return low_error(L, in->at, "%s calls itself: write its result type: -> f64[n]", low_name(L, in->d->ast->name.name));
+        TdlVals ops = {0};
+        low_flatten(L, self.args, &ops);
+        return low_emit_call(L, r->f->f, ops.p, ops.n, r->result, r->f->dims, r->f->ndims, NULL);
+    }
+    LowLifted f;
+    self.f = &f;
+    self.result = sig.result ? lt_subst(L, sig.result, sig.dims, dims, sig.ndims) : NULL;
+    L->recursions = &self;
+    bool ok = low_lift(L, low_name(L, in->d->ast->name.name), self.args, lifted_body, in, &f, in->at);
+    L->recursions = self.up;
+    return ok ? low_emit_call(L, f.f, f.ops.p, f.ops.n, f.result, f.dims, f.ndims, NULL) : LOW_ERR;
 }
 
 typedef struct { bool exact, tensors; } Mode;
@@ -595,6 +635,7 @@ LowValue low_call_decl(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at)
     for (uint32_t i = 0; i < a->params.n; i++) vals[i] = slots[i].v;
     Mode mode = call_mode(L, d, vals, statics);
     if (!check_static(L, d, vals, at) || !bind_types(L, d, vals, &tys, at)) return LOW_ERR;
+    if (mode.exact && being_inlined(L, d)) return call_recursive(L, &(Inline){d, dimargs, at, a->params.n}, vals, &tys);
     if (mode.exact && grad_fn) return call_lifted(L, &(Inline){d, dimargs, at, a->params.n}, vals, grad_fn);
     if (mode.exact || (d->library && !mode.tensors)) return inline_call(L, d, vals, &tys, &dimargs, at);
     LowInst *s = low_instance(L, d, &tys, statics, at);

@@ -26,6 +26,7 @@ typedef struct LowFrame LowFrame;
 typedef struct LowDecl LowDecl;
 typedef struct LowInst LowInst;
 typedef struct LowLeaf LowLeaf;
+typedef struct LowRecursion LowRecursion;
 
 /* ---- values ---- */
 
@@ -123,6 +124,7 @@ typedef TDL_VEC(LowTyBind) LowTyBinds;
 struct LowFrame {
     LowFrame *up;        /* the frame that made this one */
     const char *what;    /* name, for messages */
+    const LowDecl *decl; /* the function that is walked at its call; NULL: none */
     bool library;
     TdlSpan call;        /* where it was called (library: the user's place) */
     TdlElem deflt;       /* type of a float literal that meets nothing */
@@ -170,6 +172,7 @@ struct LowLeaf {         /* scripts: a tensor with requires_grad */
     LowVar grad;         /* companion: the accumulated gradient */
     LowVar has;          /* bool: backward has reached it (None before) */
     TdlSym name;
+    TdlRegion region;    /* where it was made */
     LowLeaf *next;
 };
 
@@ -190,6 +193,7 @@ struct Low {
     uint32_t ninsts;
     uint32_t depth;      /* nesting of expressions and instances in progress, limited */
     LowLeaf *leaves;
+    LowRecursion *recursions; /* functions that take functions, and call themselves: those being made */
     bool in_script;
     TDL_VEC(LowValueDim) vdims; /* dimensions that newdim made, with where */
 };
@@ -240,6 +244,8 @@ LowValue low_unflatten(Low *L, LowValue v, const TdlVal *leaves, uint32_t *at);
 LowValue low_coerce(Low *L, LowValue v, const LowType *t, TdlSpan at, const char *what);
 const LowType *low_type_of(Low *L, LowValue v);   /* literals: their default type */
 bool lt_eq(const LowType *a, const LowType *b);
+/* Is a, of function f, of the type of b? Functions: the same, with captures of one type. */
+bool lv_alike(Low *L, const TdlFunc *f, LowValue a, LowValue b);
 void lt_leaves(const LowType *t, TdlType *out, uint32_t *n);
 uint32_t lt_nleaves(const LowType *t);
 const LowType *lt_subst(Low *L, const LowType *t, const TdlSym *names, const TdlDim *to, uint32_t n);
@@ -301,6 +307,7 @@ LowValue low_field(Low *L, LowValue base, TdlSym name, TdlSpan at);
 /* Statements from `from` on; `tail`: the last expression is the function's result. */
 void low_stmts(Low *L, const AstBlock *b, uint32_t from, bool tail);
 void low_return(Low *L, LowValue v, TdlSpan at);
+bool low_in_comprehension(const Low *L);          /* in index notation of this function? */
 
 bool low_const_bool(const LowValue *v, bool *b);
 typedef struct { const AstBlock *b; uint32_t from; bool tail; } LowRest; /* b NULL: nothing */
@@ -322,6 +329,10 @@ void low_scan_expr(Low *L, const AstExpr *e, LowScan *out);
 /* True when nothing of `rest` remains to be done here: this path has left for certain, or `rest` went under an `if`. */
 bool low_left(Low *L, LowRest rest);
 bool low_always_exits(const AstBlock *b);
+/* ---- lower_hoist.c ---- */
+/* Where statement `at` of b evaluates a value that may leave: the statements from there on, with that value computed by
+ * a statement of its own in front. NULL: there is none. */
+AstBlock *low_hoist(Low *L, const AstBlock *b, uint32_t at);
 /* Names used in an expression (over-approximate: binders are not removed). */
 void low_names_expr(Low *L, const AstExpr *e, LowSyms *out);
 void low_names_block(Low *L, const AstBlock *b, LowSyms *out);
@@ -380,6 +391,8 @@ void low_script(Low *L, const AstFile *f);
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);
 LowValue low_print(Low *L, LowArgs *args, TdlSpan at);
 LowValue low_leaf(Low *L, LowValue v, TdlSpan at);
+LowLeaf *low_leaves(const Low *L);               /* the leaves that exist here */
+LowLeaf *low_leaves_next(const Low *L, const LowLeaf *l);
 void low_leaf_name(Low *L, TdlVal v, TdlSym name); /* the name of its node in the backward graph, once */
 /* An assignment under no_grad leaves the variable the same leaf; elsewhere it stops being one. */
 /* The variable of a leaf begins an iteration: its value is a leaf again. */

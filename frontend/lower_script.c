@@ -9,6 +9,15 @@
 
 /* A leaf with the values its variable had before assignments: what was computed from those flows back to it too. */
 typedef struct { LowLeaf leaf; TdlVals past; } ScriptLeaf;
+/* The first leaf of the list that was made here or around here: one of a branch or loop that has ended is gone. */
+static LowLeaf *visible(const Low *L, LowLeaf *l) {
+    while (l && !ir_region_encloses(L->b.f, l->region, L->b.region)) l = l->next;
+    return l;
+}
+
+LowLeaf *low_leaves(const Low *L) { return visible(L, L->leaves); }
+LowLeaf *low_leaves_next(const Low *L, const LowLeaf *l) { return visible(L, l->next); }
+
 static ScriptLeaf *script_leaf(LowLeaf *l) { return (ScriptLeaf *)l; } /* low_leaf makes all of them */
 
 /* ---- what a value was computed from ---- */
@@ -58,7 +67,7 @@ static void leaf_values(Low *L, LowLeaf *l, TdlVals *out) {
 /* By value: whether v was computed from it, and reaches it without passing through a leaf. */
 static bool *marks_of(Low *L, TdlVal v) {
     bool *seen = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1), *stop = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1);
-    for (LowLeaf *l = L->leaves; l; l = l->next) {
+    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
         TdlVals vals = {0};
         leaf_values(L, l, &vals);
         for (uint32_t i = 0; i < vals.n; i++) stop[vals.p[i].id] = true;
@@ -70,9 +79,9 @@ static bool *marks_of(Low *L, TdlVal v) {
 /* Was v computed from a leaf? */
 static bool from_leaf(Low *L, LowValue v) {
     if (v.leaf) return true;
-    if (v.kind != LV_TENSOR || !L->leaves || !el_is_float(lv_elem(L, v))) return false;
+    if (v.kind != LV_TENSOR || !low_leaves(L) || !el_is_float(lv_elem(L, v))) return false;
     const bool *seen = marks_of(L, v.v);
-    for (LowLeaf *l = L->leaves; l; l = l->next) {
+    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
         TdlVals vals = {0};
         leaf_values(L, l, &vals);
         for (uint32_t i = 0; i < vals.n; i++)
@@ -83,14 +92,11 @@ static bool from_leaf(Low *L, LowValue v) {
 
 /* ---- leaves ---- */
 
-static bool at_top(const Low *L) { return L->b.region.id == L->b.f->body.id; }
-
 LowValue low_leaf(Low *L, LowValue v, TdlSpan at) {
     if (!L->in_script)
         return low_error(L, at, "requires_grad is for scripts: in a function, grad(f, wrt=x) names what to differentiate by");
-    if (!at_top(L))
-        return low_error(L, at, "a leaf made inside a loop or branch is not supported yet: make it before, and assign to it under no_grad");
     LowLeaf *l = &ARENA_NEW(L->arena, ScriptLeaf)->leaf;
+    l->region = L->b.region;
     l->next = L->leaves;
     L->leaves = l;
     low_unname(L);
@@ -122,7 +128,7 @@ static const char *leaf_name(const Low *L, const LowLeaf *l) { return l->name.id
 
 /* A new value under no_grad begins a new graph: nothing flows back from it to what the variable was. */
 void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at) {
-    if (!L->frame->no_grad && !at_top(L)) {
+    if (!L->frame->no_grad && leaf->region.id != L->b.region.id) {
         low_error(L, at, "assigning to the leaf `%s` in a loop or branch needs no_grad { }", leaf_name(L, leaf));
         return;
     }
@@ -189,7 +195,8 @@ static LowValue backward(Low *L, const AstExpr *e, LowValue y) {
     if (lv_is_err(y)) return y;
     if (!L->in_script) return low_error(L, e->span, "backward() is for scripts: in a function, grad(f) and vjp(f) differentiate");
     if (y.kind != LV_TENSOR || !el_is_float(lv_elem(L, y)) || !from_leaf(L, y))
-        return low_error(L, e->span, "backward: this was computed from nothing with requires_grad=true");
+        return low_error(L, e->span, "backward: this was computed from nothing with requires_grad=true%s",
+                         L->leaves && !low_leaves(L) ? ": a leaf made in a loop or branch ends with it" : "");
     LowValue ybar = cotangent(L, e, y);
     if (lv_is_err(ybar)) return ybar;
     const bool *seen = marks_of(L, y.v);
@@ -197,7 +204,7 @@ static LowValue backward(Low *L, const AstExpr *e, LowValue y) {
     TDL_VEC(LowLeaf *) whose = {0};
     VEC_PUSH(L->arena, ops, y.v);
     VEC_PUSH(L->arena, ops, ybar.v);
-    for (LowLeaf *l = L->leaves; l; l = l->next) {
+    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
         TdlVals vals = {0};
         leaf_values(L, l, &vals);
         for (uint32_t i = 0; i < vals.n; i++) {

@@ -72,6 +72,7 @@ static void assign_var(Low *L, const AstExpr *t, LowValue v)
         return;
     }
     if (lv_is_err(x->val)) return;
+    if (x->val.kind == LV_UNIT) { x->val = v; return; } /* has had no value: low_hoist */
     LowLeaf *leaf = x->val.leaf;
     LowValue r = low_coerce(L, v, low_type_of(L, x->val), t->span, arena_printf(L->arena, "assignment to `%s`", s));
     if (!lv_is_err(r)) x->val = low_concrete(L, r);
@@ -222,7 +223,12 @@ static void lower_stmt(Low *L, const AstStmt *s)
     case AST_LET: case AST_VAR: bind(L, s); return;
     case AST_ASSIGN: assign(L, s->target, no_grad(L, low_expr(L, s->e), s->span), s->has_op, s->op, s->span); return;
     case AST_EXPR: expr_stmt(L, s); return;
-    case AST_RETURN: low_return(L, s->e ? low_expr(L, s->e) : (LowValue){.kind = LV_UNIT}, s->span); return;
+    case AST_RETURN:
+        if (low_in_comprehension(L)) {
+            low_error(L, s->span, "return: index notation cannot leave the function: assign to a var in a loop instead");
+            return;
+        }
+        low_return(L, s->e ? low_expr(L, s->e) : (LowValue){.kind = LV_UNIT}, s->span); return;
     case AST_FOR: low_for(L, s); return;
     case AST_WHILE: low_while(L, s); return;
     case AST_BREAK: flag(L, s, L->frame->brk, "break"); return;
@@ -240,6 +246,11 @@ void low_stmts(Low *L, const AstBlock *b, uint32_t from, bool tail)
     for (uint32_t i = from; i < b->stmts.n; i++) {
         const AstStmt *s = b->stmts.p[i];
         bool last = i + 1 == b->stmts.n, is_if = s->kind == AST_EXPR && s->e && s->e->kind == AST_IF;
+        const AstBlock *hoisted = low_hoist(L, b, i);
+        if (hoisted) {
+            low_stmts(L, hoisted, 0, tail);
+            return;
+        }
         TdlSpan old = low_at(L, s->span);
         LowRest rest = {b, i + 1, tail};
         if (is_if) {

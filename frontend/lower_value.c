@@ -386,3 +386,27 @@ LowValue low_unflatten(Low *L, LowValue v, const TdlVal *leaves, uint32_t *at)
     v.leaf = NULL;
     return v;
 }
+
+/* ---- likeness ---- */
+
+static bool same_function(Low *L, const TdlFunc *f, const LowFn *a, const LowFn *b)
+{
+    if (a == b) return true;
+    if (!a || !b || a->kind != b->kind || a->decl != b->decl || a->builtin != b->builtin || a->lambda != b->lambda) return false;
+    if (a->diff != b->diff || a->wrt != b->wrt || a->aux != b->aux || !same_function(L, f, a->inner, b->inner)) return false;
+    const LowVar *x = a->captures, *y = b->captures;
+    for (; x && y; x = x->next, y = y->next)
+        if (!sym_eq(x->name, y->name) || !lv_alike(L, f, x->val, y->val)) return false;
+    return !x && !y;
+}
+
+bool lv_alike(Low *L, const TdlFunc *f, LowValue a, LowValue b)
+{
+    if (a.kind != b.kind) return false;
+    if (a.kind == LV_FN) return same_function(L, f, a.fn, b.fn);
+    if (a.kind == LV_TENSOR) return ty_eq(ir_type(f, a.v), lv_type(L, b));
+    if (a.kind != LV_TUPLE && a.kind != LV_STRUCT) return lt_eq(low_type_of(L, a), low_type_of(L, b));
+    bool ok = a.n == b.n && a.decl == b.decl;
+    for (uint32_t i = 0; i < a.n && ok; i++) ok = lv_alike(L, f, a.elems[i], b.elems[i]);
+    return ok;
+}
