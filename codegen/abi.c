@@ -48,6 +48,37 @@ static LLVMTypeRef abi_function_type(const Cg *g) {
     return LLVMFunctionType(u->i32, types, n, 0);
 }
 
+/* ---- C functions that are called ---- */
+
+static LLVMValueRef to_abi(Cg *g, uint32_t i, LLVMValueRef v) {
+    CgUnit *u = g->u;
+    if (!by_value(g, i)) return v;
+    TdlElem e = ty_elem(g->f->module, port(g, i)->type);
+    if (e == EL_BOOL) return LLVMBuildZExt(u->b, v, u->i8, "");
+    return e == EL_F16 || e == EL_BF16 ? LLVMBuildBitCast(u->b, v, LLVMInt16TypeInContext(u->ctx), "") : v;
+}
+
+void cg_call_extern(Cg *g, TdlOp o, TdlFunc *callee) {
+    CgUnit *u = g->u;
+    Cg c = {.u = u, .f = callee};
+    const TdlAttr *dims = op_attr(g->f, o, "dims");
+    uint32_t n = 0;
+    LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, nargs(&c));
+    LLVMTypeRef type = abi_function_type(&c);
+    LLVMValueRef fn = LLVMGetNamedFunction(u->mod, callee->symbol);
+    if (!fn) fn = LLVMAddFunction(u->mod, callee->symbol, type);
+    for (uint32_t i = 0; i < callee->dims.n; i++) args[n++] = cg_dim(g, dims->dims[i]);
+    for (uint32_t i = 0; i < callee->params.n; i++) {
+        args[n++] = to_abi(&c, i, cg_operand(g, o, i));
+        extension(&c, i, fn, n);
+    }
+    args[n++] = LLVMConstNull(u->ptr); /* no workspace: it is its own to find */
+    args[n++] = cg_i64(u, 0);
+    LLVMValueRef status = LLVMBuildCall2(u->b, type, fn, args, n, "");
+    LLVMValueRef ok = LLVMConstInt(u->i32, 0, 0), bad = LLVMBuildICmp(u->b, LLVMIntNE, status, ok, "");
+    cg_fail_if(g, bad, CG_CHECK_FAILED, ir_op(g->f, o)->span, arena_printf(u->arena, "%s: the C function failed", callee->symbol));
+}
+
 static void bind(Cg *g) {
     for (uint32_t i = 0; i < g->f->dims.n; i++) cg_dim_bind(g, g->f->dims.p[i], LLVMGetParam(g->fn, i));
 }

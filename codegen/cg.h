@@ -139,6 +139,7 @@ void cg_copy_lanes(Cg *g, TdlOp o);
 /* ---- exported entry (abi.c) ---- */
 void cg_export(CgUnit *u, TdlFunc *f);
 void cg_caller(CgUnit *u, TdlFunc *f);
+void cg_call_extern(Cg *g, TdlOp o, TdlFunc *callee);
 
 /* ---- what LLVM may assume of memory (alias.c) ---- */
 uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only);

@@ -175,6 +175,10 @@ void cg_CALL(Cg *g, TdlOp o) {
         cg_error(g, o, "internal: call of %s: no such function or other dimensions", name ? name : "?");
         return;
     }
+    if (callee->symbol) {
+        cg_call_extern(g, o, callee);
+        return;
+    }
     check_stack(g, o);
     uint32_t nd = callee->dims.n, n = ir_op(g->f, o)->noperands;
     LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, 2 + nd + n), fn = cg_func_declare(u, callee);

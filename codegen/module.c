@@ -96,7 +96,8 @@ CgUnit *cg_module(TdlModule *m, const CgOptions *opt) {
     if (ok) {
         cg_groups(u);
         cg_debug_start(u);
-        for (uint32_t i = 0; i < m->funcs.n; i++) cg_func(u, m->funcs.p[i]);
+        for (uint32_t i = 0; i < m->funcs.n; i++)
+            if (!m->funcs.p[i]->symbol) cg_func(u, m->funcs.p[i]);
         for (uint32_t i = 0; i < m->funcs.n; i++)
             if (m->funcs.p[i]->exported || m->funcs.p[i]->script) {
                 cg_export(u, m->funcs.p[i]);

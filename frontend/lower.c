@@ -60,8 +60,7 @@ static void declare_file(Low *L, const AstFile *f)
         const AstStmt *s = f->top->stmts.p[i];
         if (s->kind != AST_DECL) continue;
         if (s->decl->kind == AST_USE) use_file(L, s->decl, f->file);
-        else if (s->decl->kind == AST_DERIVATIVE)
-            low_error(L, s->decl->span, "derivative is not supported yet: the automatic derivative of %s is used without it", low_name(L, s->decl->name.name));
+        else if (s->decl->kind == AST_DERIVATIVE) low_declare_rule(L, s->decl, false);
         else if (s->decl->kind != AST_INPUT) declare(L, s->decl);
     }
 }
@@ -146,10 +145,16 @@ const LowType *low_finish_function(Low *L, const AstDecl *d, const LowType *decl
 
 /* ---- the file ---- */
 
-static bool is_generic(const AstDecl *a)
+static bool has_bound(const AstDecl *a)
 {
     for (uint32_t i = 0; i < a->generics.n; i++)
         if (a->generics.p[i].pack || a->generics.p[i].bound.id) return true;
+    return false;
+}
+
+static bool is_generic(const AstDecl *a)
+{
+    if (has_bound(a)) return true;
     for (uint32_t i = 0; i < a->params.n; i++)
         if (!a->params.p[i].type || a->params.p[i].type->kind == AST_TY_FN) return true;
     return false;
@@ -178,7 +183,7 @@ static void lower_decl(Low *L, const LowDecl *d)
         return;
     case AST_LETDECL: low_export_let(L, d); return;
     case AST_EXTERN:
-        low_error(L, a->span, "extern fn is not supported yet: write %s in TDL, or call it between two compiled functions", n);
+        if (!has_bound(a)) low_instance(L, d, &(LowTyBinds){0}, ARENA_ARRAY(L->arena, LowValue, a->params.n + 1), a->name.span);
         return;
     default: return;
     }
@@ -199,6 +204,7 @@ bool lower_file(TdlModule *m, const AstFile *f, const TdlLowerOptions *opt)
     Low L = {.m = m, .arena = m->arena, .names = m->names, .diags = m->diags, .opt = opt};
     VEC_PUSH(L.arena, L.used, sources_name(m->sources, f->file));
     declare_file(&L, f);
+    low_check_rules(&L);
     for (const LowDecl *d = L.decls; d; d = d->next) lower_decl(&L, d);
     low_export_names(&L);
     if (has_script(f)) low_script(&L, f);

@@ -194,8 +194,6 @@ static LowValue apply_lambda(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 static LowValue apply_decl(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 {
     if (fn->decl->ast->kind == AST_STRUCT) return construct(L, fn->decl, args, at);
-    if (fn->decl->ast->kind == AST_EXTERN)
-        return low_error(L, at, "extern fn is not supported yet: write the function in TDL, or call it between two compiled functions");
     return low_call_decl(L, fn->decl, args, at);
 }
 

@@ -157,6 +157,10 @@ static bool signature_in_frame(Low *L, LowInst *s, const LowDecl *d, const LowVa
             low_error(L, p->span, "parameter `%s` needs a type", low_name(L, p->name.name));
             return false;
         }
+        if (a->kind == AST_EXTERN && (!p->type || p->type->kind == AST_TY_FN || p->deflt)) {
+            low_error(L, p->span, "extern fn: parameter `%s` needs the type of a number, tensor, struct or tuple, and no default", low_name(L, p->name.name));
+            return false;
+        }
         s->params[i] = st ? static_type(L) : low_type(L, p->type);
         if (s->params[i]->kind == LT_ERROR) return false;
         if (has_f64(L, s->params[i])) f->deflt = EL_F64;
@@ -375,6 +379,13 @@ void low_result_ports(Low *L, TdlFunc *f, const LowType *t, const char *name, in
     }
 }
 
+TdlElem low_default_float(Low *L, const LowInst *s)
+{
+    for (uint32_t i = 0; i < s->nparams; i++)
+        if (has_f64(L, s->params[i])) return EL_F64;
+    return s->result && has_f64(L, s->result) ? EL_F64 : EL_F32;
+}
+
 static void run_instance(Low *L, LowInst *s, LowValue *params)
 {
     const AstDecl *a = s->decl->ast;
@@ -391,9 +402,7 @@ static void run_instance(Low *L, LowInst *s, LowValue *params)
     f->dims = s->binds;
     f->tys = s->tys;
     f->result = s->result;
-    f->deflt = EL_F32;
-    for (uint32_t i = 0; i < s->nparams; i++) if (has_f64(L, s->params[i])) f->deflt = EL_F64;
-    if (s->result && has_f64(L, s->result)) f->deflt = EL_F64;
+    f->deflt = low_default_float(L, s);
     for (uint32_t i = 0; i < s->nparams; i++) low_bind(L, a->params.p[i].name.name, params[i], false, a->params.p[i].span);
     low_check_fixes(L, s);
     low_push_scope(L, BARRIER_NONE);
@@ -404,6 +413,27 @@ static void run_instance(Low *L, LowInst *s, LowValue *params)
     L->in_script = script;
     L->leaves = leaves;
     s->state = INST_DONE;
+}
+
+/* A C function: its symbol is the name, or what is written behind `=`, with _f32 or _f64 for each type parameter. */
+static void extern_instance(Low *L, LowInst *s)
+{
+    const AstDecl *a = s->decl->ast;
+    const char *symbol = a->extern_symbol ? a->extern_symbol : low_name(L, a->name.name);
+    for (uint32_t i = 0; i < s->tys.n; i++)
+        if (!s->tys.p[i].pack) symbol = arena_printf(L->arena, "%s_%s", symbol, el_name(s->tys.p[i].elem));
+    s->f->symbol = sym_text(L->names, intern(L->names, symbol));
+    s->state = INST_DONE;
+    bool word = symbol[0] && !(symbol[0] >= '0' && symbol[0] <= '9');
+    for (const char *p = symbol; *p; p++)
+        word &= (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_';
+    if (!word) low_error(L, a->span, "extern fn: \"%s\" is not the name of a C function", symbol);
+    if (!s->decl->library && !strncmp(symbol, "tdl", 3) && (symbol[3] == '_' || !strncmp(symbol + 3, "rt_", 3)))
+        low_error(L, a->span, "extern fn: names that begin with tdl_ and tdlrt_ are the compiler's own");
+    if (!s->result || s->result->kind == LT_UNIT) {
+        s->result = NULL;
+        low_error(L, a->name.span, "extern fn: %s needs a result type: -> f64[n]", low_name(L, a->name.name));
+    }
 }
 
 LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const LowValue *statics, TdlSpan at)
@@ -444,7 +474,9 @@ LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const Low
     L->b = old;
     if (s->result) low_result_ports(L, s->f, s->result, "out", -1);
     L->depth += 4;
-    run_instance(L, s, params);
+    if (d->ast->kind == AST_EXTERN) extern_instance(L, s);
+    else run_instance(L, s, params);
+    low_instance_rules(L, s);
     L->depth -= 4;
     return s;
 }
@@ -578,7 +610,7 @@ static Mode call_mode(Low *L, const LowDecl *d, const LowValue *vals, LowValue *
         const AstParam *p = &d->ast->params.p[i];
         statics[i] = LOW_ERR;
         if (vals[i].kind == LV_FN || (p->type && p->type->kind == AST_TY_FN)) m.exact = true;
-        else if (!may_be_static(L, d, p)) m.tensors = true;
+        else if (d->ast->kind == AST_EXTERN || !may_be_static(L, d, p)) m.tensors = true;
         else if (is_static_value(L, vals[i])) statics[i] = vals[i];
         else m.exact = true;
     }
@@ -627,6 +659,7 @@ LowValue low_call_decl(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at)
 {
     const AstDecl *a = d->ast;
     const char *grad_fn = d->grad_fn.id ? low_name(L, d->grad_fn) : NULL;
+    if (low_find_rule(L, d) && !d->library) grad_fn = arena_printf(L->arena, "%sBackward", low_name(L, a->name.name)); /* as torch.autograd.Function's */
     LowArg *slots = ARENA_ARRAY(L->arena, LowArg, a->params.n);
     LowValue *vals = ARENA_ARRAY(L->arena, LowValue, a->params.n), *statics = ARENA_ARRAY(L->arena, LowValue, a->params.n);
     LowDimBinds dimargs = {0};

@@ -10,6 +10,7 @@
  *   lower_call.c     calls: names, arguments, structs, lambdas     lower_inst.c  signatures, dimension binding, instances
  *   lower_lift.c     code made a function of its own               lower_std.c   the library's declarations
  *   lower_builtin.c  the table of builtins and argument binding; bi_*.c the builtins by family
+ *   lower_rule.c     derivative f(x) -> z { ... }
  *   lower_diff.c     grad, value_and_grad, vjp      lower_script.c  leaves, backward, print */
 #ifndef TDL_FRONTEND_LOWER_INT_H
 #define TDL_FRONTEND_LOWER_INT_H
@@ -147,6 +148,9 @@ struct LowDecl {
     const LowDecl *next; /* same table */
 };
 
+/* A derivative that was written: of the function of its name, the program's or the library's. */
+typedef struct LowRule { const AstDecl *ast; bool library; const struct LowRule *next; } LowRule;
+
 /* A function of the IR made from a declaration for given type parameters, ranks and static arguments. */
 struct LowInst {
     const char *key;
@@ -188,6 +192,7 @@ struct Low {
     LowFrame *frame;
     const LowDecl *decls, *libdecls;
     TDL_VEC(const char *) used; /* files read by `use`, by path */
+    const LowRule *rules;
     bool *libloaded;
     LowInst *insts, *insts_tail;
     uint32_t ninsts;
@@ -379,6 +384,15 @@ LowValue low_emit_call(Low *L, TdlFunc *f, const TdlVal *ops, uint32_t n, const 
 typedef LowValue (*LowLiftBody)(Low *L, LowValue env, void *user);
 typedef struct { TdlFunc *f; const LowType *result; TdlVals ops; TdlDim *dims; uint32_t ndims; } LowLifted;
 bool low_lift(Low *L, const char *name, LowValue env, LowLiftBody body, void *user, LowLifted *out, TdlSpan at);
+
+TdlElem low_default_float(Low *L, const LowInst *s); /* type of a float literal in it */
+
+/* ---- lower_rule.c ---- */
+
+void low_declare_rule(Low *L, const AstDecl *a, bool library);
+void low_check_rules(Low *L);                    /* once everything is declared */
+const LowRule *low_find_rule(const Low *L, const LowDecl *d); /* NULL: its derivative is automatic */
+void low_instance_rules(Low *L, LowInst *s);     /* makes the rules of an instance whose result is known */
 
 /* ---- lower_diff.c, lower_script.c ---- */
 

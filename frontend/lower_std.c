@@ -13,12 +13,13 @@ static const LowDecl *find(const LowDecl *d, TdlSym name)
     return NULL;
 }
 
-/* Does the file declare `fn name` at the start of a line? */
+/* Does the file declare `fn name` or `extern fn name` at the start of a line? */
 static bool declares(const char *text, const char *name)
 {
     size_t n = strlen(name);
     for (const char *p = text; p; p = strchr(p, '\n')) {
         if (*p == '\n') p++;
+        if (!strncmp(p, "extern ", 7)) p += 7;
         if (strncmp(p, "fn ", 3) || strncmp(p + 3, name, n)) continue;
         if (p[3 + n] == '[' || p[3 + n] == '(') return true;
     }
@@ -33,6 +34,10 @@ static void load(Low *L, uint32_t i)
     for (uint32_t k = 0; k < f->top->stmts.n; k++) {
         const AstStmt *s = f->top->stmts.p[k];
         if (s->kind != AST_DECL) continue;
+        if (s->decl->kind == AST_DERIVATIVE) {
+            low_declare_rule(L, s->decl, true);
+            continue;
+        }
         LowDecl *d = ARENA_NEW(L->arena, LowDecl);
         *d = (LowDecl){.ast = s->decl, .library = true, .next = L->libdecls};
         for (uint32_t a = 0; a < s->decl->attrs.n; a++)

@@ -126,11 +126,16 @@ TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name) {
     f->script = src->script;
     f->doc = src->doc;
     f->workspace = src->workspace;
+    f->symbol = src->symbol;
+    f->reverse = src->reverse;
+    f->forward = src->forward;
     for (uint32_t i = 0; i < src->dims.n; i++) VEC_PUSH(m->arena, f->dims, src->dims.p[i]);
     for (uint32_t i = 0; i < src->params.n; i++) VEC_PUSH(m->arena, f->params, src->params.p[i]);
     for (uint32_t i = 0; i < src->results.n; i++) VEC_PUSH(m->arena, f->results, src->results.p[i]);
     TdlValMap map = valmap_new(&scratch, src);
-    clone_region(f, f->body, src, src->body, &map, NULL);
+    if (src->symbol)
+        for (uint32_t i = 0; i < src->params.n; i++) ir_region_arg(f, f->body, src->params.p[i].type, src->params.p[i].name);
+    else clone_region(f, f->body, src, src->body, &map, NULL);
     arena_free(&scratch);
     return f;
 }

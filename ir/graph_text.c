@@ -76,6 +76,15 @@ void graph_print_ir(const TdlModule *m, bool spans, const uint32_t *files, TdlSt
 
 /* ---- reading ---- */
 
+/* Digits alone: `2.1` is no float here. */
+static bool number(Parser *p, int64_t most, int64_t *v) {
+    scan_space(p);
+    const char *from = p->p;
+    for (*v = 0; p->p < p->end && *p->p >= '0' && *p->p <= '9' && *v <= most; p->p++) *v = *v * 10 + (*p->p - '0');
+    if (p->p == from) return scan_error(p, NULL, "expected an integer");
+    return *v <= most || scan_error(p, from, "a number of a node or result is out of range");
+}
+
 static bool edge(Parser *p, TdlGraphEdge *e) {
     int64_t v;
     *e = (TdlGraphEdge){-1, 0};
@@ -83,13 +92,11 @@ static bool edge(Parser *p, TdlGraphEdge *e) {
         p->p += 4;
         return true;
     }
-    if (!scan_int(p, &v)) return false;
-    if (v < 0 || v > INT32_MAX) return scan_error(p, NULL, "a node number is out of range");
+    if (!number(p, INT32_MAX, &v)) return false;
     e->node = (int32_t)v;
     if (p->p >= p->end || *p->p != '.') return true;
     p->p++;
-    if (!scan_int(p, &v)) return false;
-    if (v < 0 || v > UINT32_MAX) return scan_error(p, NULL, "a result number is out of range");
+    if (!number(p, UINT32_MAX, &v)) return false;
     e->input = (uint32_t)v;
     return true;
 }

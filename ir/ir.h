@@ -202,6 +202,8 @@ struct TdlFunc {
     TdlSpan span;
     TDL_VEC(TdlSym) dims;  /* dimension parameters, in the order of the C signature */
     TDL_VEC(TdlPort) params, results;
+    const char *symbol;    /* a C function of this name, without a body here; NULL: none */
+    TdlSym reverse, forward; /* its derivative rules, functions of the module (docs/ir.md); 0: none */
     TdlDim workspace;      /* loop IR: bytes of the static slots, set by `plan`; 0: none yet */
     TdlRegion body;        /* its arguments are the parameters; ends in `return` */
     TDL_VEC(TdlOpData) ops;        /* [0] unused; removed operations have code OP_NONE */

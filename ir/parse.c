@@ -343,11 +343,20 @@ static bool ports(Parser *p, bool params) {
     return scan_expect(p, ")");
 }
 
+/* = @name */
+static bool rule_name(Parser *p, TdlSym *name) {
+    return scan_expect(p, "=") && scan_expect(p, "@") && scan_name(p, name, "the name of a function");
+}
+
 static bool func_attributes(Parser *p) {
+    static const char *const names[] = {"export", "script", "workspace", "extern", "reverse", "forward"};
     const char *from = p->p, *s;
     size_t n;
+    TdlSym symbol;
+    bool any = false;
     if (!scan_accept(p, "{")) return true;
-    if (!scan_peek_word(p, "export") && !scan_peek_word(p, "script") && !scan_peek_word(p, "workspace")) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) any |= scan_peek_word(p, names[i]);
+    if (!any) {
         p->p = from; /* the body */
         return true;
     }
@@ -357,6 +366,13 @@ static bool func_attributes(Parser *p) {
         else if (n == 6 && !memcmp(s, "script", n)) p->f->script = true;
         else if (n == 9 && !memcmp(s, "workspace", n)) {
             if (!scan_expect(p, "=") || !scan_dim(p, &p->f->workspace)) return false;
+        } else if (n == 6 && !memcmp(s, "extern", n)) {
+            if (!scan_expect(p, "=") || !scan_name(p, &symbol, "the name of a C function")) return false;
+            p->f->symbol = sym_text(p->m->names, symbol);
+        } else if (n == 7 && !memcmp(s, "reverse", n)) {
+            if (!rule_name(p, &p->f->reverse)) return false;
+        } else if (n == 7 && !memcmp(s, "forward", n)) {
+            if (!rule_name(p, &p->f->forward)) return false;
         } else return scan_error(p, s, "unknown attribute of a function");
     } while (scan_accept(p, ","));
     return scan_expect(p, "}");
@@ -404,7 +420,7 @@ static bool func(Parser *p) {
     bool ok = scan_peek_word(p, "func");
     if (ok) p->p += 4;
     else scan_error(p, NULL, "expected 'func'");
-    ok = ok && func_head(p) && scan_expect(p, "{") && operations(p, p->f->body);
+    ok = ok && func_head(p) && (p->f->symbol || (scan_expect(p, "{") && operations(p, p->f->body)));
     if (!ok && p->p < p->end) p->p++;
     if (!ok) skip_to_func(p);
     arena_free(&p->scratch);

@@ -216,6 +216,12 @@ static void print_func_attrs(Printer *p) {
     const char *sep = " {";
     if (f->exported) str_printf(p->out, "%sexport", sep), sep = ", ";
     if (f->script) str_printf(p->out, "%sscript", sep), sep = ", ";
+    if (f->symbol) {
+        str_printf(p->out, "%sextern = ", sep), sep = ", ";
+        print_name(p->out, f->symbol);
+    }
+    if (f->reverse.id) str_printf(p->out, "%sreverse = @%s", sep, sym_text(p->m->names, f->reverse)), sep = ", ";
+    if (f->forward.id) str_printf(p->out, "%sforward = @%s", sep, sym_text(p->m->names, f->forward)), sep = ", ";
     if (f->workspace.id) {
         str_printf(p->out, "%sworkspace = ", sep), sep = ", ";
         dim_print(p->m, f->workspace, p->out);
@@ -234,9 +240,12 @@ static void print_func(const TdlFunc *f, bool spans, const uint32_t *files, TdlS
     Printer p = {f, f->module, out, ir_numbers(f, &scratch), spans, files};
     print_head(&p);
     print_func_attrs(&p);
-    str_puts(out, " {\n");
-    print_body(&p, f->body, 1);
-    str_puts(out, "}\n");
+    if (!f->symbol) {
+        str_puts(out, " {\n");
+        print_body(&p, f->body, 1);
+        str_putc(out, '}');
+    }
+    str_putc(out, '\n');
     arena_free(&scratch);
 }
 

@@ -330,6 +330,36 @@ static void check_return(Verifier *v) {
     }
 }
 
+/* The rule of a function f(params) -> results: reverse has the params, the results and a cotangent for each float
+ * result, and gives one for each float parameter; forward has a tangent for each float parameter and gives those of
+ * the results. Dimensions are f's. */
+static void check_rule(Verifier *v, TdlSym name, bool reverse) {
+    TdlFunc *f = v->f, *g = ir_func_find(v->m, name);
+    const char *text = sym_text(v->m->names, name);
+    if (!g) {
+        fault(v, (TdlOp){0}, "there is no function @%s", text);
+        return;
+    }
+    TDL_VEC(TdlType) in = {0}, out = {0};
+    for (uint32_t i = 0; i < f->params.n; i++) VEC_PUSH(&v->scratch, in, f->params.p[i].type);
+    for (uint32_t i = 0; i < f->results.n; i++) VEC_PUSH(&v->scratch, in, f->results.p[i].type);
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        TdlType t = f->params.p[i].type;
+        if (ty_is_float(v->m, t) && reverse) VEC_PUSH(&v->scratch, out, t);
+        else if (ty_is_float(v->m, t)) VEC_PUSH(&v->scratch, in, t);
+    }
+    for (uint32_t i = 0; i < f->results.n; i++) {
+        TdlType t = f->results.p[i].type;
+        if (ty_is_float(v->m, t) && reverse) VEC_PUSH(&v->scratch, in, t);
+        else if (ty_is_float(v->m, t)) VEC_PUSH(&v->scratch, out, t);
+    }
+    bool fits = g->dims.n == f->dims.n && g->params.n == in.n && g->results.n == out.n;
+    for (uint32_t i = 0; fits && i < f->dims.n; i++) fits = sym_eq(f->dims.p[i], g->dims.p[i]);
+    for (uint32_t i = 0; fits && i < in.n; i++) fits = ty_eq(g->params.p[i].type, in.p[i]);
+    for (uint32_t i = 0; fits && i < out.n; i++) fits = ty_eq(g->results.p[i].type, out.p[i]);
+    if (!fits) fault(v, (TdlOp){0}, "@%s does not have the signature of its %s rule", text, reverse ? "reverse" : "forward");
+}
+
 bool ir_verify_func(TdlFunc *f) {
     Verifier v = {.f = f, .m = f->module, .epoch = 1, .ok = true};
     arena_init(&v.scratch);
@@ -337,8 +367,12 @@ bool ir_verify_func(TdlFunc *f) {
     v.consumed = ARENA_ARRAY(&v.scratch, bool, f->vals.n);
     v.loop_ir = is_loop_ir(f);
     check_signature(&v);
-    verify_region(&v, f->body, (TdlOp){0});
-    check_return(&v);
+    if (f->reverse.id) check_rule(&v, f->reverse, true);
+    if (f->forward.id) check_rule(&v, f->forward, false);
+    if (!f->symbol) {
+        verify_region(&v, f->body, (TdlOp){0});
+        check_return(&v);
+    }
     arena_free(&v.scratch);
     return v.ok;
 }

@@ -7,7 +7,8 @@
  *
  *     %3 = sin %1   %5 = cos %1   %4 = mul %2, %5
  *
- * The reverse of a function is made once for each set of parameters and cloned to its uses. `backward` reverses the
+ * A function with a rule of its own (adjoint_call.c) is not looked into; afterwards it is like any other, and `inline`
+ * removes its calls. The reverse of a function is made once for each set of parameters and cloned to its uses. `backward` reverses the
  * operations in front of it, where it stands. The rules are in adjoint_*.c; cost is linear in the code, times the depth
  * of nested map and reduce bodies, which are computed again in their reverse. */
 #include "passes/adjoint.h"
@@ -43,15 +44,45 @@ static TdlSym reverse_name(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
     return intern(p->m->names, s.p);
 }
 
+/* A function that calls f and nothing else: its reverse is f's rule. */
+static const TdlFunc *calling(Pass *p, const TdlFunc *f) {
+    TdlModule *m = p->m;
+    TdlSym name = suffixed(m, f->name, "", ".call");
+    TdlFunc *g = ir_func_find(m, name);
+    if (g) return g;
+    g = ir_func_new(m, name, f->span);
+    VEC_PUSH(p->arena, p->made, g);
+    TdlType *types = ARENA_ARRAY(p->arena, TdlType, f->results.n + 1);
+    TdlDims dims = {0};
+    for (uint32_t i = 0; i < f->dims.n; i++) {
+        VEC_PUSH(m->arena, g->dims, f->dims.p[i]);
+        VEC_PUSH(p->arena, dims, dim_var(m, f->dims.p[i]));
+    }
+    for (uint32_t i = 0; i < f->params.n; i++) ir_func_add_param(g, f->params.p[i].name, f->params.p[i].type, NULL);
+    for (uint32_t i = 0; i < f->results.n; i++) {
+        VEC_PUSH(m->arena, g->results, f->results.p[i]);
+        types[i] = f->results.p[i].type;
+    }
+    TdlBuilder b = ir_at_end(g, g->body, f->span);
+    TdlOp o = ir_emit(&b, OP_CALL, ir_region(g, g->body)->args.p, f->params.n, types, f->results.n);
+    const char *callee = sym_text(m->names, f->name);
+    op_set_str(g, o, "callee", callee, (uint32_t)strlen(callee));
+    if (dims.n) op_set_dims(g, o, "dims", dims.p, dims.n);
+    ir_emit(&b, OP_RETURN, ir_op(g, o)->results, f->results.n, NULL, 0);
+    return g;
+}
+
 /* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. */
 static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
     TdlModule *m = p->m;
     TdlSym name = reverse_name(p, f, wrt);
     TdlFunc *g = ir_func_find(m, name);
     if (g) return g;
-    g = ir_clone_func(m, f, name);
+    g = ir_clone_func(m, f->reverse.id || f->symbol ? calling(p, f) : f, name);
     g->exported = g->script = false;
+    g->reverse = g->forward = SYM_NONE;
     VEC_PUSH(p->arena, p->made, g);
+    inline_other_mode(g, RULE_REVERSE);
     TdlOp ret = ir_terminator(g, g->body);
     uint32_t nres = g->results.n;
     Adj a;
@@ -122,6 +153,7 @@ static void resolve_vjp(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
 static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     Adj a;
     AdjFrame fr;
+    inline_other_mode(f, RULE_REVERSE);
     start(p, &a, &fr, f, o);
     a.within = ir_op(f, o)->parent;
     uint32_t n = ir_op(f, o)->noperands;
@@ -166,6 +198,19 @@ static void resolve_all(Pass *p, TdlFunc *f, TdlOpcode code,
     for (uint32_t i = 0; i < s.ops.n; i++) ir_remove(f, s.ops.p[i]);
 }
 
+/* The rules that a reverse sweep of f would use. */
+static void resolve_rules(Pass *p, TdlFunc *f) {
+    Find s = {.arena = p->arena, .code = OP_CALL};
+    TdlFunc *own = ir_func_find(p->m, f->reverse);
+    if (own) resolve(p, own);
+    ir_walk(f, f->body, find, &s);
+    for (uint32_t i = 0; i < s.ops.n && !p->failed; i++) {
+        const TdlFunc *callee = ir_func_find(p->m, intern(p->m->names, op_str(f, s.ops.p[i], "callee")));
+        TdlFunc *rule = callee ? ir_func_find(p->m, callee->reverse) : NULL;
+        if (rule) resolve(p, rule);
+    }
+}
+
 static void resolve(Pass *p, TdlFunc *f) {
     uint32_t at = 0;
     while (at < p->seen.n && p->seen.p[at].f != f) at++;
@@ -173,6 +218,7 @@ static void resolve(Pass *p, TdlFunc *f) {
     VEC_RESERVE(p->arena, p->seen, p->seen.n + 1);
     p->seen.p[p->seen.n].f = f;
     p->seen.p[p->seen.n++].state = BUSY;
+    resolve_rules(p, f);
     resolve_all(p, f, OP_VJP, resolve_vjp);
     if (!p->failed) resolve_all(p, f, OP_BACKWARD, resolve_backward);
     p->seen.p[at].state = DONE;
@@ -194,6 +240,7 @@ bool pass_adjoint(TdlModule *m, const TdlPassOptions *opt) {
     uint32_t n = m->funcs.n;
     for (uint32_t i = 0; ok && p.formulas && i < n && !p.failed; i++) resolve(&p, m->funcs.p[i]);
     for (uint32_t i = 0; i < p.made.n; i++) ir_func_remove(m, p.made.p[i]);
+    for (uint32_t i = 0; i < m->funcs.n; i++) m->funcs.p[i]->reverse = m->funcs.p[i]->forward = SYM_NONE; /* used */
     ok = ok && p.formulas && !p.failed;
     arena_free(&arena);
     return ok;

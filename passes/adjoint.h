@@ -120,6 +120,9 @@ typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
 
 /* Elementwise operations: contributions zbar * partial, from the formulas (adjoint_partial.c). */
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar);
+/* What the reverse rule of f makes of the cotangents zbar (0: none) of its results, for all its arguments; `dims` are
+ * those of the call, NULL: f's own (adjoint_call.c). */
+void adj_rule(Adj *a, const TdlFunc *f, const TdlAttr *dims, const TdlVal *args, const TdlVal *results, const TdlVal *zbar);
 /* Reads the formulas that were compiled in; NULL after an error. */
 TdlModule *adj_formulas(TdlModule *m, TdlArena *arena);
 

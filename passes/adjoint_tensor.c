@@ -431,15 +431,6 @@ void adj_UPDATE(Adj *a, TdlOp o, const TdlVal *zbar) {
 /* A leaf is its operand. */
 void adj_LEAF(Adj *a, TdlOp o, const TdlVal *zbar) { adj_add(a, adj_arg(a, o, 0), zbar[0]); }
 
-/* Calls were inlined; what is left is recursive. */
-void adj_CALL(Adj *a, TdlOp o, const TdlVal *zbar) {
-    (void)zbar;
-    a->failed = true;
-    diag_error(a->m->diags, ir_op(a->f, o)->span,
-               "%s: reverse mode through recursion is not supported yet: write the recursion as a loop",
-               op_str(a->f, o, "callee"));
-}
-
 /* Terminators are handled with their regions. */
 void adj_YIELD(Adj *a, TdlOp o, const TdlVal *zbar) { (void)a, (void)o, (void)zbar; }
 void adj_RETURN(Adj *a, TdlOp o, const TdlVal *zbar) { (void)a, (void)o, (void)zbar; }

@@ -366,9 +366,29 @@ static void finish_function(Bufferize *B)
     ir_emit(&B->b, OP_RETURN, NULL, 0, NULL, 0);
 }
 
+/* A C function takes its arguments, then memory for its results. */
+static void declare_extern(TdlFunc *f)
+{
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        TdlType t = f->params.p[i].type;
+        if (ty_is_scalar(f->module, t)) continue;
+        f->params.p[i].type = ty_buf(f->module, t);
+        ir_val(f, ir_region(f, f->body)->args.p[i])->type = f->params.p[i].type;
+    }
+    for (uint32_t i = 0; i < f->results.n; i++) {
+        ir_func_add_param(f, f->results.p[i].name, ty_buf(f->module, f->results.p[i].type), NULL);
+        f->params.p[f->params.n - 1].out = true;
+    }
+    f->results.n = 0;
+}
+
 static bool bufferize_function(TdlModule *m, TdlFunc *f)
 {
     TdlArena scratch;
+    if (f->symbol) {
+        declare_extern(f);
+        return true;
+    }
     arena_init(&scratch);
     scratch.stress = m->arena->stress;
     scratch.on_full = m->arena->on_full;

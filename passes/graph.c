@@ -243,7 +243,7 @@ static void call_op(Build *b, Frame *fr, TdlOp o)
     TdlOpData d = *ir_op(fr->f, o);
     const char *callee = op_str(fr->f, o, "callee");
     TdlFunc *f = callee ? ir_func_find(b->m, intern(b->m->names, callee[0] == '@' ? callee + 1 : callee)) : NULL;
-    if (!f || on_stack(fr, f) || fr->depth >= GRAPH_MAX_DEPTH || b->full) {
+    if (!f || f->symbol || on_stack(fr, f) || fr->depth >= GRAPH_MAX_DEPTH || b->full) {
         named_op(b, fr, o, default_name(b, callee ? callee + (callee[0] == '@') : "call"));
         return;
     }

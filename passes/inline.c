@@ -1,7 +1,8 @@
 /* Inlines every call that is not recursive, and removes the functions that nothing reaches any more.
  *
  * Why: the passes that follow see one function at a time; after this one only recursion is a call.
- * How: functions are visited callees first, so that a body is final before it is copied. A call of a function on a
+ * A function with a derivative rule of its own stays a call until the adjoint pass has used the rule, an extern one
+ * for good. How: functions are visited callees first, so that a body is final before it is copied. A call of a function on a
  * cycle of calls stays. `vjp` keeps its callee: the adjoint pass resolves it.
  * Cost: linear in the size of the result, which is bounded (INLINE_MAX_OPS).
  *
@@ -23,12 +24,16 @@ typedef struct {
     bool ok;
 } Inliner;
 
-/* The number of the function that a call or vjp names; -1: there is none. */
+/* The number of a function; -1: there is none. */
+static int64_t function_index(const Inliner *c, TdlSym name) {
+    return name.id && name.id < c->nsyms ? (int64_t)c->index[name.id] - 1 : -1;
+}
+
+/* That of the one that a call or vjp names. */
 static int64_t callee_of(const Inliner *c, const TdlFunc *f, TdlOp o) {
     const char *name = op_str(f, o, "callee");
     if (!name) return -1;
-    TdlSym s = intern(c->m->names, name);
-    return s.id < c->nsyms ? (int64_t)c->index[s.id] - 1 : -1;
+    return function_index(c, intern(c->m->names, name));
 }
 
 static void index_functions(Inliner *c) {
@@ -67,6 +72,12 @@ static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *calle
     ir_remove(f, call);
 }
 
+/* A call that stays: a recursive one, of C, or of what the adjoint pass knows a rule for. */
+static bool stays(const Inliner *c, int64_t g) {
+    const TdlFunc *callee = c->m->funcs.p[g];
+    return c->recursive[g] || callee->symbol || callee->reverse.id || callee->forward.id;
+}
+
 static void inline_into(Inliner *c, TdlFunc *f) {
     uint32_t nops = f->ops.n, nvals = f->vals.n;
     TdlVal *map = ARENA_ARRAY(&c->scratch, TdlVal, nvals);
@@ -74,7 +85,7 @@ static void inline_into(Inliner *c, TdlFunc *f) {
     for (uint32_t i = 1; i < nops && c->ok; i++) {
         TdlOp o = {i};
         int64_t g = ir_op(f, o)->code == OP_CALL ? callee_of(c, f, o) : -1;
-        if (g < 0 || c->recursive[g]) continue;
+        if (g < 0 || stays(c, g)) continue;
         if (f->ops.n > INLINE_MAX_OPS) {
             diag_error(c->m->diags, ir_op(f, o)->span, "call: inlining makes a function of more than %d operations: call less deeply",
                        (int)INLINE_MAX_OPS);
@@ -85,6 +96,28 @@ static void inline_into(Inliner *c, TdlFunc *f) {
         any = true;
     }
     if (any) ir_replace_all(f, map, nvals);
+}
+
+void inline_other_mode(TdlFunc *f, TdlRuleMode mode) {
+    Inliner c = {.m = f->module, .ok = true};
+    for (bool any = true; any;) {
+        any = false;
+        arena_init(&c.scratch);
+        uint32_t nops = f->ops.n, nvals = f->vals.n;
+        TdlVal *map = ARENA_ARRAY(&c.scratch, TdlVal, nvals);
+        for (uint32_t i = 1; i < nops; i++) {
+            const char *name = f->ops.p[i].code == OP_CALL ? op_str(f, (TdlOp){i}, "callee") : NULL;
+            const TdlFunc *g = name ? ir_func_find(c.m, intern(c.m->names, name)) : NULL;
+            if (!g || g->symbol || (!g->reverse.id && !g->forward.id)) continue;
+            if ((mode == RULE_REVERSE ? g->reverse : g->forward).id) continue;
+            diag_warning(c.m->diags, ir_op(f, (TdlOp){i})->span, "%s: its derivative has a rule for the other mode alone: %s mode differentiates its body",
+                         name, mode == RULE_REVERSE ? "reverse" : "forward");
+            inline_call(&c, f, (TdlOp){i}, g, map);
+            any = true;
+        }
+        if (any) ir_replace_all(f, map, nvals);
+        arena_free(&c.scratch);
+    }
 }
 
 /* ---- order: callees first; a component of more than one function, or one that calls itself, is recursive ---- */
@@ -123,6 +156,9 @@ static void reach(Inliner *c, uint32_t i) {
     if (c->reached[i]) return;
     c->reached[i] = true;
     TdlFunc *f = c->m->funcs.p[i];
+    int64_t rules[2] = {function_index(c, f->reverse), function_index(c, f->forward)};
+    for (int k = 0; k < 2; k++)
+        if (rules[k] >= 0) reach(c, (uint32_t)rules[k]);
     for (uint32_t k = 1; k < f->ops.n; k++) {
         if (f->ops.p[k].code != OP_CALL && f->ops.p[k].code != OP_VJP) continue;
         int64_t g = callee_of(c, f, (TdlOp){k});

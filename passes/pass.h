@@ -13,6 +13,10 @@ typedef struct {
 /* A pass changes the module in place. Errors go to m->diags; false: stop, the module is not to be used. */
 typedef bool (*TdlPassFn)(TdlModule *m, const TdlPassOptions *opt);
 
+/* Inlines into f the calls of functions that have a derivative rule, but none of this mode, with a warning (inline.c). */
+typedef enum { RULE_REVERSE, RULE_FORWARD } TdlRuleMode;
+void inline_other_mode(TdlFunc *f, TdlRuleMode mode);
+
 typedef struct { const char *name, *help; TdlPassFn run; } TdlPass;
 
 typedef enum {

@@ -74,6 +74,7 @@ static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
 static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
 static void set_cpu(Parser *p, const char *v) { p->o->cg.cpu = v; }
+static void set_load(Parser *p, const char *v) { VEC_PUSH(p->a, p->o->loads, v); }
 static void set_call(Parser *p, const char *v) { p->o->call = v; }
 static void set_format(Parser *p, const char *v) {
     if (!graph_format_known(v)) fail(p, "--format: expected text, json, dot, svg, png or pdf, not", v);
@@ -114,6 +115,7 @@ static const Option OPTIONS[] = {
     {"-MF ", "FILE", "as -MD, to FILE", set_deps_file},
     {"--json", NULL, "diagnostics as JSON, one object a line", set_json},
     {"--call ", "NAME", "run: calls an exported function", set_call},
+    {"--load=", "LIB.so", "run: a shared library with C functions that are declared by `extern fn`", set_load},
     {"--format=", "FORMAT", "graph: text, json, dot, svg, png or pdf (default: as the output's name ends, else text)", set_format},
     {"--print-after=", "PASS", "prints the IR after a pass to standard error", set_print_after},
     {"--print-after-all", NULL, "prints the IR after each pass", set_print_after_all},

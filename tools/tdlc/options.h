@@ -25,7 +25,7 @@ typedef struct {
     const char *deps_file;
     const char *call;                     /* run --call */
     const char *graph_format;             /* graph --format */
-    TDL_VEC(const char *) includes;
+    TDL_VEC(const char *) includes, loads;
     TDL_VEC(CgFixedDim) fixed;
     TDL_VEC(Binding) arguments, results;  /* run: name=value, -o name=file */
     TdlPassOptions pass;

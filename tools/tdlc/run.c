@@ -7,6 +7,7 @@
 #include "runtime/tdl.h"
 #include "tools/tdlc/value.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,23 @@ static const char **grad_names(Session *s) {
     return names;
 }
 
+/* Loads the libraries that were named, and finds every C function that is called. */
+static bool load_libraries(Session *s) {
+    bool ok = true;
+    for (uint32_t i = 0; i < s->o->loads.n; i++)
+        if (!dlopen(s->o->loads.p[i], RTLD_NOW | RTLD_GLOBAL)) {
+            diag_error(s->diags, SPAN_NONE, "--load: %s", dlerror());
+            ok = false;
+        }
+    for (uint32_t i = 0; i < s->m->funcs.n && ok; i++) {
+        const TdlFunc *f = s->m->funcs.p[i];
+        if (!f->symbol || !strncmp(f->symbol, "tdlrt_", 6) || dlsym(RTLD_DEFAULT, f->symbol)) continue;
+        diag_error(s->diags, f->span, "run: there is no C function `%s` here: name the shared library that has it by --load=LIB.so", f->symbol);
+        ok = false;
+    }
+    return ok;
+}
+
 static bool execute(Call *c, CgUnit *u) {
     Session *s = c->s;
     CgSymbol symbols[] = {symbol("tdlrt_fail", (void (*)(void))tdlrt_fail),
@@ -254,6 +272,7 @@ static bool execute(Call *c, CgUnit *u) {
                           symbol("tdl_last_error", (void (*)(void))tdl_last_error),
                           symbol("tdlrt_print", (void (*)(void))tdlrt_print),
                           {"tdl.grad_names", grad_names(s)}};
+    if (!load_libraries(s)) return false;
     CgJit *j = cg_jit(u, symbols, sizeof symbols / sizeof *symbols);
     void *entry = j ? cg_jit_find(j, arena_printf(s->arena, "%s.call", text(c, c->f->name))) : NULL;
     int status = entry ? invoke(c, entry) : TDL_OK;
