@@ -1,5 +1,6 @@
 /* matmul and einsum. An einsum contracts its operands from left to right: two at a time by one `dot`, after summing
- * the letters that only one of them has and nobody needs later. A letter that is twice in one operand is its diagonal. */
+ * the letters that only one of them has and nobody needs later. A letter that is twice in one operand is its diagonal.
+ * The axes of `...` get letters of their own, the last one \1, the one before \2. */
 #include "frontend/bi.h"
 
 #include <ctype.h>
@@ -10,7 +11,7 @@ LowValue bi_matmul(LowCall *c) { return low_matmul(c->L, c->a[0], c->a[1], c->at
 enum { MAX_TERMS = 16 };
 
 typedef struct { char at[LOW_MAX_RANK + 1]; uint32_t n; } Letters;
-typedef struct { Letters in[MAX_TERMS], out; uint32_t n; } Equation;
+typedef struct { Letters in[MAX_TERMS], out; uint32_t n; bool implicit; } Equation;
 typedef struct { TdlVal v; Letters l; } Term;
 
 static bool has(const Letters *l, char x) { return memchr(l->at, x, l->n) != NULL; }
@@ -21,12 +22,13 @@ static uint32_t place(const Letters *l, char x) { return (uint32_t)((const char 
 static bool read_letters(LowCall *c, const char **s, const char *end, Letters *l) {
     for (; *s < end && **s != ',' && **s != '-'; ++*s) {
         if (**s == ' ') continue;
-        if (**s == '.') {
-            bi_err(c, "`...` is not supported yet: give each dimension a letter");
-            return false;
+        if (end - *s >= 3 && !memcmp(*s, "...", 3) && !has(l, '.')) {
+            l->at[l->n++] = '.';
+            *s += 2;
+            continue;
         }
         if (!isalpha((unsigned char)**s) || l->n == LOW_MAX_RANK) {
-            bi_err(c, "the equation has letters, commas and `->`, not `%c`", **s);
+            bi_err(c, "the equation has letters, commas, `->` and one `...` an operand, not `%c`", **s);
             return false;
         }
         l->at[l->n++] = **s;
@@ -34,8 +36,21 @@ static bool read_letters(LowCall *c, const char **s, const char *end, Letters *l
     return true;
 }
 
-/* Without `->`, the result has the letters that occur once, in alphabetical order. */
-static void implicit_out(Equation *q) {
+/* The letters of l with those of n axes in the place of `...`. */
+static bool expand_ellipsis(Letters *l, uint32_t n) {
+    Letters r = {0};
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->n + n > LOW_MAX_RANK + 1) return false;
+        if (l->at[i] != '.') r.at[r.n++] = l->at[i];
+        else for (uint32_t k = n; k > 0; k--) r.at[r.n++] = (char)k;
+    }
+    *l = r;
+    return true;
+}
+
+/* Without `->`, the result has the axes of `...`, then the letters that occur once, in alphabetical order. */
+static void implicit_out(Equation *q, uint32_t ellipsis) {
+    for (uint32_t k = ellipsis; k > 0; k--) q->out.at[q->out.n++] = (char)k;
     for (int x = 'A'; x <= 'z'; x++) {
         uint32_t count = 0;
         for (uint32_t i = 0; i < q->n; i++)
@@ -57,7 +72,7 @@ static bool read_equation(LowCall *c, Equation *q) {
         s++;
     }
     if (s == end) {
-        implicit_out(q);
+        q->implicit = true;
         return true;
     }
     if (end - s < 2 || s[1] != '>') {
@@ -69,6 +84,49 @@ static bool read_equation(LowCall *c, Equation *q) {
     if (s == end) return true;
     bi_err(c, "nothing follows the letters of the result");
     return false;
+}
+
+/* Gives the axes of each `...` their letters. */
+static bool name_ellipsis(LowCall *c, Equation *q, const Term *t) {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < q->n; i++) {
+        uint32_t rank = ty_rank(c->L->m, ir_type(c->L->b.f, t[i].v)), n = rank + 1 > q->in[i].n ? rank + 1 - q->in[i].n : 0;
+        if (!has(&q->in[i], '.')) continue;
+        if (!expand_ellipsis(&q->in[i], n)) {
+            bi_err(c, "too many dimensions in operand %u", i + 1);
+            return false;
+        }
+        if (n > most) most = n;
+    }
+    if (q->implicit) implicit_out(q, most);
+    else if (has(&q->out, '.') && !expand_ellipsis(&q->out, most)) {
+        bi_err(c, "too many dimensions in the result");
+        return false;
+    }
+    return true;
+}
+
+/* An axis of size 1 goes with any size of its letter in the others: it is dropped where theirs is another. */
+static void drop_ones(Low *L, Equation *q, Term *t) {
+    TdlDim size[128] = {{0}}, one = dim_const(L->m, 1);
+    for (uint32_t i = 0; i < q->n; i++) {
+        TdlType ty = ir_type(L->b.f, t[i].v);
+        for (uint32_t k = 0; k < q->in[i].n && k < ty_rank(L->m, ty); k++)
+            if (!dim_eq(ty_dims(L->m, ty)[k], one)) size[(unsigned char)q->in[i].at[k]] = ty_dims(L->m, ty)[k];
+    }
+    for (uint32_t i = 0; i < q->n; i++) {
+        TdlType ty = ir_type(L->b.f, t[i].v);
+        TdlDim left[LOW_MAX_RANK];
+        Letters l = {0};
+        if (ty_rank(L->m, ty) != q->in[i].n) continue;
+        for (uint32_t k = 0; k < q->in[i].n; k++) {
+            if (dim_eq(ty_dims(L->m, ty)[k], one) && size[(unsigned char)q->in[i].at[k]].id) continue;
+            left[l.n] = ty_dims(L->m, ty)[k];
+            l.at[l.n++] = q->in[i].at[k];
+        }
+        t[i].v = low_reshape(L, t[i].v, left, l.n);
+        t[i].l = q->in[i] = l;
+    }
 }
 
 /* Every letter of the result occurs in an operand and only once in the result; operands have as many dimensions as
@@ -85,7 +143,8 @@ static bool check_equation(LowCall *c, const Equation *q, const Term *t) {
         for (uint32_t k = 0; k < q->in[i].n; k++) {
             TdlDim *d = &size[(unsigned char)q->in[i].at[k]], have = ty_dims(L->m, ty)[k];
             if (d->id && !dim_eq(*d, have)) {
-                bi_err(c, "`%c` is both %s and %s", q->in[i].at[k], dim_text(L, *d), dim_text(L, have));
+                char x = q->in[i].at[k];
+                bi_err(c, "`%s` is both %s and %s", x < 'A' ? "..." : (char[]){x, 0}, dim_text(L, *d), dim_text(L, have));
                 return false;
             }
             *d = have;
@@ -218,7 +277,10 @@ LowValue bi_einsum(LowCall *c) {
         if (lv_elem(L, widest) != low_promote(L, widest, ops.elems[i])) widest = ops.elems[i];
     }
     if (lv_elem(L, widest) == EL_BOOL) return bi_err(c, "needs numbers, not bools");
-    for (uint32_t i = 0; i < q.n; i++) t[i] = (Term){low_mat(L, ops.elems[i], lv_elem(L, widest)), q.in[i]};
+    for (uint32_t i = 0; i < q.n; i++) t[i] = (Term){.v = low_mat(L, ops.elems[i], lv_elem(L, widest))};
+    if (!name_ellipsis(c, &q, t)) return LOW_ERR;
+    drop_ones(L, &q, t);
+    for (uint32_t i = 0; i < q.n; i++) t[i].l = q.in[i];
     if (!check_equation(c, &q, t)) return LOW_ERR;
     TdlVal first = t[0].v;
     for (uint32_t i = 0; i < q.n; i++) diagonal(L, &t[i]);

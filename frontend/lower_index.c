@@ -1,9 +1,5 @@
 /* x[i, :, 1:3, None, ...] as index, slice, take and reshape; a[...] = v as update, upslice and scatter_add. */
-#include "frontend/lower_int.h"
-
-typedef enum { IT_INT, IT_SLICE, IT_NEW, IT_TENSOR } ItemKind;
-typedef struct { ItemKind kind; TdlVal i; TdlDim size; int64_t step; bool full; LowValue t; TdlSpan at; } Item;
-typedef struct { Item p[2 * LOW_MAX_RANK + 4]; uint32_t n, ints, slices, news, tensors; } Items;
+#include "frontend/lower_index.h"
 
 /* A literal negative index counts from the end: n + i. */
 static LowValue from_end(Low *L, LowValue v, TdlDim n)
@@ -22,7 +18,7 @@ static bool in_range(Low *L, LowValue v, TdlDim n, TdlSpan at, bool closed)
     return false;
 }
 
-static bool slice_item(Low *L, const AstExpr *e, TdlDim n, Item *it)
+static bool slice_item(Low *L, const AstExpr *e, TdlDim n, LowItem *it)
 {
     it->kind = IT_SLICE;
     it->step = 1;
@@ -57,7 +53,7 @@ static bool slice_item(Low *L, const AstExpr *e, TdlDim n, Item *it)
     return it->i.id != 0;
 }
 
-static bool value_item(Low *L, const AstExpr *e, TdlDim n, Item *it)
+static bool value_item(Low *L, const AstExpr *e, TdlDim n, LowItem *it)
 {
     LowValue v = low_expr(L, e);
     if (lv_is_err(v)) return false;
@@ -83,7 +79,7 @@ static bool value_item(Low *L, const AstExpr *e, TdlDim n, Item *it)
     return it->i.id != 0;
 }
 
-static bool collect(Low *L, LowValue x, const AstExpr *e, Items *out)
+static bool collect(Low *L, LowValue x, const AstExpr *e, LowItems *out)
 {
     uint32_t rank = lv_rank(L, x), used = 0, axis = 0;
     bool ell = false;
@@ -102,10 +98,10 @@ static bool collect(Low *L, LowValue x, const AstExpr *e, Items *out)
         bool end = i == e->items.n;
         if (end || e->items.p[i]->kind == AST_ELLIPSIS) { /* whole axes: of `...`, or behind the last item */
             for (uint32_t k = end && ell ? rank : used; k < rank && axis < rank; k++, axis++)
-                out->p[out->n++] = (Item){.kind = IT_SLICE, .full = true, .step = 1, .size = dims[axis], .at = e->span};
+                out->p[out->n++] = (LowItem){.kind = IT_SLICE, .full = true, .step = 1, .size = dims[axis], .at = e->span};
             continue;
         }
-        Item it = {.at = e->items.p[i]->span, .step = 1};
+        LowItem it = {.at = e->items.p[i]->span, .step = 1};
         if (e->items.p[i]->kind == AST_NONE) it.kind = IT_NEW;
         else if (e->items.p[i]->kind == AST_SLICE ? !slice_item(L, e->items.p[i], dims[axis++], &it)
                                                   : !value_item(L, e->items.p[i], dims[axis++], &it)) return false;
@@ -153,45 +149,9 @@ static TdlVal take_axis(Low *L, TdlVal x, TdlVal idx, uint32_t axis)
     return v;
 }
 
-/* Several index tensors: x[u, v, i] as a map over their common shape. */
-static LowValue gather_many(Low *L, LowValue x, Items *it, TdlSpan at)
+static LowValue select_items(Low *L, LowValue x, const LowItems *it, TdlSpan at)
 {
-    TdlDim dims[LOW_MAX_RANK];
-    uint32_t rank = 0, axes = 0;
-    bool rest = false;
-    for (uint32_t i = 0; i < it->n; i++) {
-        const Item *p = &it->p[i];
-        if (p->kind == IT_SLICE && p->full) { rest = true; continue; }
-        if ((p->kind != IT_TENSOR && p->kind != IT_INT) || rest)
-            return low_error(L, at, "index: several index tensors together with slices between them are not supported yet: write it in index notation");
-        axes++;
-        if (p->kind != IT_TENSOR) continue;
-        TdlDim next[LOW_MAX_RANK];
-        uint32_t r;
-        if (!low_bshape(L, dims, rank, lv_dims(L, p->t), lv_rank(L, p->t), next, &r))
-            return low_error(L, at, "index: the index tensors do not fit each other");
-        rank = r;
-        for (uint32_t k = 0; k < r; k++) dims[k] = next[k];
-    }
-    TdlVal idx[LOW_MAX_RANK], ext[LOW_MAX_RANK], iv[LOW_MAX_RANK], sub[LOW_MAX_RANK + 1] = {x.v};
-    for (uint32_t i = 0; i < axes; i++) idx[i] = it->p[i].kind == IT_TENSOR ? low_bcast(L, it->p[i].t.v, dims, rank) : it->p[i].i;
-    for (uint32_t i = 0; i < rank; i++) ext[i] = ir_dim(&L->b, dims[i]);
-    TdlOp op = ir_emit(&L->b, OP_MAP, ext, rank, NULL, 0);
-    TdlBuilder outer = L->b;
-    L->b.region = ir_op(L->b.f, op)->regions[0];
-    L->b.before = (TdlOp){0};
-    for (uint32_t i = 0; i < rank; i++) iv[i] = ir_region_arg(L->b.f, L->b.region, ty_scalar(L->m, EL_I64), SYM_NONE);
-    for (uint32_t i = 0; i < axes; i++) sub[i + 1] = it->p[i].kind == IT_TENSOR ? ir_index(&L->b, idx[i], iv, rank) : idx[i];
-    TdlVal v = ir_index(&L->b, x.v, sub + 1, axes);
-    ir_emit(&L->b, OP_YIELD, &v, 1, NULL, 0);
-    L->b = outer;
-    TdlVal r = ir_add_result(L->b.f, op, ty_prepend(L->m, ir_type(L->b.f, v), dims, rank));
-    return low_tag(L, r, "IndexBackward0");
-}
-
-static LowValue select_items(Low *L, LowValue x, Items *it, TdlSpan at)
-{
-    if (it->tensors > 1 || (it->tensors && it->ints)) return gather_many(L, x, it, at);
+    if (it->tensors > 1 || (it->tensors && it->ints)) return low_gather(L, x, it, at);
     TdlVal v = x.v, lead[LOW_MAX_RANK], starts[LOW_MAX_RANK];
     uint32_t nlead = 0, first = 0, r = 0;
     while (first < it->n && it->p[first].kind == IT_INT) lead[nlead++] = it->p[first++].i;
@@ -206,7 +166,7 @@ static LowValue select_items(Low *L, LowValue x, Items *it, TdlSpan at)
     bool slice = it->slices || it->ints > nlead;
     const TdlDim *dims = ty_dims(L->m, ir_type(L->b.f, v));
     for (uint32_t i = first; i < it->n; i++) {
-        const Item *p = &it->p[i];
+        const LowItem *p = &it->p[i];
         if (p->kind == IT_NEW) continue;
         steps[r] = p->kind == IT_SLICE ? p->step : 1;
         sizes[r] = p->kind == IT_INT ? one : p->kind == IT_SLICE && !p->full ? p->size : dims[r];
@@ -219,7 +179,7 @@ static LowValue select_items(Low *L, LowValue x, Items *it, TdlSpan at)
     uint32_t n = 0, k = 0;
     TdlVal idx = {0};
     for (uint32_t i = first; i < it->n; i++) { /* drop the integers, add the new axes, note where the tensor goes */
-        const Item *p = &it->p[i];
+        const LowItem *p = &it->p[i];
         if (p->kind == IT_NEW) { out[n++] = one; continue; }
         if (p->kind == IT_TENSOR) { axis = n; idx = p->t.v; }
         if (p->kind != IT_INT) out[n++] = sizes[k];
@@ -242,7 +202,7 @@ LowValue low_index_value(Low *L, LowValue x, const AstExpr *e)
         return x.elems[i < 0 ? i + x.n : i];
     }
     if (x.kind != LV_TENSOR) return low_error(L, e->span, "%s cannot be indexed", lv_text(L, x));
-    Items *it = ARENA_NEW(L->arena, Items);
+    LowItems *it = ARENA_NEW(L->arena, LowItems);
     if (!collect(L, x, e, it)) return LOW_ERR;
     x.weak = false;
     LowValue r = select_items(L, x, it, e->span);
@@ -253,9 +213,8 @@ LowValue low_index(Low *L, const AstExpr *e) { return low_index_value(L, low_exp
 
 /* ---- element update ---- */
 
-static LowValue as_elem(Low *L, LowValue x, LowValue v, TdlSpan at)
+static LowValue as_elem(Low *L, TdlElem e, LowValue v, TdlSpan at)
 {
-    TdlElem e = lv_elem(L, x);
     if (!lv_is_num(v)) return low_error(L, at, "element update: needs a number or a tensor, not %s", lv_text(L, v));
     if (lv_elem(L, v) == e) return lv_tensor(low_mat(L, v, e));
     bool fits = lv_is_weak(v) && (el_is_float(e) || (el_is_int(e) && el_is_int(lv_elem(L, v))));
@@ -263,8 +222,10 @@ static LowValue as_elem(Low *L, LowValue x, LowValue v, TdlSpan at)
     return lv_tensor(low_mat(L, v, e));
 }
 
-static LowValue fit(Low *L, LowValue v, const TdlDim *dims, uint32_t n, TdlSpan at)
+LowValue low_fit(Low *L, LowValue v, TdlElem e, const TdlDim *dims, uint32_t n, TdlSpan at)
 {
+    v = as_elem(L, e, v, at);
+    if (lv_is_err(v)) return v;
     TdlDim out[LOW_MAX_RANK];
     uint32_t r;
     bool ok = low_bshape(L, lv_dims(L, v), lv_rank(L, v), dims, n, out, &r) && r == n;
@@ -273,20 +234,15 @@ static LowValue fit(Low *L, LowValue v, const TdlDim *dims, uint32_t n, TdlSpan 
     return lv_tensor(low_bcast(L, v.v, dims, n));
 }
 
-/* a[idx] += v with an integer tensor: duplicates accumulate. The index spreads over the other axes. */
-static LowValue scatter(Low *L, LowValue x, Items *it, LowValue v, bool has_op, AstOp op, TdlSpan at)
+/* a[idx] += v with one integer vector and whole axes: duplicates accumulate. The index spreads over the other axes. */
+static LowValue scatter(Low *L, LowValue x, const LowItems *it, LowValue v, bool subtract, TdlSpan at)
 {
     uint32_t axis = 0, r = lv_rank(L, x);
-    while (axis < it->n && it->p[axis].kind != IT_TENSOR) axis++;
-    bool plain = it->tensors == 1 && !it->ints && !it->slices && !it->news && lv_rank(L, it->p[axis].t) == 1;
-    if (!plain || !has_op || (op != AST_OP_ADD && op != AST_OP_SUB))
-        return low_error(L, at, "an update at an index tensor is not supported yet except `a[idx] += v` with one index tensor: a loop over the indices does it");
-    if (op == AST_OP_SUB) v = low_unary(L, AST_OP_NEG, v, at);
-    v = as_elem(L, x, v, at);
-    if (lv_is_err(v)) return v;
+    while (it->p[axis].kind != IT_TENSOR) axis++;
+    if (subtract) v = low_unary(L, AST_OP_NEG, v, at);
     TdlDim dims[LOW_MAX_RANK];
     for (uint32_t i = 0; i < r; i++) dims[i] = i == axis ? lv_dims(L, it->p[axis].t)[0] : lv_dims(L, x)[i];
-    v = fit(L, v, dims, r, at);
+    v = low_fit(L, v, lv_elem(L, x), dims, r, at);
     if (lv_is_err(v)) return v;
     int64_t ax = axis;
     TdlVal idx = ir_broadcast(&L->b, it->p[axis].t.v, ty_tensor(L->m, EL_I64, dims, r), &ax);
@@ -297,43 +253,58 @@ static LowValue scatter(Low *L, LowValue x, Items *it, LowValue v, bool has_op, 
     return lv_tensor(out);
 }
 
-LowValue low_index_set(Low *L, LowValue x, const AstExpr *e, LowValue v, bool has_op, AstOp op, TdlSpan at)
+/* v into a sub-tensor at leading indices. */
+static LowValue set_element(Low *L, LowValue x, const LowItems *it, LowValue v, TdlSpan at)
 {
-    if (x.kind != LV_TENSOR) return low_error(L, e->span, "%s has no elements to assign to", lv_text(L, x));
-    Items *it = ARENA_NEW(L->arena, Items);
-    if (!collect(L, x, e, it)) return LOW_ERR;
-    if (it->news) return low_error(L, e->span, "element update: None has no place here");
-    if (it->tensors) return scatter(L, x, it, v, has_op, op, at);
-    if (has_op) v = low_binary(L, op, select_items(L, x, it, e->span), v, at);
-    if (lv_is_err(v)) return v;
-    v = as_elem(L, x, v, at);
-    if (lv_is_err(v)) return v;
-    uint32_t r = lv_rank(L, x), nlead = 0, n = 0;
-    TdlVal ops[LOW_MAX_RANK + 2] = {x.v, v.v};
-    while (nlead < it->n && it->p[nlead].kind == IT_INT) nlead++;
-    if (!it->slices && it->ints == nlead) {
-        LowValue w = fit(L, v, lv_dims(L, x) + nlead, r - nlead, at);
-        if (lv_is_err(w)) return w;
-        ops[1] = w.v;
-        for (uint32_t i = 0; i < nlead; i++) ops[i + 2] = it->p[i].i;
-        if (!nlead) return w;
-        low_named(L, "CopySlices");
-        return lv_tensor(low_emit(L, OP_UPDATE, ops, nlead + 2, lv_type(L, x)));
-    }
+    uint32_t r = lv_rank(L, x), n = it->ints;
+    LowValue w = low_fit(L, v, lv_elem(L, x), lv_dims(L, x) + n, r - n, at);
+    if (lv_is_err(w) || !n) return w;
+    TdlVal ops[LOW_MAX_RANK + 2] = {x.v, w.v};
+    for (uint32_t i = 0; i < n; i++) ops[i + 2] = it->p[i].i;
+    low_named(L, "CopySlices");
+    return lv_tensor(low_emit(L, OP_UPDATE, ops, n + 2, lv_type(L, x)));
+}
+
+static LowValue set_slice(Low *L, LowValue x, const LowItems *it, LowValue v, TdlSpan at)
+{
+    uint32_t r = lv_rank(L, x), n = 0;
+    TdlVal ops[LOW_MAX_RANK + 2] = {x.v};
     TdlDim place[LOW_MAX_RANK], full[LOW_MAX_RANK];
     int64_t steps[LOW_MAX_RANK];
     for (uint32_t i = 0; i < r; i++) {
-        const Item *p = &it->p[i];
+        const LowItem *p = &it->p[i];
         full[i] = p->kind == IT_INT ? dim_const(L->m, 1) : p->full ? lv_dims(L, x)[i] : p->size;
         if (p->kind != IT_INT) place[n++] = full[i];
         steps[i] = p->step;
         ops[i + 2] = p->i.id ? p->i : ir_const_int(&L->b, EL_I64, 0);
     }
-    LowValue w = fit(L, v, place, n, at);
+    LowValue w = low_fit(L, v, lv_elem(L, x), place, n, at);
     if (lv_is_err(w)) return w;
     ops[1] = low_reshape(L, w.v, full, r);
     low_named(L, "CopySlices");
     TdlVal out = low_emit(L, OP_UPSLICE, ops, r + 2, lv_type(L, x));
     op_set_ints(L->b.f, low_def(L, out), "steps", steps, r);
     return lv_tensor(out);
+}
+
+LowValue low_set_items(Low *L, LowValue x, const LowItems *it, LowValue v, bool has_op, AstOp op, TdlSpan at)
+{
+    uint32_t nlead = 0;
+    if (has_op) v = low_binary(L, op, select_items(L, x, it, at), v, at);
+    if (lv_is_err(v)) return v;
+    while (nlead < it->n && it->p[nlead].kind == IT_INT) nlead++;
+    return !it->slices && it->ints == nlead ? set_element(L, x, it, v, at) : set_slice(L, x, it, v, at);
+}
+
+LowValue low_index_set(Low *L, LowValue x, const AstExpr *e, LowValue v, bool has_op, AstOp op, TdlSpan at)
+{
+    if (x.kind != LV_TENSOR) return low_error(L, e->span, "%s has no elements to assign to", lv_text(L, x));
+    LowItems *it = ARENA_NEW(L->arena, LowItems);
+    if (!collect(L, x, e, it)) return LOW_ERR;
+    if (it->news) return low_error(L, e->span, "element update: None has no place here");
+    if (!it->tensors) return low_set_items(L, x, it, v, has_op, op, at);
+    bool vector = it->tensors == 1 && !it->ints && !it->slices;
+    for (uint32_t i = 0; i < it->n; i++) vector &= it->p[i].kind != IT_TENSOR || lv_rank(L, it->p[i].t) == 1;
+    bool sum = has_op && (op == AST_OP_ADD || op == AST_OP_SUB);
+    return vector && sum ? scatter(L, x, it, v, op == AST_OP_SUB, at) : low_put(L, x, it, v, has_op, op, at);
 }
