@@ -178,7 +178,7 @@ static void check_literal(Low *L, LowValue v, TdlElem e)
     bool whole = lv_int_const(L, v, &i);
     bool fits = !whole || e != EL_I32 || (i >= INT32_MIN && i <= INT32_MAX);
     double x = whole ? (double)i : v.f;
-    if ((whole || v.kind == LV_FLOAT) && e == EL_F32 && !isinf(x)) fits = fabs(x) < 0x1.ffffffp127; /* rounds to infinity from here */
+    if ((whole || v.kind == LV_FLOAT) && e == EL_F32 && isfinite(x)) fits = fabs(x) < 0x1.ffffffp127; /* rounds to infinity from here */
     if (v.kind == LV_FLOAT && el_is_int(e)) fits = fabs(x) < (e == EL_I32 ? 0x1p31 : 0x1p63);
     if (!fits) low_error(L, L->b.span, "%s is out of range for %s", whole ? arena_printf(L->arena, "%lld", (long long)i) : arena_printf(L->arena, "%g", x), el_name(e));
 }

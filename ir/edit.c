@@ -89,18 +89,24 @@ void ir_replace_all(TdlFunc *f, const TdlVal *map, uint32_t n) {
     arena_free(&scratch);
 }
 
-TdlVal ir_add_result(TdlFunc *f, TdlOp o, TdlType t) {
+TdlVal ir_insert_result(TdlFunc *f, TdlOp o, uint32_t at, TdlType t) {
     TdlArena *a = f->module->arena;
     TdlVal v = {f->vals.n};
     uint16_t n = ir_op(f, o)->nresults;
-    VEC_PUSH(a, f->vals, ((TdlValData){.type = t, .def = o, .index = n}));
-    TdlVal *all = ARENA_ARRAY(a, TdlVal, n + 1);
-    if (n) memcpy(all, ir_op(f, o)->results, n * sizeof *all);
-    all[n] = v;
+    VEC_PUSH(a, f->vals, ((TdlValData){.type = t, .def = o, .index = at}));
+    TdlVal *all = ARENA_ARRAY(a, TdlVal, n + 1), *old = ir_op(f, o)->results;
+    for (uint32_t i = 0; i < at; i++) all[i] = old[i];
+    all[at] = v;
+    for (uint32_t i = at; i < n; i++) {
+        all[i + 1] = old[i];
+        ir_val(f, old[i])->index = i + 1;
+    }
     ir_op(f, o)->results = all;
     ir_op(f, o)->nresults++;
     return v;
 }
+
+TdlVal ir_add_result(TdlFunc *f, TdlOp o, TdlType t) { return ir_insert_result(f, o, ir_op(f, o)->nresults, t); }
 
 void ir_add_operand(TdlFunc *f, TdlOp o, TdlVal v) {
     TdlOpData *d = ir_op(f, o);

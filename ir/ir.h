@@ -125,7 +125,7 @@ enum {
     OPF_REGION = 256      /* has regions */
 };
 
-typedef enum { DERIV_PARTIAL, DERIV_RULE, DERIV_ZERO, DERIV_NONE } TdlDerivKind;
+typedef enum { DERIV_PARTIAL, DERIV_RULE, DERIV_LINEAR, DERIV_ZERO, DERIV_NONE } TdlDerivKind;
 typedef enum { LOWER_SCALAR, LOWER_EXPAND, LOWER_STRUCT, LOWER_EARLY, LOWER_LOOP } TdlLowerKind;
 
 typedef struct {
@@ -294,6 +294,7 @@ void ir_replace_uses(TdlFunc *f, TdlVal from, TdlVal to);   /* everywhere in the
 void ir_replace_all(TdlFunc *f, const TdlVal *map, uint32_t n);
 /* Appends results/operands/region arguments to an existing operation. */
 TdlVal ir_add_result(TdlFunc *f, TdlOp o, TdlType t);
+TdlVal ir_insert_result(TdlFunc *f, TdlOp o, uint32_t at, TdlType t); /* the later ones move up */
 void ir_add_operand(TdlFunc *f, TdlOp o, TdlVal v);
 void ir_set_operands(TdlFunc *f, TdlOp o, const TdlVal *v, uint32_t n);
 /* Drops the results (region arguments) i without keep[i]; the others move up. */

@@ -199,6 +199,30 @@ bool rule_vjp(TdlRule *r) {
     return true;
 }
 
+bool rule_jvp(TdlRule *r) {
+    Callee c;
+    const TdlAttr *wrt = op_attr(r->f, r->op, "wrt");
+    if (!find_callee(r, &c)) return false;
+    if (!wrt || wrt->kind != ATTR_INTS) return rule_fault(r, "attribute 'wrt' is missing");
+    uint32_t np = c.callee->params.n, nr = c.callee->results.n, ndot = 0;
+    for (uint32_t i = 0; i < nr; i++) ndot += ty_is_float(r->m, c.callee->results.p[i].type);
+    if (r->d->noperands != np + wrt->n)
+        return rule_fault(r, "%u operands: expected %u arguments and %u tangents", (unsigned)r->d->noperands, np, wrt->n);
+    if (!arguments(r, &c) || !rule_results(r, nr + ndot)) return false;
+    for (uint32_t i = 0; i < wrt->n; i++) {
+        int64_t p = wrt->ints[i];
+        if (p < 0 || p >= (int64_t)np) return rule_fault(r, "wrt: there is no parameter %lld", (long long)p);
+        TdlType t = port_type(r, &c, &c.callee->params.p[p]);
+        if (!ty_is_float(r->m, t)) return rule_fault(r, "wrt: parameter %lld is not float", (long long)p);
+        if (!rule_is(r, rule_in(r, np + i), t, "a tangent")) return false;
+    }
+    for (uint32_t i = 0, k = nr; i < nr; i++) {
+        r->out[i] = port_type(r, &c, &c.callee->results.p[i]);
+        if (ty_is_float(r->m, r->out[i])) r->out[k++] = r->out[i];
+    }
+    return true;
+}
+
 bool rule_backward(TdlRule *r) {
     uint32_t n = r->d->noperands - 2u;
     if (!rule_results(r, n) || !rule_tensor(r, 0)) return false;

@@ -1,4 +1,4 @@
-/* adjoint: resolves every `vjp` and `backward`, innermost first.
+/* adjoint: resolves every `vjp`, `jvp` and `backward`, innermost first.
  *
  *     func @f(%0 x: f64) -> (y: f64) { %1 = sin %0   return %1 }
  *     %3, %4 = vjp %1, %2 {callee = @f, wrt = [0]} : f64, f64
@@ -8,8 +8,8 @@
  *     %3 = sin %1   %5 = cos %1   %4 = mul %2, %5
  *
  * A function with a rule of its own (adjoint_call.c) is not looked into; afterwards it is like any other, and `inline`
- * removes its calls. The reverse of a function is made once for each set of parameters and cloned to its uses. `backward` reverses the
- * operations in front of it, where it stands. The rules are in adjoint_*.c; cost is linear in the code, times the depth
+ * removes its calls. The reverse (or the tangent: tangent.c) of a function is made once for each set of parameters and cloned
+ * to its uses. `backward` reverses the operations in front of it, where it stands. The rules are in adjoint_*.c; cost is linear in the code, times the depth
  * of nested map and reduce bodies, which are computed again in their reverse. */
 #include "passes/adjoint.h"
 #include <string.h>
@@ -21,7 +21,7 @@ typedef struct {
     TdlArena *arena;
     TdlModule *formulas;
     TDL_VEC(struct { TdlFunc *f; State state; }) seen;
-    TDL_VEC(TdlFunc *) made; /* the reverses: not needed after the pass */
+    TDL_VEC(TdlFunc *) made; /* reverses and tangents that no call names: not needed after the pass */
     bool failed;
 } Pass;
 
@@ -37,14 +37,14 @@ static TdlSym suffixed(TdlModule *m, TdlSym base, const char *prefix, const char
     return intern(m->names, arena_printf(m->arena, "%s%s%s", prefix, sym_text(m->names, base), suffix));
 }
 
-static TdlSym reverse_name(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
+static TdlSym derived_name(Pass *p, const TdlFunc *f, const char *what, const int64_t *wrt, uint32_t n) {
     TdlStr s = str_new(p->arena);
-    str_printf(&s, "%s.vjp", sym_text(p->m->names, f->name));
-    for (uint32_t i = 0; i < wrt->n; i++) str_printf(&s, "%c%d", i ? '_' : '.', (int)wrt->ints[i]);
+    str_printf(&s, "%s.%s", sym_text(p->m->names, f->name), what);
+    for (uint32_t i = 0; i < n; i++) str_printf(&s, "%c%d", i ? '_' : '.', (int)wrt[i]);
     return intern(p->m->names, s.p);
 }
 
-/* A function that calls f and nothing else: its reverse is f's rule. */
+/* A function that calls f and nothing else: its derivative is f's rule. */
 static const TdlFunc *calling(Pass *p, const TdlFunc *f) {
     TdlModule *m = p->m;
     TdlSym name = suffixed(m, f->name, "", ".call");
@@ -75,7 +75,7 @@ static const TdlFunc *calling(Pass *p, const TdlFunc *f) {
 /* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. */
 static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
     TdlModule *m = p->m;
-    TdlSym name = reverse_name(p, f, wrt);
+    TdlSym name = derived_name(p, f, "vjp", wrt->ints, wrt->n);
     TdlFunc *g = ir_func_find(m, name);
     if (g) return g;
     g = ir_clone_func(m, f->reverse.id || f->symbol ? calling(p, f) : f, name);
@@ -111,11 +111,71 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
     return g;
 }
 
-/* ---- vjp ---- */
+/* ---- the tangent of a function ---- */
+
+static void set_callbacks(Pass *p, Adj *a);
+
+/* @f.jvp.<wrt>: parameters of f and a tangent for each wrt; results of f and a tangent for each float one. */
+static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
+    TdlModule *m = p->m;
+    TdlSym name = derived_name(p, f, "jvp", wrt, n);
+    TdlFunc *g = ir_func_find(m, name);
+    if (g) return g;
+    g = ir_clone_func(m, f->forward.id || f->symbol ? calling(p, f) : f, name);
+    g->exported = g->script = false;
+    g->reverse = g->forward = SYM_NONE;
+    VEC_PUSH(p->arena, p->made, g);
+    uint32_t nres = g->results.n;
+    Adj a;
+    AdjFrame fr;
+    TdlOp ret = ir_terminator(g, g->body);
+    start(p, &a, &fr, g, ret);
+    set_callbacks(p, &a);
+    for (uint32_t i = 0; i < n; i++) {
+        TdlPort x = g->params.p[wrt[i]];
+        TdlVal v = ir_region(g, g->body)->args.p[wrt[i]];
+        adj_set_active(&a, v, true);
+        adj_set_cot(&a, v, ir_func_add_param(g, suffixed(m, x.name, "t", ""), x.type, NULL));
+    }
+    for (uint32_t i = 0; i < nres; i++) { /* all of the signature first: a recursive call asks for it */
+        TdlPort r = g->results.p[i];
+        r.name = suffixed(m, r.name, "t", "");
+        r.doc = NULL;
+        if (ty_is_float(m, r.type)) VEC_PUSH(m->arena, g->results, r);
+    }
+    inline_other_mode(g, RULE_FORWARD);
+    adj_activity(&a, g->body);
+    tan_region(&a, g->body);
+    fr.b = ir_before(g, ret);
+    for (uint32_t i = 0; i < nres && !a.failed; i++)
+        if (ty_is_float(m, g->results.p[i].type)) ir_add_operand(g, ret, adj_cot_or_zero(&a, adj_arg(&a, ret, i)));
+    p->failed |= a.failed;
+    if (!a.failed) adj_dce(&a, g->body, false);
+    return g;
+}
+
+/* For a call: the function stays. */
+static TdlFunc *tangent_of(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
+    Pass *p = pass;
+    TdlFunc *g = make_tangent(p, f, wrt, n);
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < p->made.n; i++)
+        if (p->made.p[i] != g) p->made.p[k++] = p->made.p[i];
+    p->made.n = k;
+    return p->failed ? NULL : g;
+}
+
+static void set_callbacks(Pass *p, Adj *a) {
+    a->forward = true;
+    a->tangent_of = tangent_of;
+    a->pass = p;
+}
+
+/* ---- vjp and jvp ---- */
 
 static void resolve(Pass *p, TdlFunc *f);
 
-/* Clones the body of g to the place of the vjp `o`; the results of o are to be replaced by those in map. */
+/* Clones the body of g to the place of `o`; the results of o are to be replaced by those in map. */
 static void put_body(Pass *p, TdlFunc *f, TdlOp o, const TdlFunc *g, TdlValMap *replace) {
     TdlValMap map = valmap_new(p->arena, g);
     for (uint32_t i = 0; i < ir_op(f, o)->noperands; i++)
@@ -133,7 +193,7 @@ static void put_body(Pass *p, TdlFunc *f, TdlOp o, const TdlFunc *g, TdlValMap *
     for (uint32_t i = 0; i < ir_op(f, o)->nresults; i++) valmap_set(replace, ir_op(f, o)->results[i], out.p[i]);
 }
 
-static void resolve_vjp(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
+static void resolve_call(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     TdlFunc *callee = ir_func_find(p->m, intern(p->m->names, op_str(f, o, "callee")));
     resolve(p, callee);
     for (uint32_t i = 0; i < p->seen.n; i++) {
@@ -143,7 +203,8 @@ static void resolve_vjp(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
         p->failed = true;
     }
     if (p->failed) return;
-    TdlFunc *g = make_reverse(p, callee, op_attr(f, o, "wrt"));
+    const TdlAttr *wrt = op_attr(f, o, "wrt");
+    TdlFunc *g = ir_op(f, o)->code == OP_VJP ? make_reverse(p, callee, wrt) : make_tangent(p, callee, wrt->ints, wrt->n);
     if (!p->failed) put_body(p, f, o, g, replace);
 }
 
@@ -198,16 +259,22 @@ static void resolve_all(Pass *p, TdlFunc *f, TdlOpcode code,
     for (uint32_t i = 0; i < s.ops.n; i++) ir_remove(f, s.ops.p[i]);
 }
 
-/* The rules that a reverse sweep of f would use. */
-static void resolve_rules(Pass *p, TdlFunc *f) {
+static void resolve_rules_of(Pass *p, const TdlFunc *f) {
+    TdlFunc *rules[] = {ir_func_find(p->m, f->reverse), ir_func_find(p->m, f->forward)};
+    for (int i = 0; i < 2; i++)
+        if (rules[i]) resolve(p, rules[i]);
+}
+
+/* The rules that a sweep of f would use, and what its recursive calls do. */
+static void resolve_callees(Pass *p, TdlFunc *f) {
     Find s = {.arena = p->arena, .code = OP_CALL};
-    TdlFunc *own = ir_func_find(p->m, f->reverse);
-    if (own) resolve(p, own);
+    resolve_rules_of(p, f);
     ir_walk(f, f->body, find, &s);
     for (uint32_t i = 0; i < s.ops.n && !p->failed; i++) {
-        const TdlFunc *callee = ir_func_find(p->m, intern(p->m->names, op_str(f, s.ops.p[i], "callee")));
-        TdlFunc *rule = callee ? ir_func_find(p->m, callee->reverse) : NULL;
-        if (rule) resolve(p, rule);
+        TdlFunc *callee = ir_func_find(p->m, intern(p->m->names, op_str(f, s.ops.p[i], "callee")));
+        if (!callee) continue;
+        resolve_rules_of(p, callee);
+        if (!callee->symbol) resolve(p, callee);
     }
 }
 
@@ -218,8 +285,9 @@ static void resolve(Pass *p, TdlFunc *f) {
     VEC_RESERVE(p->arena, p->seen, p->seen.n + 1);
     p->seen.p[p->seen.n].f = f;
     p->seen.p[p->seen.n++].state = BUSY;
-    resolve_rules(p, f);
-    resolve_all(p, f, OP_VJP, resolve_vjp);
+    resolve_callees(p, f);
+    resolve_all(p, f, OP_VJP, resolve_call);
+    if (!p->failed) resolve_all(p, f, OP_JVP, resolve_call);
     if (!p->failed) resolve_all(p, f, OP_BACKWARD, resolve_backward);
     p->seen.p[at].state = DONE;
 }

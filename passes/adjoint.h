@@ -1,6 +1,6 @@
-/* Inside the adjoint pass: the state of one reverse sweep, and what its rules use. Not for other passes.
+/* Inside the adjoint pass: the state of one sweep, and what its rules use. Not for other passes.
  *
- * A sweep walks the operations of a region from last to first. Each value of the region has at most one current
+ * A reverse sweep walks the operations of a region from last to first. Each value of the region has at most one current
  * cotangent (`cot`), to which rules contribute through adj_add alone. A *frame* is a region that is being reversed:
  * `region` is where its primal values are defined, `b` is where its reverse is emitted. A value that is defined
  * outside the frame's region is free in it; its cotangent there is an accumulator of the frame's *scope*, the
@@ -32,12 +32,15 @@ typedef struct {
     TdlArena *arena; /* scratch of the sweep */
     TdlModule *formulas; /* partials.tdl as IR: one function an operation */
     AdjFrame *top;
-    TDL_VEC(TdlVal) cot;      /* by value id: current cotangent; 0: none yet, that is zero */
+    TDL_VEC(TdlVal) cot;      /* by value id: current cotangent (forward mode: tangent); 0: none yet, that is zero */
     TDL_VEC(uint8_t) active;  /* by value id: depends on what is differentiated for */
     TDL_VEC(uint8_t) ours;    /* by value id: an accumulator of the sweep's own, not of what it reverses */
     TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
     uint32_t stamp;
     TdlValMap bodies, needs;  /* of clones of bodies and of primal values computed again; shared, so that their size is paid once */
+    bool forward;             /* forward mode */
+    TdlFunc *(*tangent_of)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n); /* of a call that stays */
+    void *pass;
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */
     bool failed;
@@ -107,22 +110,47 @@ struct AdjNeed {
 };
 void adj_need(Adj *a, AdjNeed *n);
 
-/* ---- rules: one for each operation whose derivative answer is RULE ----
- * zbar[i] is the cotangent of result i, 0 where it has none; at least one is set (accadd has no results). */
+/* ---- region operations done again: shared by both modes ---- */
+
+/* Clones the body of region operation `o` to the end of region `t`, for the indices idx; returns what it yields. The map
+ * is shared by all clones: each sets the values of its body before they are used, and values free in it are not in it. */
+TdlVals adj_clone_body(Adj *a, TdlOp o, TdlRegion t, const TdlVal *idx);
+/* Arguments for `t` like those of the body of `o`. */
+TdlVal *adj_indices(Adj *a, TdlOp o, TdlRegion t);
+/* An operation of kind `code` over the extents of `o`, without results. The extents of a map must be dimensions. */
+TdlOp adj_over_extents(Adj *a, TdlOp o, TdlOpcode code, TdlBuilder b);
+/* An argument for region r: an accumulator of the sweep's own, of tensor type t. */
+TdlVal adj_own_acc(Adj *a, TdlRegion r, TdlType t);
+
+/* ---- forward mode (tangent.c): a tangent stands behind each active value, in its own region; `cot` holds it ---- */
+
+/* Puts the tangents of what region r computes behind it. */
+void tan_region(Adj *a, TdlRegion r);
+/* What the forward rule of f makes of the tangents dot (0: none) of its arguments: tangents of the float results are set. */
+void tan_rule(Adj *a, const TdlFunc *f, TdlOp call, const TdlVal *dot);
+
+/* ---- rules: those of each operation whose derivative answer is RULE or LINEAR ----
+ * zbar[i] is the cotangent of result i, 0 where it has none; at least one is set (accadd has no results).
+ * dot[i] is the tangent of operand i, 0 where it has none; the rule sets those of the results that are active. */
 typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
 #define ADJ_RULE_PARTIAL(NAME)
 #define ADJ_RULE_ZERO(NAME)
 #define ADJ_RULE_NONE(NAME)
-#define ADJ_RULE_RULE(NAME) void adj_##NAME(Adj *a, TdlOp o, const TdlVal *zbar);
+#define ADJ_RULE_LINEAR(NAME) void adj_##NAME(Adj *a, TdlOp o, const TdlVal *zbar);
+#define ADJ_RULE_RULE(NAME) ADJ_RULE_LINEAR(NAME) void tan_##NAME(Adj *a, TdlOp o, const TdlVal *dot);
 #define OP(NAME, mn, min, max, regions, flags, TYPE, DERIV, ...) ADJ_RULE_##DERIV(NAME)
 #include "ir/ops.def"
 #undef OP
 
 /* Elementwise operations: contributions zbar * partial, from the formulas (adjoint_partial.c). */
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar);
+/* The same for tangents: the sum of dot[i] * partial i. */
+void tan_partial(Adj *a, TdlOp o, const TdlVal *dot);
 /* What the reverse rule of f makes of the cotangents zbar (0: none) of its results, for all its arguments; `dims` are
  * those of the call, NULL: f's own (adjoint_call.c). */
 void adj_rule(Adj *a, const TdlFunc *f, const TdlAttr *dims, const TdlVal *args, const TdlVal *results, const TdlVal *zbar);
+/* The function of a derivative rule; NULL after an error: it needs itself. */
+TdlFunc *adj_usable_rule(Adj *a, TdlSym name);
 /* Reads the formulas that were compiled in; NULL after an error. */
 TdlModule *adj_formulas(TdlModule *m, TdlArena *arena);
 

@@ -73,6 +73,7 @@ static bool visit(Adj *a, TdlOp o) {
         if (!adj_active(a, d->operands[1]) || adj_active(a, d->operands[0])) return false;
         adj_set_active(a, d->operands[0], true);
         return true;
+    case OP_STACKNEW: return a->forward && mark(a, d->results[0]); /* tangents of what is pushed go to one of their own */
     case OP_BACKWARD: return false;           /* a gradient is a constant to later ones */
     case OP_LEAF:
         if (a->within.id) return false;       /* `backward` ends at leaves: those it asks for are marked already */

@@ -9,23 +9,24 @@
 
 static void count_derived(void *user, TdlFunc *f, TdlOp o) {
     TdlOpcode c = ir_op(f, o)->code;
-    *(uint32_t *)user += c == OP_VJP || c == OP_BACKWARD;
+    *(uint32_t *)user += c == OP_VJP || c == OP_JVP || c == OP_BACKWARD;
 }
 
 /* A rule that is not resolved yet is on the way to itself. */
-static bool usable(Adj *a, TdlFunc *rule) {
+TdlFunc *adj_usable_rule(Adj *a, TdlSym name) {
+    TdlFunc *rule = ir_func_find(a->m, name);
     uint32_t derived = 0;
     ir_walk(rule, rule->body, count_derived, &derived);
-    if (!derived) return true;
+    if (!derived) return rule;
     a->failed = true;
     diag_error(a->m->diags, rule->span, "%s: the derivative differentiates its own function: this has no end",
                sym_text(a->m->names, rule->name));
-    return false;
+    return NULL;
 }
 
 void adj_rule(Adj *a, const TdlFunc *f, const TdlAttr *dims, const TdlVal *args, const TdlVal *results, const TdlVal *zbar) {
-    TdlFunc *rule = ir_func_find(a->m, f->reverse);
-    if (!usable(a, rule)) return;
+    TdlFunc *rule = adj_usable_rule(a, f->reverse);
+    if (!rule) return;
     TdlValMap map = valmap_new(a->arena, rule);
     TdlDimMap to = {.arena = a->arena};
     uint32_t n = 0;

@@ -120,7 +120,7 @@ AdjScope *adj_scope_open(Adj *a) {
     return s;
 }
 
-static TdlVal own_acc(Adj *a, TdlRegion r, TdlType t) {
+TdlVal adj_own_acc(Adj *a, TdlRegion r, TdlType t) {
     TdlVal acc = ir_region_arg(a->f, r, ty_acc(a->m, t), SYM_NONE);
     while (a->ours.n <= acc.id) VEC_PUSH(a->arena, a->ours, 0);
     a->ours.p[acc.id] = 1;
@@ -138,7 +138,7 @@ static TdlVal scope_acc(Adj *a, AdjScope *s, TdlVal v) {
         b.grad_fn = SYM_NONE;
         init = zero_at(a, &b, t);
     }
-    TdlVal acc = own_acc(a, s->body, t);
+    TdlVal acc = adj_own_acc(a, s->body, t);
     ir_add_operand(a->f, s->withacc, init);
     VEC_PUSH(a->arena, s->accs, ((AdjAcc){v, acc}));
     return acc;
@@ -225,7 +225,7 @@ bool adj_scatter_open(Adj *a, TdlVal v, AdjScatter *s) {
     TdlVal init = adj_cot_or_zero(a, v);
     s->withacc = ir_emit(adj_b(a), OP_WITHACC, &init, 1, NULL, 0);
     TdlRegion r = ir_op(a->f, s->withacc)->regions[0];
-    s->acc = own_acc(a, r, adj_type(a, v));
+    s->acc = adj_own_acc(a, r, adj_type(a, v));
     s->saved = a->top->b;
     a->top->b.region = r;
     a->top->b.before = (TdlOp){0};
@@ -270,6 +270,7 @@ void adj_yield(Adj *a, TdlRegion r, const TdlVal *v, uint32_t n) {
 #define RULE_ZERO(NAME) NULL
 #define RULE_NONE(NAME) NULL
 #define RULE_RULE(NAME) adj_##NAME
+#define RULE_LINEAR(NAME) adj_##NAME
 static const AdjRule rules[OP_COUNT] = {
 #define OP(NAME, mn, min, max, regions, flags, TYPE, DERIV, ...) [OP_##NAME] = RULE_##DERIV(NAME),
 #include "ir/ops.def"
@@ -305,7 +306,7 @@ static void reverse_op(Adj *a, TdlOp o) {
     a->top->b.grad_fn = d->grad_fn;
     switch (op_info(d->code)->deriv) {
     case DERIV_PARTIAL: adj_partial(a, o, zbar[0]); break;
-    case DERIV_RULE: rules[d->code](a, o, zbar); break;
+    case DERIV_RULE: case DERIV_LINEAR: rules[d->code](a, o, zbar); break;
     case DERIV_ZERO: break;
     case DERIV_NONE: no_derivative(a, o); break;
     }

@@ -1,5 +1,5 @@
-/* Elementwise operations: zbar times the partials of passes/partials.tdl, which are compiled in as IR (gen/partials.c)
- * on f64 scalars and built here in the shape and element type of the operation. */
+/* Elementwise operations: cotangents and tangents times the partials of passes/partials.tdl, which are compiled in as IR
+ * (gen/partials.c) on f64 scalars and built here in the shape and element type of the operation. */
 #include "passes/adjoint.h"
 #include "support/embed.h"
 
@@ -45,7 +45,7 @@ static bool is_const(const TdlFunc *f, TdlVal v, double c) {
     return o.id && ir_op(f, o)->code == OP_CONST && op_attr(f, o, "value")->f == c;
 }
 
-/* zbar * partial; a select is multiplied in its branches, so that the 0 of a branch not taken is exact. */
+/* zbar (or a tangent) * partial; a select is multiplied in its branches, so that the 0 of a branch not taken is exact. */
 static TdlVal times(Formula *p, TdlVal zbar, TdlVal partial) {
     Adj *a = p->a;
     TdlOp o = ir_val(p->f, partial)->def;
@@ -67,17 +67,35 @@ static TdlVal times(Formula *p, TdlVal zbar, TdlVal partial) {
     return adj_op2(a, OP_MUL, zbar, build(p, partial));
 }
 
-void adj_partial(Adj *a, TdlOp o, TdlVal zbar) {
+/* The formulas of o, for values in the shape and element type `like`; returns what they return, by operand. */
+static const TdlVal *open_formulas(Formula *p, Adj *a, TdlOp o, TdlType like) {
     uint32_t n = ir_op(a->f, o)->noperands;
     TdlSym name = intern(a->m->names, op_info(ir_op(a->f, o)->code)->name);
-    Formula p = {.a = a, .f = ir_func_find(a->formulas, name), .like = adj_type(a, zbar)};
-    p.built = ARENA_ARRAY(a->arena, TdlVal, p.f->vals.n);
-    const TdlVal *params = ir_region(p.f, p.f->body)->args.p;
-    for (uint32_t i = 0; i < n; i++) p.built[params[i].id] = adj_arg(a, o, i);
-    p.built[params[n].id] = adj_res(a, o, 0);
-    TdlOp ret = ir_terminator(p.f, p.f->body);
-    for (uint32_t i = 0; i < n; i++) {
+    *p = (Formula){.a = a, .f = ir_func_find(a->formulas, name), .like = like};
+    p->built = ARENA_ARRAY(a->arena, TdlVal, p->f->vals.n);
+    const TdlVal *params = ir_region(p->f, p->f->body)->args.p;
+    for (uint32_t i = 0; i < n; i++) p->built[params[i].id] = adj_arg(a, o, i);
+    p->built[params[n].id] = adj_res(a, o, 0);
+    return ir_op(p->f, ir_terminator(p->f, p->f->body))->operands;
+}
+
+void adj_partial(Adj *a, TdlOp o, TdlVal zbar) {
+    Formula p;
+    const TdlVal *partials = open_formulas(&p, a, o, adj_type(a, zbar));
+    for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++) {
         TdlVal x = adj_arg(a, o, i);
-        if (adj_active(a, x)) adj_add(a, x, times(&p, zbar, ir_op(p.f, ret)->operands[i]));
+        if (adj_active(a, x)) adj_add(a, x, times(&p, zbar, partials[i]));
     }
+}
+
+void tan_partial(Adj *a, TdlOp o, const TdlVal *dot) {
+    Formula p;
+    const TdlVal *partials = open_formulas(&p, a, o, adj_type(a, adj_res(a, o, 0)));
+    TdlVal sum = {0};
+    for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++) {
+        if (!dot[i].id) continue;
+        TdlVal part = times(&p, dot[i], partials[i]);
+        sum = sum.id ? adj_op2(a, OP_ADD, sum, part) : part;
+    }
+    adj_set_cot(a, adj_res(a, o, 0), sum);
 }

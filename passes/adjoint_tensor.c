@@ -63,18 +63,23 @@ void adj_SELECT(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (adj_active(a, y)) adj_add(a, y, adj_select(a, c, adj_const_like(a, zbar[0], 0), zbar[0]));
 }
 
-static void polygamma_of(Adj *a, TdlVal x, TdlVal zbar, int64_t n) {
-    TdlVal p = adj_emit(a, OP_POLYGAMMA, &x, 1, adj_type(a, x));
+/* psi_n(x) * by. */
+static TdlVal polygamma_times(Adj *a, TdlOp o, int64_t n, TdlVal by) {
+    TdlVal x = adj_arg(a, o, 0), p = adj_emit(a, OP_POLYGAMMA, &x, 1, adj_type(a, x));
     op_set_int(a->f, adj_def(a, p), "n", n);
-    adj_add(a, x, adj_op2(a, OP_MUL, zbar, p));
+    return adj_op2(a, OP_MUL, by, p);
 }
 
-/* z = log|gamma(x)|:  xbar = zbar * digamma(x)   (DLMF 5.2.2) */
-void adj_LGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) { polygamma_of(a, adj_arg(a, o, 0), zbar[0], 0); }
+/* z = log|gamma(x)|:  dz/dx = digamma(x)   (DLMF 5.2.2) */
+void adj_LGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) { adj_add(a, adj_arg(a, o, 0), polygamma_times(a, o, 0, zbar[0])); }
+void tan_LGAMMA(Adj *a, TdlOp o, const TdlVal *dot) { adj_set_cot(a, adj_res(a, o, 0), polygamma_times(a, o, 0, dot[0])); }
 
-/* z = psi_n(x):  xbar = zbar * psi_(n+1)(x)   (DLMF 5.15.1) */
+/* z = psi_n(x):  dz/dx = psi_(n+1)(x)   (DLMF 5.15.1) */
 void adj_POLYGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) {
-    polygamma_of(a, adj_arg(a, o, 0), zbar[0], op_int(a->f, o, "n", 0) + 1);
+    adj_add(a, adj_arg(a, o, 0), polygamma_times(a, o, op_int(a->f, o, "n", 0) + 1, zbar[0]));
+}
+void tan_POLYGAMMA(Adj *a, TdlOp o, const TdlVal *dot) {
+    adj_set_cot(a, adj_res(a, o, 0), polygamma_times(a, o, op_int(a->f, o, "n", 0) + 1, dot[0]));
 }
 
 /* ---- views ---- */
@@ -248,6 +253,13 @@ void adj_SORT(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (zbar[0].id) scatter(a, o, zbar[0], adj_res(a, o, 1), pick_gather);
 }
 
+/* zdot = xdot[index[i]] along the axis. */
+void tan_SORT(Adj *a, TdlOp o, const TdlVal *dot) {
+    TdlVal z = adj_res(a, o, 0), g = adj_emit(a, OP_GATHER, (TdlVal[]){dot[0], adj_res(a, o, 1)}, 2, adj_type(a, z));
+    op_set_int(a->f, adj_def(a, g), "axis", op_int(a->f, o, "axis", 0));
+    adj_set_cot(a, z, g);
+}
+
 /* z = cumsum x:  xbar = cumsum of zbar from the other end. */
 void adj_CUMSUM(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (!adj_active(a, adj_arg(a, o, 0))) return;
@@ -306,6 +318,24 @@ void adj_DOT(Adj *a, TdlOp o, const TdlVal *zbar) {
     dot_side(a, y, x, zbar[0], sy, sx, sx.batch->n + sx.nfree);
 }
 
+/* zdot = xdot y + x ydot, each the same contraction. */
+void tan_DOT(Adj *a, TdlOp o, const TdlVal *dot) {
+    static const char *const keys[] = {"batch_a", "batch_b", "contract_a", "contract_b"};
+    TdlVal z = adj_res(a, o, 0), sum = {0};
+    for (uint32_t i = 0; i < 2; i++) {
+        if (!dot[i].id) continue;
+        TdlVal ops[2] = {adj_arg(a, o, 0), adj_arg(a, o, 1)};
+        ops[i] = dot[i];
+        TdlVal part = adj_emit(a, OP_DOT, ops, 2, adj_type(a, z));
+        for (int k = 0; k < 4; k++) {
+            const TdlAttr *at = op_attr(a->f, o, keys[k]);
+            op_set_ints(a->f, adj_def(a, part), keys[k], at->ints, at->n);
+        }
+        sum = sum.id ? adj_op2(a, OP_ADD, sum, part) : part;
+    }
+    adj_set_cot(a, z, sum);
+}
+
 /* ---- whole-tensor reductions ---- */
 
 /* z = sum x over axes:  xbar = zbar along the axes. */
@@ -351,17 +381,25 @@ static TdlVal products_of_others(Adj *a, TdlVal x, const TdlAttr *axes) {
     return ir_result(a->f, map, 0);
 }
 
-/* z = prod x over axes:  xbar = zbar * z / x where no element is zero, else zbar times the product of the others, which
- * is right at zeros and can be differentiated again. */
+/* by * dz/dx of z = prod x, in the shape of x: z / x where no element is zero, else the product of the others, which is
+ * right at zeros and can be differentiated again. */
+static TdlVal prod_times(Adj *a, TdlOp o, TdlVal by) {
+    TdlVal x = adj_arg(a, o, 0);
+    const TdlAttr *axes = op_attr(a->f, o, "axes");
+    AdjIf c = adj_if_open(a, adj_any(a, adj_op2(a, OP_EQ, x, adj_const_like(a, x, 0))));
+    adj_if_else(a, &c, adj_op2(a, OP_MUL, by, products_of_others(a, x, axes)));
+    TdlVal z = spread_back(a, adj_res(a, o, 0), axes, x);
+    return adj_if_close(a, &c, adj_op2(a, OP_MUL, by, adj_op2(a, OP_DIV, z, x)));
+}
+
 void adj_PROD(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlVal x = adj_arg(a, o, 0);
-    if (!adj_active(a, x)) return;
-    const TdlAttr *axes = op_attr(a->f, o, "axes");
-    TdlVal all = spread_back(a, zbar[0], axes, x), none = adj_const_like(a, x, 0);
-    AdjIf c = adj_if_open(a, adj_any(a, adj_op2(a, OP_EQ, x, none)));
-    adj_if_else(a, &c, adj_op2(a, OP_MUL, all, products_of_others(a, x, axes)));
-    TdlVal z = spread_back(a, adj_res(a, o, 0), axes, x);
-    adj_add(a, x, adj_if_close(a, &c, adj_op2(a, OP_MUL, all, adj_op2(a, OP_DIV, z, x))));
+    if (adj_active(a, x)) adj_add(a, x, prod_times(a, o, spread_back(a, zbar[0], op_attr(a->f, o, "axes"), x)));
+}
+
+void tan_PROD(Adj *a, TdlOp o, const TdlVal *dot) {
+    TdlVal z = adj_res(a, o, 0);
+    adj_set_cot(a, z, reduced(a, OP_SUM, prod_times(a, o, dot[0]), op_attr(a->f, o, "axes"), z));
 }
 
 /* Row-major position of each element of x along `axes`. */
@@ -378,26 +416,42 @@ static TdlVal positions(Adj *a, TdlVal x, const TdlAttr *axes) {
     return at;
 }
 
-/* z = max x over axes:  zbar shared evenly by the elements that equal z, or all to the first of them. */
-static void extremum(Adj *a, TdlOp o, TdlVal zbar) {
+/* z = max x over axes:  the elements that equal z and in *count their number, or the first of them and 0. */
+static TdlVal ties_of(Adj *a, TdlOp o, TdlVal *count) {
     TdlVal x = adj_arg(a, o, 0), z = adj_res(a, o, 0);
-    if (!adj_active(a, x)) return;
     const TdlAttr *axes = op_attr(a->f, o, "axes");
     const char *ties = op_str(a->f, o, "ties");
-    TdlVal tie = adj_op2(a, OP_EQ, x, spread_back(a, z, axes, x)), share;
+    TdlVal tie = adj_op2(a, OP_EQ, x, spread_back(a, z, axes, x));
+    *count = (TdlVal){0};
     if (ties && !strcmp(ties, "first") && axes->n) {
         TdlVal at = positions(a, x, axes);
         TdlVal among = adj_select(a, tie, at, adj_const_like(a, at, 9007199254740992.0));
-        tie = adj_op2(a, OP_EQ, at, spread_back(a, reduced(a, OP_AMIN, among, axes, z), axes, x));
-        share = zbar;
-    } else {
-        share = adj_op2(a, OP_DIV, zbar, reduced(a, OP_SUM, one_zero(a, tie, x), axes, z));
+        return adj_op2(a, OP_EQ, at, spread_back(a, reduced(a, OP_AMIN, among, axes, z), axes, x));
     }
-    adj_add(a, x, adj_select(a, tie, spread_back(a, share, axes, x), adj_const_like(a, x, 0)));
+    *count = reduced(a, OP_SUM, one_zero(a, tie, x), axes, z);
+    return tie;
+}
+
+/* zbar, shared evenly by the elements that equal z, or all to the first of them. */
+static void extremum(Adj *a, TdlOp o, TdlVal zbar) {
+    TdlVal x = adj_arg(a, o, 0), count;
+    if (!adj_active(a, x)) return;
+    TdlVal tie = ties_of(a, o, &count), share = count.id ? adj_op2(a, OP_DIV, zbar, count) : zbar;
+    adj_add(a, x, adj_select(a, tie, spread_back(a, share, op_attr(a->f, o, "axes"), x), adj_const_like(a, x, 0)));
+}
+
+/* The mean of their tangents, or that of the first. */
+static void extremum_tangent(Adj *a, TdlOp o, TdlVal dot) {
+    TdlVal z = adj_res(a, o, 0), count;
+    TdlVal tie = ties_of(a, o, &count), among = adj_select(a, tie, dot, adj_const_like(a, dot, 0));
+    TdlVal sum = reduced(a, OP_SUM, among, op_attr(a->f, o, "axes"), z);
+    adj_set_cot(a, z, count.id ? adj_op2(a, OP_DIV, sum, count) : sum);
 }
 
 void adj_AMAX(Adj *a, TdlOp o, const TdlVal *zbar) { extremum(a, o, zbar[0]); }
 void adj_AMIN(Adj *a, TdlOp o, const TdlVal *zbar) { extremum(a, o, zbar[0]); }
+void tan_AMAX(Adj *a, TdlOp o, const TdlVal *dot) { extremum_tangent(a, o, dot[0]); }
+void tan_AMIN(Adj *a, TdlOp o, const TdlVal *dot) { extremum_tangent(a, o, dot[0]); }
 
 /* ---- elements ---- */
 

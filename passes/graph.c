@@ -237,7 +237,7 @@ static void bind_dims(Build *b, Frame *callee, const Frame *caller, const TdlAtt
         callee->dim_of[i] = dim_subst(b->m, dims->dims[i], caller->dims, caller->dim_of, caller->ndims);
 }
 
-/* A call of a user function, or the values of a vjp: the callee's own nodes, with the arguments' as its parameters'. */
+/* A call of a user function, or the values of a vjp or jvp: the callee's own nodes, with the arguments' as its parameters'. */
 static void call_op(Build *b, Frame *fr, TdlOp o)
 {
     TdlOpData d = *ir_op(fr->f, o);
@@ -256,14 +256,14 @@ static void call_op(Build *b, Frame *fr, TdlOp o)
     TdlOpData *ret = ir_op(f, ir_terminator(f, f->body));
     for (uint16_t i = 0; i < ret->noperands && i < d.nresults; i++)
         fr->sources[d.results[i].id] = in->sources[ret->operands[i].id];
-    if (d.code != OP_VJP)
+    if (d.code == OP_CALL)
         return;
-    /* the results beyond the callee's: one node for the reverse sweep */
+    /* the results beyond the callee's: one node for the sweep */
     int32_t node = -1;
     for (uint16_t i = 0; i < d.noperands; i++)
         if (fr->sources[d.operands[i].id].n) {
             if (node < 0)
-                node = node_new(b, GRAPH_OP, intern(b->m->names, "VjpBackward0"), d.span,
+                node = node_new(b, GRAPH_OP, intern(b->m->names, d.code == OP_VJP ? "VjpBackward0" : "JvpBackward0"), d.span,
                                 type_of(fr, d.results[d.nresults - 1]));
             for (uint32_t j = 0; j < fr->sources[d.operands[i].id].n; j++)
                 node_edge(b, node, fr->sources[d.operands[i].id].p[j]);
@@ -295,7 +295,7 @@ static void walk_op(Build *b, Frame *fr, TdlOp o)
         leaf_op(b, fr, o);
     else if (d->grad_fn.id)
         named_op(b, fr, o, d->grad_fn);
-    else if (d->code == OP_CALL || d->code == OP_VJP)
+    else if (d->code == OP_CALL || d->code == OP_VJP || d->code == OP_JVP)
         call_op(b, fr, o);
     else if (d->code == OP_IF)
         if_op(b, fr, o);

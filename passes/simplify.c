@@ -148,7 +148,7 @@ static bool is_derived(const TdlModule *m) {
     for (uint32_t i = 0; i < m->funcs.n; i++)
         for (uint32_t k = 1; k < m->funcs.p[i]->ops.n; k++) {
             TdlOpcode c = m->funcs.p[i]->ops.p[k].code;
-            if (c == OP_VJP || c == OP_BACKWARD || c == OP_LEAF) return false;
+            if (c == OP_VJP || c == OP_JVP || c == OP_BACKWARD || c == OP_LEAF) return false;
         }
     return true;
 }

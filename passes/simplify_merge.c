@@ -54,7 +54,7 @@ static bool can_merge(const Simplify *s, TdlOp o) {
     const TdlOpData *d = ir_op(s->f, o);
     switch (d->code) {
     /* A dimension variable or a leaf is itself only; stacks are linear; calls may fail. */
-    case OP_NEWDIM: case OP_LEAF: case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_VJP:
+    case OP_NEWDIM: case OP_LEAF: case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_VJP: case OP_JVP:
     case OP_BACKWARD: case OP_GRADFN: case OP_WITHACC: case OP_ACCADD: return false;
     default: break;
     }

@@ -220,9 +220,9 @@ def main():
         for seed in range(first, first + count):
             text = Program(seed).text()
             open(path, "w").write(text)
-            for order, tol in (("1", "1e-5"), ("2", "1e-4")):
+            for order, inner, tol in (("1", [], "1e-5"), ("2", [], "1e-4"), ("2", ["--inner=forward"], "1e-4")):
                 for step in ("1e-3", "1e-5"):  # a branch may change within the larger step
-                    command = [evaluate, "--grad", "--order=" + order, "--tol=" + tol, "--step=" + step, "--seed=%d" % seed]
+                    command = [evaluate, "--grad", "--order=" + order, "--tol=" + tol, "--step=" + step, "--seed=%d" % seed] + inner
                     run = subprocess.run(command + passes + [path, "f", "n=3"], capture_output=True, text=True)
                     if run.returncode == 0 and run.stdout.startswith("ok"):
                         break

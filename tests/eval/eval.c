@@ -360,7 +360,7 @@ static void op_one(EvCall *c, TdlOp o) {
         if (!ev_in(c, o, 0)->i[0]) ev_fail(c, "assert: %s", op_str(c->f, o, "msg"));
         return;
     case OP_PRINT: op_print(c, o); return;
-    case OP_VJP: case OP_BACKWARD: ev_fail(c, "unresolved %s", op_info(ir_op(c->f, o)->code)->name); return;
+    case OP_VJP: case OP_JVP: case OP_BACKWARD: ev_fail(c, "unresolved %s", op_info(ir_op(c->f, o)->code)->name); return;
     default: break;
     }
     if (op_info(ir_op(c->f, o)->code)->flags & OPF_LOOPIR) ev_fail(c, "loop IR is not evaluated");

@@ -1,11 +1,12 @@
 /* evaluate FILE FUNC [name=value,...]...      evaluates a function of an IR file and prints its results
  * evaluate --grad FILE FUNC [name=value,...]  checks the gradient that pass adjoint makes, with respect to every float
- *     parameter, against central differences of the primal; --order=2 checks the gradient of the gradient.
+ *     parameter, against central differences of the primal, and its tangents against the gradient. --order=2 checks the
+ *     derivatives of the gradient, with --inner=forward those of the tangents.
  *
  * name=value sets a dimension parameter (default 3) or the elements of a parameter; float parameters without values are
  * random in --range=lo,hi (default 0.2,1.2), integer ones are 0, 1, 2, ... modulo --modulo=k (default 3).
  * --step=h (1e-3) is the step of the differences, --tol=t (1e-7) the relative difference allowed.
- * --dump prints the gradient function.
+ * --dump prints the functions that were made.
  * --passes=a,b runs passes on the file first (evaluate) or after the adjoint (--grad); the verifier runs after each. */
 #include "eval.h"
 #include "passes/pass.h"
@@ -18,7 +19,7 @@
 typedef struct {
     TdlModule *m;
     TdlArena *a;
-    bool grad, dump;
+    bool grad, dump, inner_forward;
     int order;
     double lo, hi, tol, h;
     int64_t modulo;
@@ -101,47 +102,77 @@ static int evaluate(Cmd *c, TdlFunc *f) {
     return 0;
 }
 
-/* @f.grad: a vjp of f with respect to every float parameter. */
-static TdlFunc *gradient_of(Cmd *c, TdlFunc *f) {
+/* What both derivatives of f begin with: f's dimensions, parameters and results. */
+typedef struct {
+    TdlFunc *g;
+    TdlVals ops;
+    TDL_VEC(TdlType) types;
+    TDL_VEC(int64_t) wrt;
+} Derived;
+
+static TdlSym named(Cmd *c, const char *prefix, TdlSym name) {
+    return intern(c->m->names, arena_printf(c->a, "%s%s", prefix, sym_text(c->m->names, name)));
+}
+
+static Derived derived_of(Cmd *c, TdlFunc *f, const char *suffix) {
     TdlModule *m = c->m;
-    const char *name = arena_printf(c->a, "%s.grad", sym_text(m->names, f->name));
-    TdlFunc *g = ir_func_new(m, intern(m->names, name), SPAN_NONE);
-    g->exported = true;
-    TdlVals ops = {0};
-    TDL_VEC(TdlType) types = {0};
-    TDL_VEC(int64_t) wrt = {0};
-    TDL_VEC(TdlDim) dims = {0};
-    for (uint32_t i = 0; i < f->dims.n; i++) {
-        VEC_PUSH(m->arena, g->dims, f->dims.p[i]);
-        VEC_PUSH(c->a, dims, dim_var(m, f->dims.p[i]));
-    }
+    const char *name = arena_printf(c->a, "%s.%s", sym_text(m->names, f->name), suffix);
+    Derived d = {.g = ir_func_new(m, intern(m->names, name), SPAN_NONE)};
+    d.g->exported = true;
+    for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(m->arena, d.g->dims, f->dims.p[i]);
     for (uint32_t i = 0; i < f->params.n; i++) {
-        VEC_PUSH(c->a, ops, ir_func_add_param(g, f->params.p[i].name, f->params.p[i].type, NULL));
-        if (ty_is_float(m, f->params.p[i].type)) VEC_PUSH(c->a, wrt, i);
+        VEC_PUSH(c->a, d.ops, ir_func_add_param(d.g, f->params.p[i].name, f->params.p[i].type, NULL));
+        if (ty_is_float(m, f->params.p[i].type)) VEC_PUSH(c->a, d.wrt, i);
     }
     for (uint32_t i = 0; i < f->results.n; i++) {
         TdlPort r = f->results.p[i];
-        VEC_PUSH(c->a, types, r.type);
+        VEC_PUSH(c->a, d.types, r.type);
         r.cotangent_of = -1;
-        VEC_PUSH(m->arena, g->results, r);
-        if (ty_is_float(m, r.type))
-            VEC_PUSH(c->a, ops, ir_func_add_param(g, intern(m->names, arena_printf(c->a, "c_%s", sym_text(m->names, r.name))), r.type, NULL));
+        VEC_PUSH(m->arena, d.g->results, r);
     }
-    for (uint32_t i = 0; i < wrt.n; i++) {
-        TdlPort x = f->params.p[wrt.p[i]];
-        x.name = intern(m->names, arena_printf(c->a, "d%s", sym_text(m->names, x.name)));
-        x.cotangent_of = (int32_t)wrt.p[i];
-        VEC_PUSH(c->a, types, x.type);
-        VEC_PUSH(m->arena, g->results, x);
+    return d;
+}
+
+static void add_derived(Cmd *c, Derived *d, TdlPort port, const char *prefix, int32_t of) {
+    port.name = named(c, prefix, port.name);
+    port.cotangent_of = of;
+    VEC_PUSH(c->a, d->types, port.type);
+    VEC_PUSH(c->m->arena, d->g->results, port);
+}
+
+static TdlFunc *finish_derived(Cmd *c, Derived *d, TdlFunc *f, TdlOpcode code) {
+    TDL_VEC(TdlDim) dims = {0};
+    for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(c->a, dims, dim_var(c->m, f->dims.p[i]));
+    TdlBuilder b = ir_at_end(d->g, d->g->body, SPAN_NONE);
+    TdlOp o = ir_emit(&b, code, d->ops.p, d->ops.n, d->types.p, d->types.n);
+    const char *callee = sym_text(c->m->names, f->name);
+    op_set_str(d->g, o, "callee", callee, (uint32_t)strlen(callee));
+    op_set_ints(d->g, o, "wrt", d->wrt.p, d->wrt.n);
+    if (dims.n) op_set_dims(d->g, o, "dims", dims.p, dims.n);
+    ir_emit(&b, OP_RETURN, ir_op(d->g, o)->results, d->types.n, NULL, 0);
+    return d->g;
+}
+
+/* @f.grad: a vjp of f with respect to every float parameter. */
+static TdlFunc *gradient_of(Cmd *c, TdlFunc *f) {
+    Derived d = derived_of(c, f, "grad");
+    for (uint32_t i = 0; i < f->results.n; i++)
+        if (ty_is_float(c->m, f->results.p[i].type))
+            VEC_PUSH(c->a, d.ops, ir_func_add_param(d.g, named(c, "c_", f->results.p[i].name), f->results.p[i].type, NULL));
+    for (uint32_t i = 0; i < d.wrt.n; i++) add_derived(c, &d, f->params.p[d.wrt.p[i]], "d", (int32_t)d.wrt.p[i]);
+    return finish_derived(c, &d, f, OP_VJP);
+}
+
+/* @f.tangent: a jvp of f with respect to every float parameter. */
+static TdlFunc *tangent_of(Cmd *c, TdlFunc *f) {
+    Derived d = derived_of(c, f, "tangent");
+    for (uint32_t i = 0; i < d.wrt.n; i++) {
+        TdlPort x = f->params.p[d.wrt.p[i]];
+        VEC_PUSH(c->a, d.ops, ir_func_add_param(d.g, named(c, "t_", x.name), x.type, NULL));
     }
-    TdlBuilder b = ir_at_end(g, g->body, SPAN_NONE);
-    TdlOp o = ir_emit(&b, OP_VJP, ops.p, ops.n, types.p, types.n);
-    const char *callee = sym_text(m->names, f->name);
-    op_set_str(g, o, "callee", callee, (uint32_t)strlen(callee));
-    op_set_ints(g, o, "wrt", wrt.p, wrt.n);
-    if (dims.n) op_set_dims(g, o, "dims", dims.p, dims.n);
-    ir_emit(&b, OP_RETURN, ir_op(g, o)->results, types.n, NULL, 0);
-    return g;
+    for (uint32_t i = 0; i < f->results.n; i++)
+        if (ty_is_float(c->m, f->results.p[i].type)) add_derived(c, &d, f->results.p[i], "t", -1);
+    return finish_derived(c, &d, f, OP_JVP);
 }
 
 /* sum of <cotangent, result> over the float results of f at args; NaN when evaluation fails. */
@@ -184,15 +215,53 @@ static int check_param(Cmd *c, TdlFunc *f, const int64_t *dims, EvVal *args, con
     return bad;
 }
 
+/* The number of values of f that its derivative g gives otherwise. */
+static int check_values(Cmd *c, TdlFunc *f, const EvVal *primal, const EvVal *out) {
+    int bad = 0;
+    for (uint32_t i = 0; i < f->results.n; i++)
+        for (int64_t e = 0; e < out[i].n; e++)
+            bad += out[i].f ? !(fabs(out[i].f[e] - primal[i].f[e]) <= 1e-12 * (1 + fabs(primal[i].f[e]))) : out[i].i[e] != primal[i].i[e];
+    if (bad) printf("@%s: %d values differ from the primal's\n", sym_text(c->m->names, f->name), bad);
+    return bad;
+}
+
+static double inner(const EvVal *x, const EvVal *y, double *scale) {
+    double sum = 0;
+    for (int64_t e = 0; e < x->n; e++) {
+        sum += x->f[e] * y->f[e];
+        *scale += fabs(x->f[e] * y->f[e]);
+    }
+    return sum;
+}
+
+/* Forward mode against reverse mode: <cotangent, tangent of the results> is <gradient, tangent of the parameters>. */
+static int check_forward(Cmd *c, TdlFunc *f, TdlFunc *t, const int64_t *dims, const EvVal *at, const EvVal *primal, const EvVal *grad) {
+    const EvVal *cot = at + f->params.n;
+    EvVal *args = ARENA_ARRAY(c->a, EvVal, t->params.n), *out = ARENA_ARRAY(c->a, EvVal, t->results.n);
+    int64_t *same = ARENA_ARRAY(c->a, int64_t, t->dims.n + 1);
+    inputs(c, t, same, args);
+    for (uint32_t i = 0; i < f->params.n; i++) args[i] = at[i];
+    const char *why = eval_func(c->m, t, c->a, dims, args, out, NULL);
+    if (why) return printf("forward mode fails: %s\n", why), 1;
+    int bad = check_values(c, f, primal, out);
+    double fwd = 0, rev = 0, scale = 1;
+    for (uint32_t i = f->results.n, k = 0; i < t->results.n; i++) fwd += inner(&out[i], &cot[k++], &scale);
+    for (uint32_t i = f->params.n, k = 0; i < t->params.n; i++) rev += inner(&args[i], &grad[k++], &scale);
+    if (fabs(fwd - rev) <= 1e-2 * c->tol * scale) return bad;
+    printf("@%s: forward mode gives %.15g, reverse mode %.15g\n", sym_text(c->m->names, f->name), fwd, rev);
+    return bad + 1;
+}
+
 static int check_grad(Cmd *c, TdlFunc *f) {
-    for (int i = 1; i < c->order; i++) f = gradient_of(c, f);
-    TdlFunc *g = gradient_of(c, f);
+    for (int i = 1; i < c->order; i++) f = c->inner_forward ? tangent_of(c, f) : gradient_of(c, f);
+    TdlFunc *g = gradient_of(c, f), *t = tangent_of(c, f);
     f->exported = true;
     if (!ir_verify_module(c->m)) return fail(c, "evaluate: the IR is not valid");
     bool made = run_passes(c, "adjoint");
     if (c->dump) {
         TdlStr text = str_new(c->a);
         ir_print_func(g, &text);
+        ir_print_func(t, &text);
         fputs(text.p, stdout);
     }
     if (!made) return fail(c, "evaluate: no adjoint");
@@ -204,11 +273,8 @@ static int check_grad(Cmd *c, TdlFunc *f) {
     const char *why = eval_func(c->m, g, c->a, dims, args, out, NULL);
     if (!why) why = eval_func(c->m, f, c->a, dims, args, primal, NULL);
     if (why) return printf("fails: %s\n", why), 1;
-    int bad = 0, partials = 0;
-    for (uint32_t i = 0; i < f->results.n; i++)
-        for (int64_t e = 0; e < out[i].n; e++)
-            bad += out[i].f ? !(fabs(out[i].f[e] - primal[i].f[e]) <= 1e-12 * (1 + fabs(primal[i].f[e]))) : out[i].i[e] != primal[i].i[e];
-    if (bad) printf("@%s: %d values differ from the primal's\n", sym_text(c->m->names, f->name), bad);
+    int bad = check_values(c, f, primal, out), partials = 0;
+    bad += check_forward(c, f, t, dims, args, primal, out + f->results.n);
     for (uint32_t i = f->results.n; i < g->results.n; i++) {
         uint32_t p = (uint32_t)g->results.p[i].cotangent_of;
         bad += check_param(c, f, dims, args, args + f->params.n, p, &out[i]);
@@ -227,6 +293,7 @@ int main(int argc, char **argv) {
         char *v = strchr(argv[i], '=');
         if (!strcmp(argv[i], "--grad")) c.grad = true;
         else if (!strcmp(argv[i], "--dump")) c.dump = true;
+        else if (!strcmp(argv[i], "--inner=forward")) c.inner_forward = true;
         else if (!strncmp(argv[i], "--order=", 8)) c.order = atoi(v + 1);
         else if (!strncmp(argv[i], "--passes=", 9)) c.passes = v + 1;
         else if (!strncmp(argv[i], "--modulo=", 9)) c.modulo = atoll(v + 1);

@@ -1,0 +1,150 @@
+/* Forward mode: behind each operation that computes an active value stand operations that compute its tangent.
+ *
+ *     %1 = sin %0          =>     %1 = sin %0   %2 = cos %0   %3 = mul %0dot, %2        (%3 is the tangent of %1)
+ *
+ * In place, in one walk from first to last: regions stay and get further results; nothing is kept or computed again but
+ * the body of a `reduce`, which has one result. An operation that is linear in its float operands is done again on their
+ * tangents. Cost: linear in the code, times the depth of nested reductions. */
+#include "passes/adjoint.h"
+#include <string.h>
+
+#define RULE_PARTIAL(NAME) NULL
+#define RULE_LINEAR(NAME) NULL
+#define RULE_ZERO(NAME) NULL
+#define RULE_NONE(NAME) NULL
+#define RULE_RULE(NAME) tan_##NAME
+static const AdjRule rules[OP_COUNT] = {
+#define OP(NAME, mn, min, max, regions, flags, TYPE, DERIV, ...) [OP_##NAME] = RULE_##DERIV(NAME),
+#include "ir/ops.def"
+#undef OP
+};
+
+static bool has_tangent(const Adj *a, TdlType t) { return ty_kind(a->m, t) == TY_STACK || ty_is_float(a->m, t); }
+
+/* The operation on the tangents of its operands; what is not differentiable (indices, conditions) stays. */
+static void linear(Adj *a, TdlOp o, const TdlVal *dot) {
+    const TdlOpData d = *ir_op(a->f, o);
+    TdlVal *ops = arena_memdup(a->arena, d.operands, d.noperands * sizeof *ops);
+    TdlType *types = ARENA_ARRAY(a->arena, TdlType, d.nresults);
+    for (uint32_t i = 0; i < d.noperands; i++) {
+        TdlType t = adj_type(a, ops[i]);
+        if (has_tangent(a, t)) ops[i] = dot[i].id ? dot[i] : adj_zero(a, t);
+    }
+    for (uint32_t i = 0; i < d.nresults; i++) types[i] = adj_type(a, d.results[i]);
+    TdlOp z = ir_emit(adj_b(a), d.code, ops, d.noperands, types, d.nresults);
+    ir_op(a->f, z)->attrs = arena_memdup(a->m->arena, d.attrs, d.nattrs * sizeof *d.attrs);
+    ir_op(a->f, z)->nattrs = d.nattrs;
+    for (uint32_t i = 0; i < d.nresults; i++)
+        if (has_tangent(a, types[i])) adj_set_cot(a, d.results[i], adj_res(a, z, i));
+}
+
+static void no_derivative(Adj *a, TdlOp o) {
+    a->failed = true;
+    diag_error(a->m->diags, ir_op(a->f, o)->span, "%s: has no derivative: use detach where none is wanted",
+               op_info(ir_op(a->f, o)->code)->name);
+}
+
+static void tangent_op(Adj *a, TdlOp o) {
+    const TdlOpData d = *ir_op(a->f, o);
+    bool any = adj_accumulates(a, o);
+    for (uint32_t i = 0; i < d.nresults; i++) any |= adj_active(a, d.results[i]);
+    if (!any) return;
+    TdlVal *dot = ARENA_ARRAY(a->arena, TdlVal, d.noperands + 1);
+    for (uint32_t i = 0; i < d.noperands; i++) dot[i] = adj_cot(a, d.operands[i]);
+    a->top->b = ir_after(a->f, o);
+    a->top->b.grad_fn = SYM_NONE;
+    switch (op_info(d.code)->deriv) {
+    case DERIV_PARTIAL: tan_partial(a, o, dot); break;
+    case DERIV_LINEAR: linear(a, o, dot); break;
+    case DERIV_RULE: rules[d.code](a, o, dot); break;
+    case DERIV_ZERO: break;
+    case DERIV_NONE: no_derivative(a, o); break;
+    }
+}
+
+void tan_region(Adj *a, TdlRegion r) {
+    TdlBuilder saved = a->top->b;
+    for (TdlOp o = ir_region(a->f, r)->first; o.id && !a->failed;) {
+        TdlOp next = ir_op(a->f, o)->next; /* tangents are put in between */
+        tangent_op(a, o);
+        o = next;
+    }
+    a->top->b = saved;
+}
+
+/* ---- functions ---- */
+
+/* A leaf is its operand. */
+void tan_LEAF(Adj *a, TdlOp o, const TdlVal *dot) { adj_set_cot(a, adj_res(a, o, 0), dot[0]); }
+
+/* Terminators are handled with their regions. */
+void tan_YIELD(Adj *a, TdlOp o, const TdlVal *dot) { (void)a, (void)o, (void)dot; }
+void tan_RETURN(Adj *a, TdlOp o, const TdlVal *dot) { (void)a, (void)o, (void)dot; }
+
+/* The tangents of the float results of call `o`, in order. */
+static void set_results(Adj *a, TdlOp o, const TdlVal *v) {
+    for (uint32_t i = 0, k = 0; i < ir_op(a->f, o)->nresults; i++)
+        if (ty_is_float(a->m, adj_type(a, adj_res(a, o, i)))) adj_set_cot(a, adj_res(a, o, i), v[k++]);
+}
+
+void tan_rule(Adj *a, const TdlFunc *f, TdlOp call, const TdlVal *dot) {
+    TdlFunc *rule = adj_usable_rule(a, f->forward);
+    if (!rule) return;
+    const TdlOpData d = *ir_op(a->f, call);
+    TdlValMap map = valmap_new(a->arena, rule);
+    TdlDimMap dims = {.arena = a->arena};
+    const TdlVal *params = ir_region(rule, rule->body)->args.p;
+    const TdlAttr *at = op_attr(a->f, call, "dims");
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < d.noperands; i++) valmap_set(&map, params[n++], d.operands[i]);
+    for (uint32_t i = 0; i < d.nresults; i++) valmap_set(&map, params[n++], d.results[i]);
+    for (uint32_t i = 0; i < d.noperands; i++) {
+        TdlType t = adj_type(a, d.operands[i]);
+        if (ty_is_float(a->m, t)) valmap_set(&map, params[n++], dot[i].id ? dot[i] : adj_zero(a, t));
+    }
+    for (uint32_t i = 0; i < rule->dims.n && at; i++) dimmap_add(&dims, rule->dims.p[i], at->dims[i]);
+    TdlVals out = {0};
+    ir_clone_region_body(adj_b(a), rule, rule->body, &map, &dims, &out);
+    set_results(a, call, out.p);
+}
+
+/* A call that stays, because it is recursive: a call of the callee's tangent. */
+static void call_tangent(Adj *a, const TdlFunc *callee, TdlOp o, const TdlVal *dot) {
+    const TdlOpData d = *ir_op(a->f, o);
+    TdlVals ops = {0};
+    TDL_VEC(int64_t) wrt = {0};
+    for (uint32_t i = 0; i < d.noperands; i++) VEC_PUSH(a->arena, ops, d.operands[i]);
+    for (uint32_t i = 0; i < d.noperands; i++) {
+        if (!dot[i].id) continue;
+        VEC_PUSH(a->arena, wrt, i);
+        VEC_PUSH(a->arena, ops, dot[i]);
+    }
+    TdlFunc *g = a->tangent_of(a->pass, callee, wrt.p, wrt.n);
+    if (!g) {
+        a->failed = true;
+        return;
+    }
+    TDL_VEC(TdlType) types = {0};
+    for (uint32_t i = 0; i < d.nresults; i++) VEC_PUSH(a->arena, types, adj_type(a, d.results[i]));
+    for (uint32_t i = 0; i < d.nresults; i++)
+        if (ty_is_float(a->m, types.p[i])) VEC_PUSH(a->arena, types, types.p[i]);
+    TdlOp z = ir_emit(adj_b(a), OP_CALL, ops.p, ops.n, types.p, types.n);
+    const char *name = sym_text(a->m->names, g->name);
+    op_set_str(a->f, z, "callee", name, (uint32_t)strlen(name));
+    const TdlAttr *dims = op_attr(a->f, o, "dims");
+    if (dims) op_set_dims(a->f, z, "dims", dims->dims, dims->n);
+    set_results(a, o, ir_op(a->f, z)->results + d.nresults);
+}
+
+void tan_CALL(Adj *a, TdlOp o, const TdlVal *dot) {
+    const char *name = op_str(a->f, o, "callee");
+    const TdlFunc *callee = ir_func_find(a->m, intern(a->m->names, name));
+    if (callee->forward.id) {
+        tan_rule(a, callee, o, dot);
+    } else if (callee->symbol) {
+        a->failed = true;
+        diag_error(a->m->diags, ir_op(a->f, o)->span, "%s: has no derivative for forward mode: give it one by `derivative %s(...) -> ... { forward { ... } }`, or use detach where none is wanted", name, name);
+    } else {
+        call_tangent(a, callee, o, dot);
+    }
+}
