@@ -235,12 +235,7 @@ static LowValue call_named(Low *L, const AstExpr *e, TdlSym name, LowArgs *args)
     bool user = d && !d->library;
     const AstExpr *gen = sole_generator(e);
     if (gen && !user) return low_gen_call(L, e, name, gen);
-    LowDiffKind k;
-    const char *unsupported = NULL;
-    if (!user && e->kind == AST_CALL && low_diff_name(s, &k, &unsupported)) {
-        if (unsupported) return low_error(L, e->span, "%s is not supported yet: %s", s, unsupported);
-        return low_diff_call(L, k, s, e);
-    }
+    if (!user && e->kind == AST_CALL && low_is_diff(s)) return low_diff_call(L, s, e);
     if (!user && !strcmp(s, "print")) return low_print(L, args, e->span);
     LowValue f = low_resolve(L, name, e->kind == AST_METHOD ? e->name.span : e->a->span, true);
     if (f.kind == LV_ELEM) return cast(L, f.elem, args, e->span);

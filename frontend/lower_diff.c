@@ -1,31 +1,38 @@
-/* grad, value_and_grad, vjp: the function that is differentiated becomes a function of the IR, and its derivative one
- * `vjp` operation; pass `adjoint` generates the reverse sweep. */
-#include "frontend/lower_int.h"
+/* grad, value_and_grad, vjp, jvp: the function that is differentiated becomes a function of the IR, and its derivative one
+ * `vjp` or `jvp` operation; pass `adjoint` generates the sweep. jacrev and jacfwd are maps of those (lower_jacobian.c);
+ * hessian is jacfwd of grad, hvp is jvp of grad. */
+#include "frontend/lower_diff.h"
 
 #include <string.h>
 
-bool low_diff_name(const char *s, LowDiffKind *k, const char **unsupported)
+static const struct { const char *name; LowDiffKind k; bool of_grad; } kinds[] = {
+    {"grad", DIFF_GRAD, false}, {"value_and_grad", DIFF_VALUE_AND_GRAD, false}, {"vjp", DIFF_VJP, false},
+    {"jvp", DIFF_JVP, false}, {"jacrev", DIFF_JACREV, false}, {"jacfwd", DIFF_JACFWD, false},
+    {"hessian", DIFF_JACFWD, true}, {"hvp", DIFF_JVP, true},
+};
+
+bool low_is_diff(const char *name)
 {
-    static const struct { const char *name, *way; LowDiffKind k; } table[] = {
-        {"grad", NULL, DIFF_GRAD}, {"value_and_grad", NULL, DIFF_VALUE_AND_GRAD}, {"vjp", NULL, DIFF_VJP},
-        {"jvp", "vjp(f) with a cotangent gives the transposed product", DIFF_GRAD},
-        {"jacrev", "vjp(f) with each unit cotangent gives its rows", DIFF_GRAD},
-        {"jacfwd", "vjp(f) with each unit cotangent gives the Jacobian's rows", DIFF_GRAD},
-        {"hessian", "grad of a component of grad(f) gives its rows", DIFF_GRAD},
-        {"hvp", "grad(fn(x) => sum(grad(f)(x) * v)) is the product", DIFF_GRAD},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(s, table[i].name)) continue;
-        *k = table[i].k;
-        *unsupported = table[i].way;
-        return true;
-    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(name, kinds[i].name)) return true;
     return false;
 }
 
-LowValue low_diff_call(Low *L, LowDiffKind k, const char *name, const AstExpr *e)
+/* The derivative that `name` stands for, of fn.inner. */
+static LowFn named_kind(const char *name, LowFn fn)
 {
-    LowFn fn = {.kind = FN_DIFF, .span = e->span, .diff = k};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(name, kinds[i].name)) continue;
+        fn.diff = kinds[i].k;
+        fn.of_grad = kinds[i].of_grad;
+        fn.name = kinds[i].name;
+    }
+    return fn;
+}
+
+LowValue low_diff_call(Low *L, const char *name, const AstExpr *e)
+{
+    LowFn fn = {.kind = FN_DIFF, .span = e->span};
     for (uint32_t i = 0; i < e->args.n; i++) {
         const AstArg *a = &e->args.p[i];
         const char *n = low_name(L, a->name.name);
@@ -47,6 +54,13 @@ LowValue low_diff_call(Low *L, LowDiffKind k, const char *name, const AstExpr *e
         }
     }
     if (!fn.inner) return low_error(L, e->span, "%s: needs a function", name);
+    fn = named_kind(name, fn);
+    if (fn.of_grad) {
+        LowFn g = fn;
+        g.diff = DIFF_GRAD;
+        g.of_grad = false;
+        fn.inner = low_fn_value(L, g).fn;
+    }
     return low_fn_value(L, fn);
 }
 
@@ -59,32 +73,84 @@ static const char *builtin_param(Low *L, const LowBuiltin *b, uint32_t i)
     return s ? arena_strndup(L->arena, s, strcspn(s, ",=*[")) : "";
 }
 
-static uint32_t param_count(const LowFn *fn, uint32_t given)
+static uint32_t ntargets(const AstExpr *wrt) { return wrt->kind == AST_TUPLE ? wrt->items.n : 1; }
+
+static const AstParams *root_params(const LowFn *fn)
 {
-    switch (fn->kind) {
-    case FN_DECL: return fn->decl->ast->params.n;
-    case FN_LAMBDA: return fn->lambda->params.n;
-    case FN_BUILTIN: return given;
-    case FN_DIFF: return param_count(fn->inner, given - (fn->diff == DIFF_VJP && given)) + (fn->diff == DIFF_VJP);
-    }
-    return 0;
+    while (fn->kind == FN_DIFF) fn = fn->inner;
+    return fn->kind == FN_DECL ? &fn->decl->ast->params : fn->kind == FN_LAMBDA ? &fn->lambda->params : NULL;
 }
 
-static TdlSym param_sym(Low *L, const LowFn *fn, uint32_t i)
+/* Whether a parameter is differentiable as far as its declaration tells: the types that are not have names. */
+static bool may_be_float(Low *L, const AstParam *p)
 {
-    if (fn->kind == FN_DECL) return fn->decl->ast->params.p[i].name.name;
-    if (fn->kind == FN_LAMBDA) return fn->lambda->params.p[i].name.name;
+    static const char *const others[] = {"i32", "i64", "bool", "int", "str"};
+    for (size_t i = 0; p->type && i < sizeof others / sizeof *others; i++)
+        if (!strcmp(low_name(L, p->type->name.name), others[i])) return false;
+    return true;
+}
+
+/* The arguments that a derivative takes beyond those of its function: a cotangent, or a tangent for each wrt. `given`:
+ * how many arguments there are in all. */
+static uint32_t extra_count(Low *L, const LowFn *fn, uint32_t given)
+{
+    if (fn->diff == DIFF_VJP) return 1;
+    if (fn->diff != DIFF_JVP) return 0;
+    if (fn->wrt) return ntargets(fn->wrt);
+    const AstParams *p = root_params(fn);
+    if (!p) return given / 2;
+    const LowFn *below = fn->inner;
+    while (below->kind == FN_DIFF && below->diff != DIFF_JVP && below->diff != DIFF_VJP) below = below->inner;
+    if (below->kind != FN_DIFF && given > p->n) return given - p->n;
+    uint32_t n = below->kind == FN_DIFF ? extra_count(L, below, given) : 0;
+    for (uint32_t i = 0; i < p->n; i++) n += may_be_float(L, &p->p[i]);
+    return n;
+}
+
+static uint32_t param_count(Low *L, const LowFn *fn, uint32_t given)
+{
+    if (fn->kind != FN_DIFF) return root_params(fn) ? root_params(fn)->n : given;
+    uint32_t extra = extra_count(L, fn, given);
+    return param_count(L, fn->inner, given > extra ? given - extra : 0) + extra;
+}
+
+/* The name of target k: that of a parameter, p_w for a field. */
+static const char *target_name(Low *L, const LowFn *fn, uint32_t k)
+{
+    if (!fn->wrt) {
+        const AstParams *p = root_params(fn);
+        for (uint32_t i = 0; p && i < p->n; i++)
+            if (may_be_float(L, &p->p[i]) && k-- == 0) return low_name(L, p->p[i].name.name);
+        while (fn->kind == FN_DIFF) fn = fn->inner;
+        return fn->kind == FN_BUILTIN ? builtin_param(L, fn->builtin, k) : "";
+    }
+    const AstExpr *e = fn->wrt->kind == AST_TUPLE ? fn->wrt->items.p[k] : fn->wrt;
+    const char *path = NULL;
+    for (;; e = e->a) {
+        path = path ? arena_printf(L->arena, "%s_%s", low_name(L, e->name.name), path) : low_name(L, e->name.name);
+        if (e->kind != AST_FIELD) return path;
+    }
+}
+
+TdlSym low_diff_extra_name(Low *L, const LowFn *fn, uint32_t k)
+{
+    if (fn->diff == DIFF_VJP) return intern(L->names, "cotangent");
+    return intern(L->names, arena_printf(L->arena, "%s%s", fn->of_grad ? "v" : "t", target_name(L, fn, k)));
+}
+
+/* The name of parameter i; `given`: how many arguments there are. */
+static TdlSym param_sym(Low *L, const LowFn *fn, uint32_t i, uint32_t given)
+{
     if (fn->kind == FN_BUILTIN) return intern(L->names, builtin_param(L, fn->builtin, i));
-    if (fn->diff == DIFF_VJP && i == param_count(fn->inner, i)) return intern(L->names, "cotangent");
-    return param_sym(L, fn->inner, i);
+    if (fn->kind != FN_DIFF) return root_params(fn)->p[i].name.name;
+    uint32_t extra = extra_count(L, fn, given), inner = given > extra ? given - extra : 0;
+    uint32_t n = param_count(L, fn->inner, inner);
+    return i >= n ? low_diff_extra_name(L, fn, i - n) : param_sym(L, fn->inner, i, inner);
 }
 
 /* ---- what is asked for ---- */
 
-typedef struct { uint32_t param; LowValue value; uint32_t leaf; } Target; /* value: of the parameter or field; leaf: its first leaf */
-typedef struct { Target p[64]; uint32_t n; bool tuple; } Targets;
-
-static uint32_t count_leaves(Low *L, LowValue v)
+uint32_t low_count_leaves(Low *L, LowValue v)
 {
     TdlVals l = {0};
     low_flatten(L, v, &l);
@@ -99,15 +165,15 @@ static bool has_float(Low *L, LowValue v)
     return false;
 }
 
-static bool add_target(Low *L, Targets *t, const LowFn *inner, const LowValue *args, uint32_t nargs, const AstExpr *e)
+static bool add_target(Low *L, LowTargets *t, const LowFn *inner, const LowValue *args, uint32_t nargs, const AstExpr *e)
 {
     const AstExpr *path[16];
     uint32_t depth = 0;
     while (e->kind == AST_FIELD && depth < 16) { path[depth++] = e; e = e->a; }
     if (e->kind != AST_NAME) { low_error(L, e->span, "wrt: expected the name of a parameter, a field p.w, or a tuple of them"); return false; }
-    Target r = {0};
+    LowTarget r = {0};
     uint32_t i = 0;
-    for (; i < nargs && !sym_eq(param_sym(L, inner, i), e->name.name); i++) r.leaf += count_leaves(L, args[i]);
+    for (; i < nargs && !sym_eq(param_sym(L, inner, i, nargs), e->name.name); i++) r.leaf += low_count_leaves(L, args[i]);
     if (i == nargs) { low_error(L, e->span, "wrt: the function has no parameter `%s`", low_name(L, e->name.name)); return false; }
     r.param = i;
     r.value = args[i];
@@ -118,7 +184,7 @@ static bool add_target(Low *L, Targets *t, const LowFn *inner, const LowValue *a
             bool this = base.kind == LV_STRUCT && sym_eq(base.decl->ast->params.p[k].name.name, path[depth]->name.name);
             if (base.kind == LV_TUPLE) this = !strcmp(low_name(L, path[depth]->name.name), arena_printf(L->arena, "%u", k));
             if (this) break;
-            r.leaf += count_leaves(L, base.elems[k]);
+            r.leaf += low_count_leaves(L, base.elems[k]);
         }
         r.value = f;
     }
@@ -128,7 +194,7 @@ static bool add_target(Low *L, Targets *t, const LowFn *inner, const LowValue *a
     return true;
 }
 
-static bool find_targets(Low *L, const LowFn *fn, const LowValue *args, uint32_t n, Targets *t, TdlSpan at)
+bool low_find_targets(Low *L, const LowFn *fn, const LowValue *args, uint32_t n, LowTargets *t, TdlSpan at)
 {
     if (fn->wrt && fn->wrt->kind == AST_TUPLE) {
         t->tuple = true;
@@ -138,10 +204,10 @@ static bool find_targets(Low *L, const LowFn *fn, const LowValue *args, uint32_t
     }
     if (fn->wrt) return add_target(L, t, fn->inner, args, n, fn->wrt);
     uint32_t leaf = 0;
-    for (uint32_t i = 0; i < n; leaf += count_leaves(L, args[i]), i++) {
+    for (uint32_t i = 0; i < n; leaf += low_count_leaves(L, args[i]), i++) {
         if (!has_float(L, args[i])) continue;
         if (t->n >= 64) { low_error(L, at, "the function has more than 64 float parameters: put them into a struct"); return false; }
-        t->p[t->n++] = (Target){i, args[i], leaf};
+        t->p[t->n++] = (LowTarget){i, args[i], leaf};
     }
     t->tuple = t->n > 1;
     if (!t->n) low_error(L, at, "the function has no float parameter to differentiate with respect to");
@@ -149,8 +215,6 @@ static bool find_targets(Low *L, const LowFn *fn, const LowValue *args, uint32_t
 }
 
 /* ---- the operation ---- */
-
-typedef struct { TdlFunc *f; const LowType *result; TdlVals ops; TdlDim *dims; uint32_t ndims; LowValue *args; uint32_t nargs; } Callee;
 
 static LowValue lifted_apply(Low *L, LowValue env, void *user)
 {
@@ -160,7 +224,7 @@ static LowValue lifted_apply(Low *L, LowValue env, void *user)
     return low_apply(L, env.elems[env.n - 1].fn, &args, orig->span);
 }
 
-static bool rigid(Low *L, const LowFn *fn)
+bool low_rigid(Low *L, const LowFn *fn)
 {
     if (fn->kind != FN_DECL || fn->decl->ast->kind != AST_FN || fn->decl->library || low_has_fn_param(fn->decl)) return false;
     for (uint32_t i = 0; i < fn->decl->ast->generics.n; i++)
@@ -172,7 +236,7 @@ static bool rigid(Low *L, const LowFn *fn)
     return true;
 }
 
-static bool callee_instance(Low *L, const LowFn *fn, LowArgs *args, Callee *c, TdlSpan at)
+static bool callee_instance(Low *L, const LowFn *fn, LowArgs *args, LowCallee *c, TdlSpan at)
 {
     uint32_t n = fn->decl->ast->params.n;
     c->args = ARENA_ARRAY(L->arena, LowValue, n + 1);
@@ -187,9 +251,21 @@ static bool callee_instance(Low *L, const LowFn *fn, LowArgs *args, Callee *c, T
     return true;
 }
 
-static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, Callee *c, TdlSpan at)
+/* A literal takes the type of the root's parameter, where that is a scalar type by name. */
+static LowValue literal_as_declared(Low *L, const LowFn *fn, uint32_t i, LowValue v, TdlSpan at)
 {
-    uint32_t n = param_count(fn, args->n);
+    const AstParams *p = root_params(fn);
+    bool weak = v.kind == LV_FLOAT || v.kind == LV_INT || (v.kind == LV_TENSOR && v.weak);
+    const AstType *t = weak && p && i < p->n ? p->p[i].type : NULL;
+    TdlElem e;
+    if (t && t->kind == AST_TY_NAME && !t->dims.n && low_elem_name(L, t->name.name, &e) && el_is_float(e))
+        return low_coerce(L, v, lt_tensor(L, ty_scalar(L->m, e)), at, "the argument");
+    return v.kind == LV_FLOAT || (v.kind == LV_TENSOR && v.weak) ? low_concrete(L, v) : v;
+}
+
+static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, LowCallee *c, TdlSpan at)
+{
+    uint32_t n = param_count(L, fn, args->n);
     if (args->n != n) { low_error(L, at, "this function takes %u arguments, not %u", n, args->n); return false; }
     LowValue *env = ARENA_ARRAY(L->arena, LowValue, n + 1);
     bool *set = ARENA_ARRAY(L->arena, bool, n + 1);
@@ -198,7 +274,7 @@ static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, Callee *c, TdlSpan a
         uint32_t to = pos;
         LowArg *a = &args->p[i];
         if (a->name.name.id) {
-            for (to = 0; to < n && !sym_eq(param_sym(L, fn, to), a->name.name); to++) {}
+            for (to = 0; to < n && !sym_eq(param_sym(L, fn, to, args->n), a->name.name); to++) {}
             if (to == n || set[to]) { low_error(L, a->span, "`%s` is not a parameter that is still free", low_name(L, a->name.name)); return false; }
         } else {
             pos++;
@@ -206,7 +282,8 @@ static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, Callee *c, TdlSpan a
         set[to] = true;
         env[to] = low_arg_value(L, a);
         if (lv_is_err(env[to])) return false;
-        if (env[to].kind == LV_FLOAT || (env[to].kind == LV_TENSOR && env[to].weak)) env[to] = low_concrete(L, env[to]);
+        env[to] = literal_as_declared(L, fn, to, env[to], a->span);
+        if (lv_is_err(env[to])) return false;
     }
     env[n] = (LowValue){.kind = LV_FN, .fn = fn};
     c->args = env;
@@ -221,28 +298,38 @@ static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, Callee *c, TdlSpan a
     return true;
 }
 
-static const char *kind_name(LowDiffKind k) { return k == DIFF_GRAD ? "grad" : k == DIFF_VJP ? "vjp" : "value_and_grad"; }
+/* The part of the result that is differentiated: without the extra of aux; NULL after an error. */
+static const LowType *main_result(Low *L, const LowFn *fn, const LowCallee *c, TdlSpan at)
+{
+    const LowType *t = c->result;
+    if (!fn->aux) return t;
+    if (t->kind == LT_TUPLE && t->n == 2) return t->elems[0];
+    low_error(L, at, "%s: with aux=true the function returns (value, extra), not %s", fn->name, lt_text(L, t));
+    return NULL;
+}
+
+/* Float leaves of v. */
+static void float_leaves(Low *L, LowValue v, TdlVals *out)
+{
+    TdlVals l = {0};
+    low_flatten(L, v, &l);
+    for (uint32_t i = 0; i < l.n; i++)
+        if (ty_is_float(L->m, ir_type(L->b.f, l.p[i]))) VEC_PUSH(L->arena, *out, l.p[i]);
+}
 
 /* Cotangents for the float leaves of the result: 1 for the scalar of grad, the given one for vjp, 0 for the extras. */
-static bool cotangents(Low *L, const LowFn *fn, Callee *c, LowArg *given, TdlSpan at)
+static bool cotangents(Low *L, const LowFn *fn, LowCallee *c, LowArg *given, TdlSpan at)
 {
-    const LowType *main = c->result;
-    const char *k = kind_name(fn->diff);
-    if (fn->aux) {
-        if (main->kind != LT_TUPLE || main->n != 2) { low_error(L, at, "%s: with aux=true the function returns (value, extra), not %s", k, lt_text(L, main)); return false; }
-        main = main->elems[0];
-    }
+    const LowType *main = main_result(L, fn, c, at);
+    if (!main) return false;
     if (fn->diff != DIFF_VJP) {
         bool fits = main->kind == LT_TENSOR && ty_is_scalar(L->m, main->t) && ty_is_float(L->m, main->t);
-        if (!fits) { low_error(L, at, "%s: the function's result must be one float, not %s; vjp(f) takes a cotangent%s", k, lt_text(L, main), main->kind == LT_TUPLE ? ", aux=true an extra result" : ""); return false; }
+        if (!fits) { low_error(L, at, "%s: the function's result must be one float, not %s; vjp(f) takes a cotangent%s", fn->name, lt_text(L, main), main->kind == LT_TUPLE ? ", aux=true an extra result" : ""); return false; }
         VEC_PUSH(L->arena, c->ops, ir_const_float(&L->b, ty_elem(L->m, main->t), 1));
     } else {
         LowValue v = low_coerce(L, low_arg_value(L, given), main, given->span, "vjp: the cotangent");
         if (lv_is_err(v)) return false;
-        TdlVals l = {0};
-        low_flatten(L, low_concrete(L, v), &l);
-        for (uint32_t i = 0; i < l.n; i++)
-            if (ty_is_float(L->m, ir_type(L->b.f, l.p[i]))) VEC_PUSH(L->arena, c->ops, l.p[i]);
+        float_leaves(L, low_concrete(L, v), &c->ops);
     }
     if (fn->aux) {
         TdlType *t = ARENA_ARRAY(L->arena, TdlType, lt_nleaves(c->result->elems[1]) + 1);
@@ -254,8 +341,8 @@ static bool cotangents(Low *L, const LowFn *fn, Callee *c, LowArg *given, TdlSpa
     return true;
 }
 
-/* The gradient in the shape of v: cotangents for its float leaves, zero for integers inside a struct. */
-static LowValue gradient(Low *L, LowValue v, const TdlVal *res, uint32_t *at)
+/* v with `res` in place of its float leaves and zero for integers: a gradient or tangent. */
+static LowValue in_shape_of(Low *L, LowValue v, const TdlVal *res, uint32_t *at)
 {
     TdlVals leaves = {0};
     low_flatten(L, v, &leaves);
@@ -267,178 +354,133 @@ static LowValue gradient(Low *L, LowValue v, const TdlVal *res, uint32_t *at)
     return low_unflatten(L, v, leaves.p, &k);
 }
 
-static LowValue emit_vjp(Low *L, const LowFn *fn, Callee *c, Targets *t)
+TdlOp low_emit_derivative(Low *L, TdlOpcode code, const LowCallee *c, const int64_t *wrt, uint32_t nwrt, const TdlType *types, uint32_t n)
 {
-    uint32_t nr = lt_nleaves(c->result), nv = nr, nw = 0;
-    TdlType *types = ARENA_ARRAY(L->arena, TdlType, nr + c->ops.n * t->n + 1);
-    int64_t *wrt = ARENA_ARRAY(L->arena, int64_t, c->ops.n * t->n + 1);
-    nr = 0;
-    lt_leaves(c->result, types, &nr);
+    low_unname(L);
+    TdlOp o = ir_emit(&L->b, code, c->ops.p, c->ops.n, types, n);
+    const char *name = low_name(L, c->f->name);
+    op_set_str(L->b.f, o, "callee", name, (uint32_t)strlen(name));
+    if (c->ndims) op_set_dims(L->b.f, o, "dims", c->dims, c->ndims);
+    op_set_ints(L->b.f, o, "wrt", wrt, nwrt);
+    return o;
+}
+
+void low_target_leaves(Low *L, const LowTargets *t, LowTargetLeaves *out)
+{
     for (uint32_t i = 0; i < t->n; i++) {
         TdlVals leaves = {0};
         low_flatten(L, t->p[i].value, &leaves);
         for (uint32_t k = 0; k < leaves.n; k++) {
             TdlType ty = ir_type(L->b.f, leaves.p[k]);
             if (!ty_is_float(L->m, ty)) continue;
-            wrt[nw++] = t->p[i].leaf + k;
-            types[nr++] = ty;
+            VEC_PUSH(L->arena, out->wrt, t->p[i].leaf + k);
+            VEC_PUSH(L->arena, out->types, ty);
         }
     }
-    low_unname(L);
-    TdlOp o = ir_emit(&L->b, OP_VJP, c->ops.p, c->ops.n, types, nr);
-    const char *name = low_name(L, c->f->name);
-    op_set_str(L->b.f, o, "callee", name, (uint32_t)strlen(name));
-    if (c->ndims) op_set_dims(L->b.f, o, "dims", c->dims, c->ndims);
-    op_set_ints(L->b.f, o, "wrt", wrt, nw);
-    TdlVal *res = ARENA_ARRAY(L->arena, TdlVal, nr + 1);
-    for (uint32_t i = 0; i < nr; i++) res[i] = ir_result(L->b.f, o, i);
+}
+
+static LowValue emit_vjp(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t)
+{
+    LowTargetLeaves w = {0};
+    low_target_leaves(L, t, &w);
+    uint32_t nv = lt_nleaves(c->result), n = 0;
+    TdlType *types = ARENA_ARRAY(L->arena, TdlType, nv + w.types.n + 1);
+    lt_leaves(c->result, types, &n);
+    for (uint32_t i = 0; i < w.types.n; i++) types[n++] = w.types.p[i];
+    TdlOp o = low_emit_derivative(L, OP_VJP, c, w.wrt.p, w.wrt.n, types, n);
+    const TdlVal *res = ir_op(L->b.f, o)->results;
     uint32_t at = 0;
     LowValue value = low_from_leaves(L, c->result, res, &at), *g = ARENA_ARRAY(L->arena, LowValue, t->n);
+    res = ir_op(L->b.f, o)->results;
     at = nv;
-    for (uint32_t i = 0; i < t->n; i++) g[i] = gradient(L, t->p[i].value, res, &at);
+    for (uint32_t i = 0; i < t->n; i++) g[i] = in_shape_of(L, t->p[i].value, res, &at);
     LowValue grads = t->tuple ? lv_tuple(L, g, t->n) : g[0];
     if (fn->diff != DIFF_GRAD) return lv_tuple(L, (LowValue[]){value, grads}, 2);
     return fn->aux ? lv_tuple(L, (LowValue[]){grads, value.elems[1]}, 2) : grads;
 }
 
-LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
+/* The given tangents, in the shape of the targets. */
+static bool tangents(Low *L, const LowFn *fn, LowCallee *c, const LowTargets *t, LowArgs *given, TdlSpan at)
 {
-    LowArg cot = {0};
-    LowArgs rest = {0};
-    uint32_t positional = 0, seen = 0;
-    for (uint32_t i = 0; i < args->n; i++) positional += !args->p[i].name.name.id;
-    bool named = false;
-    for (uint32_t i = 0; i < args->n; i++) named |= !strcmp(low_name(L, args->p[i].name.name), "cotangent");
-    for (uint32_t i = 0; i < args->n; i++) {
-        bool pos = !args->p[i].name.name.id;
-        seen += pos;
-        bool is_cot = fn->diff == DIFF_VJP && (named ? !strcmp(low_name(L, args->p[i].name.name), "cotangent") : pos && seen == positional);
-        if (is_cot) cot = args->p[i];
-        else VEC_PUSH(L->arena, rest, args->p[i]);
-    }
-    if (fn->diff == DIFF_VJP && !cot.e && !cot.ready) return low_error(L, at, "vjp: the cotangent of the result is its last argument");
-    Callee c = {0};
-    if (rigid(L, fn->inner) ? !callee_instance(L, fn->inner, &rest, &c, at) : !callee_lifted(L, fn->inner, &rest, &c, at)) return LOW_ERR;
-    Targets t = {0};
-    if (!c.result || !find_targets(L, fn, c.args, c.nargs, &t, at) || !cotangents(L, fn, &c, &cot, at)) return LOW_ERR;
-    return emit_vjp(L, fn, &c, &t);
-}
-
-/* ---- export let g = value_and_grad(f, wrt=(...)) ---- */
-
-static void rename_results(Low *L, const LowFn *fn, TdlFunc *f, const Targets *t, const LowValue *params, uint32_t np, const LowType *rt)
-{
-    uint32_t values = fn->diff == DIFF_GRAD ? 0 : lt_nleaves(rt->elems[0]), at = 0;
-    TdlVals all = {0};
-    for (uint32_t i = 0; i < np; i++) low_flatten(L, params[i], &all);
-    for (; at < values; at++) /* value, or the result's own names */
-        if (values == 1) f->results.p[at].name = intern(L->names, "value");
-        else f->results.p[at].name = intern(L->names, arena_printf(L->arena, "value_%u", at));
-    for (uint32_t i = 0; i < t->n; i++) {
-        uint32_t n = count_leaves(L, t->p[i].value);
-        for (uint32_t k = 0; k < n && at < f->results.n; k++, at++) {
-            TdlSym p = f->params.p[t->p[i].leaf + k].name;
-            f->results.p[at].name = intern(L->names, arena_printf(L->arena, "d%s", low_name(L, p)));
-            f->results.p[at].cotangent_of = (int32_t)(t->p[i].leaf + k);
-        }
-    }
-}
-
-/* What is below all derivatives: it has the parameters. */
-static const LowFn *root_of(const LowFn *fn)
-{
-    while (fn->kind == FN_DIFF) fn = fn->inner;
-    return fn;
-}
-
-/* The cotangents of vjp's are parameters behind those of the root, innermost first. The type of one is that of what the
- * function below it gives, which is asked by applying it: what that emits is dead. */
-static void cotangent_ports(Low *L, const LowFn *fn, const LowType *root_result, TdlFunc *f, LowArgs *args, TdlSpan at)
-{
-    if (fn->kind != FN_DIFF) return;
-    cotangent_ports(L, fn->inner, root_result, f, args, at);
-    if (fn->diff != DIFF_VJP) return;
-    const LowType *t = fn->inner->kind == FN_DIFF ? NULL : root_result;
-    if (!t) {
-        LowValue r = low_apply(L, fn->inner, args, at);
-        if (lv_is_err(r)) return;
-        t = low_type_of(L, r);
-    }
-    LowValue c;
-    low_add_ports(L, f, t, intern(L->names, "dout"), &c);
-    VEC_PUSH(L->arena, *args, ((LowArg){.v = c, .ready = true, .span = at}));
-}
-
-static void export_body(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, const AstParams *names, TdlFunc *f)
-{
-    LowArgs args = {0};
-    size_t errors = diags_errors(L->diags);
-    for (uint32_t i = 0; i < sig->nparams; i++) {
-        LowValue v;
-        low_add_ports(L, f, sig->params[i], names->p[i].name.name, &v);
-        VEC_PUSH(L->arena, args, ((LowArg){.v = v, .ready = true, .span = d->ast->span}));
-        low_bind(L, names->p[i].name.name, v, false, names->p[i].span);
-    }
-    cotangent_ports(L, fn, sig->result, f, &args, d->ast->span);
-    low_check_fixes(L, sig);
-    LowValue r = diags_errors(L->diags) > errors ? LOW_ERR : low_apply(L, fn, &args, d->ast->span);
-    L->frame->retv.val = r;
-    L->frame->ret.val = lv_bool(true);
-    Targets t = {0};
-    const LowType *rt = low_finish_function(L, d->ast, NULL, f);
-    if (!rt || lv_is_err(r) || fn->kind != FN_DIFF) return;
-    uint32_t n = args.n - (fn->diff == DIFF_VJP);
-    LowValue *params = ARENA_ARRAY(L->arena, LowValue, n + 1);
-    for (uint32_t i = 0; i < n; i++) params[i] = args.p[i].v;
-    if (find_targets(L, fn, params, n, &t, d->ast->span)) rename_results(L, fn, f, &t, params, n, rt);
-}
-
-/* Parameters of the root function: its declaration's, or those of a lambda with types. */
-static bool export_signature(Low *L, const LowFn *root, LowInst *sig, TdlSpan at)
-{
-    static const char way[] = "for anything else write export fn";
-    if (root->kind == FN_DECL && rigid(L, root)) return low_signature(L, sig, root->decl, NULL, NULL);
-    if (root->kind != FN_LAMBDA) {
-        low_error(L, at, "export let: `%s` has parameters without a type: name a function whose parameters have types, or %s",
-                  root->kind == FN_BUILTIN ? root->builtin->name : low_name(L, root->decl->ast->name.name), way);
+    if (given->n != t->n) {
+        low_error(L, at, "%s: takes a tangent for each %s: %u, not %u", fn->name, fn->wrt ? "entry of wrt" : "float parameter", t->n, given->n);
         return false;
     }
-    const AstParams *p = &root->lambda->params;
-    const LowType **types = ARENA_ARRAY(L->arena, const LowType *, p->n + 1);
-    for (uint32_t i = 0; i < p->n; i++) {
-        if (!p->p[i].type) {
-            low_error(L, p->p[i].span, "export let: the parameter `%s` needs a type: fn(%s: f64)", low_name(L, p->p[i].name.name),
-                      low_name(L, p->p[i].name.name));
-            return false;
-        }
-        if (!(types[i] = low_type(L, p->p[i].type))) return false;
+    for (uint32_t i = 0; i < t->n; i++) {
+        LowArg *a = &given->p[i];
+        const char *what = arena_printf(L->arena, "%s: the tangent of `%s`", fn->name, target_name(L, fn, i));
+        LowValue v = low_coerce(L, low_arg_value(L, a), low_type_of(L, t->p[i].value), a->span, what);
+        if (lv_is_err(v)) return false;
+        float_leaves(L, low_concrete(L, v), &c->ops);
     }
-    sig->params = types;
-    sig->nparams = p->n;
     return true;
 }
 
-void low_export_let(Low *L, const LowDecl *d)
+static LowValue emit_jvp(Low *L, const LowFn *fn, LowCallee *c, const LowTargets *t, TdlSpan at)
 {
-    TdlSpan at = d->ast->e->span;
-    LowFrame *fr = low_push_frame(L, low_name(L, d->ast->name.name), SPAN_NONE);
-    LowValue v = low_expr(L, d->ast->e);
-    LowInst sig = {.fix = true};
-    bool ok = v.kind == LV_FN && export_signature(L, root_of(v.fn), &sig, at);
-    low_pop_frame(L);
-    if (v.kind != LV_FN && !lv_is_err(v))
-        low_error(L, at, "export let: expected a function such as value_and_grad(f), not %s", lv_text(L, v));
-    if (!ok) return;
-    const LowFn *root = root_of(v.fn);
-    TdlFunc *f = ir_func_new(L->m, d->ast->name.name, d->ast->name.span);
-    f->exported = true;
-    f->doc = d->ast->doc;
-    for (uint32_t i = 0; i < sig.ndims; i++) VEC_PUSH(L->m->arena, f->dims, sig.dims[i]);
-    TdlBuilder old = L->b;
-    L->b = ir_at_end(f, f->body, d->ast->span);
-    fr = low_push_frame(L, low_name(L, d->ast->name.name), SPAN_NONE);
-    fr->dims = sig.binds;
-    export_body(L, d, v.fn, &sig, root->kind == FN_DECL ? &root->decl->ast->params : &root->lambda->params, f);
-    low_pop_frame(L);
-    L->b = old;
+    LowTargetLeaves w = {0};
+    const LowType *main = main_result(L, fn, c, at);
+    if (!main) return LOW_ERR;
+    low_target_leaves(L, t, &w);
+    uint32_t nv = lt_nleaves(c->result), n = 0;
+    TdlType *types = ARENA_ARRAY(L->arena, TdlType, 2 * nv + 1);
+    lt_leaves(c->result, types, &n);
+    for (uint32_t i = 0; i < nv; i++)
+        if (ty_is_float(L->m, types[i])) types[n++] = types[i];
+    if (n == nv) return low_error(L, at, "%s: the function's result is %s: it has no derivative", fn->name, lt_text(L, c->result));
+    TdlOp o = low_emit_derivative(L, OP_JVP, c, w.wrt.p, w.wrt.n, types, n);
+    uint32_t k = 0;
+    LowValue value = low_from_leaves(L, c->result, ir_op(L->b.f, o)->results, &k);
+    LowValue dot = in_shape_of(L, fn->aux ? value.elems[0] : value, ir_op(L->b.f, o)->results, &k);
+    return lv_tuple(L, (LowValue[]){value, dot}, 2);
+}
+
+/* Splits the arguments into those of the function and the derivative's own, which are named or come last. */
+static void split_args(Low *L, const LowFn *fn, const LowArgs *args, LowArgs *rest, LowArgs *own)
+{
+    uint32_t extra = extra_count(L, fn, args->n), positional = 0, named = 0, seen = 0;
+    const LowArg **by_name = ARENA_ARRAY(L->arena, const LowArg *, extra + 1);
+    bool *is_own = ARENA_ARRAY(L->arena, bool, args->n + 1);
+    for (uint32_t i = 0; i < args->n; i++) {
+        positional += !args->p[i].name.name.id;
+        for (uint32_t k = 0; k < extra && args->p[i].name.name.id; k++) {
+            if (by_name[k] || !sym_eq(args->p[i].name.name, low_diff_extra_name(L, fn, k))) continue;
+            by_name[k] = &args->p[i];
+            is_own[i] = true;
+            named++;
+            break;
+        }
+    }
+    LowArgs last = {0};
+    for (uint32_t i = 0; i < args->n; i++) {
+        bool pos = !args->p[i].name.name.id;
+        seen += pos;
+        if (pos && seen + (extra - named) > positional) VEC_PUSH(L->arena, last, args->p[i]);
+        else if (!is_own[i]) VEC_PUSH(L->arena, *rest, args->p[i]);
+    }
+    for (uint32_t k = 0, next = 0; k < extra; k++) {
+        if (by_name[k]) VEC_PUSH(L->arena, *own, *by_name[k]);
+        else if (next < last.n) VEC_PUSH(L->arena, *own, last.p[next++]);
+    }
+}
+
+LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
+{
+    LowArgs rest = {0}, own = {0};
+    split_args(L, fn, args, &rest, &own);
+    if (fn->diff == DIFF_VJP && !own.n) return low_error(L, at, "vjp: the cotangent of the result is its last argument");
+    LowCallee c = {0};
+    if (low_rigid(L, fn->inner) ? !callee_instance(L, fn->inner, &rest, &c, at) : !callee_lifted(L, fn->inner, &rest, &c, at)) return LOW_ERR;
+    LowTargets t = {0};
+    if (!c.result || !low_find_targets(L, fn, c.args, c.nargs, &t, at)) return LOW_ERR;
+    switch (fn->diff) {
+    case DIFF_GRAD: case DIFF_VALUE_AND_GRAD: case DIFF_VJP:
+        return cotangents(L, fn, &c, own.p, at) ? emit_vjp(L, fn, &c, &t) : LOW_ERR;
+    case DIFF_JVP: return tangents(L, fn, &c, &t, &own, at) ? emit_jvp(L, fn, &c, &t, at) : LOW_ERR;
+    case DIFF_JACFWD: case DIFF_JACREV: {
+        const LowType *main = main_result(L, fn, &c, at);
+        return main ? low_jacobian(L, fn, &c, &t, main, at) : LOW_ERR;
+    }
+    }
+    return LOW_ERR;
 }

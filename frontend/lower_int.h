@@ -80,7 +80,7 @@ struct LowType {
 /* ---- callables (always known at compile time) ---- */
 
 typedef enum { FN_DECL, FN_BUILTIN, FN_LAMBDA, FN_DIFF } LowFnKind;
-typedef enum { DIFF_GRAD, DIFF_VALUE_AND_GRAD, DIFF_VJP } LowDiffKind;
+typedef enum { DIFF_GRAD, DIFF_VALUE_AND_GRAD, DIFF_VJP, DIFF_JVP, DIFF_JACFWD, DIFF_JACREV } LowDiffKind;
 
 struct LowBuiltin;
 
@@ -94,6 +94,8 @@ struct LowFn {
     LowVar *captures;                /* linked by next */
     LowDiffKind diff;                /* DIFF of .inner */
     LowFn *inner;
+    const char *name;                /* what the program calls it: hvp */
+    bool of_grad;                    /* hessian, hvp: inner is the gradient */
     const AstExpr *wrt;              /* NULL: every float parameter */
     bool aux;
 };
@@ -394,10 +396,10 @@ void low_check_rules(Low *L);                    /* once everything is declared 
 const LowRule *low_find_rule(const Low *L, const LowDecl *d); /* NULL: its derivative is automatic */
 void low_instance_rules(Low *L, LowInst *s);     /* makes the rules of an instance whose result is known */
 
-/* ---- lower_diff.c, lower_script.c ---- */
+/* ---- lower_diff.c, lower_diff_export.c, lower_script.c ---- */
 
-bool low_diff_name(const char *name, LowDiffKind *k, const char **unsupported);
-LowValue low_diff_call(Low *L, LowDiffKind k, const char *name, const AstExpr *e);
+bool low_is_diff(const char *name);              /* grad, hessian, ... */
+LowValue low_diff_call(Low *L, const char *name, const AstExpr *e);
 LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at);
 void low_export_let(Low *L, const LowDecl *d);
 LowValue low_script_field(Low *L, LowValue base, const char *name, TdlSpan at); /* .grad .grad_fn .requires_grad .is_leaf */

@@ -1,4 +1,5 @@
-"""Checks derivatives of every case: compiled gradient against finite differences and against PyTorch's.
+"""Checks derivatives of every case: compiled gradient against finite differences and against PyTorch's; forward mode against
+the gradient.
 
     check.py grads TDLC CC       gradients (cases.py and extra.py)
     check.py names TDLC          grad_fn names (expected.txt)
@@ -40,7 +41,8 @@ class Case:
         self.source = (f"export fn {self.name}({', '.join(params)}) -> f64 {{\n{prelude}"
                        f"    let result = flatten({expr})\n"
                        f"    return sum(result[k] * (1.3 + cos(1.7*k)) for k in numel(result))\n}}\n"
-                       f"export let {self.name}_grad = value_and_grad({self.name}, wrt=({', '.join(self.leaves)},))\n")
+                       f"export let {self.name}_grad = value_and_grad({self.name}, wrt=({', '.join(self.leaves)},))\n"
+                       f"export let {self.name}_dot = jvp({self.name}, wrt=({', '.join(self.leaves)},))\n")
 
 
 def shape_of(x):
@@ -88,6 +90,25 @@ def call(lib, case, name, leaf_values, gradients):
     return out.value, {n: list(g) for n, g in grads.items()}
 
 
+def directional(lib, case, at, grads):
+    """Along a direction: forward mode says, the gradient says."""
+    along = {n: [weight(k) * (1 if i % 2 else -1) for k in range(len(at[n]))] for i, n in enumerate(case.leaves)}
+    args = []
+    for n in case.leaves:
+        args.append((ctypes.c_double * len(at[n]))(*at[n]) if LEAVES[n] else ctypes.c_double(at[n][0]))
+    for n in case.indices:
+        data = flat(INDICES[n])
+        args.append((ctypes.c_int64 * len(data))(*data))
+    for n in case.leaves:
+        args.append((ctypes.c_double * len(at[n]))(*along[n]) if LEAVES[n] else ctypes.c_double(along[n][0]))
+    value, dot = ctypes.c_double(), ctypes.c_double()
+    status = getattr(lib, case.name + "_dot")(*args, ctypes.byref(value), ctypes.byref(dot), None, ctypes.c_size_t(0))
+    if status:
+        raise RuntimeError(f"forward mode: status {status}")
+    terms = [g * t for n in case.leaves for g, t in zip(grads[n], along[n])]
+    return dot.value, sum(terms), sum(map(abs, terms))
+
+
 def difference(lib, case, at, leaf, i):
     def f(t):
         moved = dict(at)
@@ -108,6 +129,9 @@ def compare(what, leaf, got, want, tolerance):
 def check_case(lib, case, torch_grads):
     at = values(case.leaves)
     _, grads = call(lib, case, case.name + "_grad", at, True)
+    forward, reverse, scale = directional(lib, case, at, grads)
+    if not abs(forward - reverse) <= 1e-11 * max(scale, 1):
+        return f"forward mode says {forward!r}, reverse mode {reverse!r}"
     for leaf in case.leaves:
         fault = None
         if "y.detach()" not in case.title:  # what is detached has no derivative, but a difference
@@ -186,7 +210,7 @@ def coverage(tdlc, root):
         ir = "".join(subprocess.run([*tdlc, *s, f.name, "-o", "-"], capture_output=True, text=True, check=True).stdout
                      for s in stages)
     used = set(re.findall(r"^ *(?:%[\w, %]* = )?([a-z_0-9]+)\b", ir, re.M))
-    for row in re.finditer(r'^OP\(\w+, *"(\w+)",.*?\b(PARTIAL|RULE),', (root / "ir/ops.def").read_text(), re.M):
+    for row in re.finditer(r'^OP\(\w+, *"(\w+)",.*?\b(PARTIAL|RULE|LINEAR),', (root / "ir/ops.def").read_text(), re.M):
         if row[1] not in used and row[1] not in SCRIPT_ONLY:
             missing.append(f"operation {row[1]}")
     calls = set(re.findall(r"\b([a-z_]\w*)\(", text)) | set(re.findall(r"\.([a-z_]\w*)\(", text))
