@@ -131,6 +131,7 @@ TdlSpan low_at(Low *L, TdlSpan s)
 {
     TdlSpan old = L->b.span;
     if (s.file) L->b.span = s;
+    dim_at(L->m, L->b.span);
     return old;
 }
 

@@ -54,9 +54,10 @@ TdlOp ir_emit(TdlBuilder *b, TdlOpcode c, const TdlVal *operands, uint32_t n, co
     TdlFunc *f = b->f;
     TdlArena *a = f->module->arena;
     TdlOp o = {f->ops.n};
+    dim_at(f->module, b->span);
     uint8_t nregions = op_info(c)->nregions;
     if (n > UINT16_MAX || nresults > UINT16_MAX) {
-        diag_error(f->module->diags, b->span, "%s: more than 65535 values are not supported yet: join smaller parts", op_info(c)->name);
+        diag_error(f->module->diags, b->span, "%s: more than 65535 values in one operation: join smaller parts", op_info(c)->name);
         n = n > UINT16_MAX ? UINT16_MAX : n; /* what is built is not used: there is an error */
         nresults = nresults > UINT16_MAX ? UINT16_MAX : nresults;
     }

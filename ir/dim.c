@@ -139,8 +139,12 @@ int dim_cmp_atoms(const TdlModule *m, uint32_t a, uint32_t b) {
 
 /* ---- sums under construction ---- */
 
+void dim_at(TdlModule *m, TdlSpan at) {
+    if (at.file) m->dimtab->at = at;
+}
+
 static TdlDim overflow(TdlModule *m, const char *what) {
-    if (!m->dimtab->quiet) diag_error(m->diags, SPAN_NONE, "dimension: %s", what);
+    if (!m->dimtab->quiet) diag_error(m->diags, m->dimtab->at, "dimension: %s", what);
     m->dimtab->overflowed = true;
     return dim_const(m, 0);
 }

@@ -14,6 +14,7 @@ struct TdlDimTable {
     uint32_t *dim_slots, *atom_slots; /* open addressing; ids, 0 is free; powers of two, at most half full */
     uint32_t ndim_slots, natom_slots;
     bool quiet, overflowed; /* quiet: what does not fit sets `overflowed` and is not reported */
+    TdlSpan at; /* dim_at */
 };
 
 static inline const DimData *dim_data(const TdlModule *m, TdlDim d) { return &m->dimtab->dims.p[d.id]; }

@@ -35,6 +35,8 @@ typedef TDL_VEC(TdlDim) TdlDims;
  * defines. Atoms: a variable, p // c and p % c (c a positive constant; floor division). Two dimensions are equal
  * exactly when their handles are. */
 
+/* The place that messages name when a result does not fit; every operation that is built sets it too. */
+void dim_at(TdlModule *m, TdlSpan at);
 TdlDim dim_const(TdlModule *m, int64_t c);
 TdlDim dim_var(TdlModule *m, TdlSym name);
 TdlDim dim_add(TdlModule *m, TdlDim a, TdlDim b);

@@ -162,6 +162,8 @@ TdlVal adj_cint(Adj *a, int64_t v);                        /* i64 constant */
 TdlVal adj_const_like(Adj *a, TdlVal like, double v);      /* v in the type of `like` */
 TdlVal adj_op2(Adj *a, TdlOpcode c, TdlVal x, TdlVal y);
 TdlVal adj_select(Adj *a, TdlVal c, TdlVal x, TdlVal y);
+/* Whether x is z, the largest or smallest of values that x is one of: equal, or NaN, which wins. */
+TdlVal adj_same(Adj *a, TdlVal x, TdlVal z);
 TdlVal adj_any(Adj *a, TdlVal c);                          /* scalar: some element of bool tensor c is true */
 /* z = c ? x : y where only one of them is computed: what is emitted after open, after else. */
 typedef struct { TdlOp op; TdlBuilder saved; } AdjIf;

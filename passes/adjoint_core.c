@@ -45,6 +45,11 @@ TdlVal adj_emit(Adj *a, TdlOpcode c, const TdlVal *operands, uint32_t n, TdlType
     return ir_result(a->f, ir_emit(adj_b(a), c, operands, n, &t, 1), 0);
 }
 
+TdlVal adj_same(Adj *a, TdlVal x, TdlVal z) {
+    TdlVal equal = adj_op2(a, OP_EQ, x, z);
+    return ty_is_float(a->m, adj_type(a, x)) ? adj_op2(a, OP_OR, equal, adj_op2(a, OP_NE, x, x)) : equal;
+}
+
 TdlVal adj_any(Adj *a, TdlVal c) {
     uint32_t n = ty_rank(a->m, adj_type(a, c));
     if (!n) return c;

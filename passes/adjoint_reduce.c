@@ -52,7 +52,7 @@ static TdlVal of_others(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal 
 
 static TdlVal of_ties(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx) {
     (void)o, (void)idx;
-    return adj_select(a, adj_op2(a, OP_EQ, v, red->y), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
+    return adj_select(a, adj_same(a, v, red->y), adj_const_like(a, v, 1), adj_const_like(a, v, 0));
 }
 
 /* Position in row-major order of the extents. */
@@ -70,7 +70,7 @@ static TdlVal spread(Adj *a, TdlVal at, TdlVal like) {
 
 static TdlVal of_first(Adj *a, TdlOp o, TdlVal v, const Red *red, const TdlVal *idx) {
     TdlVal none = spread(a, adj_cint(a, INT64_MAX), v);
-    return adj_select(a, adj_op2(a, OP_EQ, v, red->y), spread(a, position(a, o, idx), v), none);
+    return adj_select(a, adj_same(a, v, red->y), spread(a, position(a, o, idx), v), none);
 }
 
 /* d prod/dv = y / v where no value is zero, else the product of the others, which can be differentiated again. */
@@ -84,7 +84,7 @@ static TdlVal prod_seed(Adj *a, const Red *r, TdlOp o, TdlVal v) {
 /* Whether v equals the extremum, or is the first that does. */
 static TdlVal is_tie(Adj *a, const Red *r, TdlOp o, TdlVal v) {
     if (r->first.id) return adj_op2(a, OP_EQ, spread(a, position(a, o, r->at), v), r->first);
-    return adj_op2(a, OP_EQ, v, r->y);
+    return adj_same(a, v, r->y);
 }
 
 /* When a scalar value v counts at all; 0: always. `filter`: the condition of the reduction itself or 0. */

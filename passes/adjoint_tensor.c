@@ -421,7 +421,7 @@ static TdlVal ties_of(Adj *a, TdlOp o, TdlVal *count) {
     TdlVal x = adj_arg(a, o, 0), z = adj_res(a, o, 0);
     const TdlAttr *axes = op_attr(a->f, o, "axes");
     const char *ties = op_str(a->f, o, "ties");
-    TdlVal tie = adj_op2(a, OP_EQ, x, spread_back(a, z, axes, x));
+    TdlVal tie = adj_same(a, x, spread_back(a, z, axes, x));
     *count = (TdlVal){0};
     if (ties && !strcmp(ties, "first") && axes->n) {
         TdlVal at = positions(a, x, axes);

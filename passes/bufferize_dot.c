@@ -94,7 +94,7 @@ void buf_DOT(Bufferize *B, TdlOp o)
     TdlElem e = ty_elem(B->m, ir_type(B->f, vc));
     Loops l = loops_of(B, o);
     if (l.n >= MAX_AXES) {
-        diag_error(B->m->diags, d->span, "dot: a contraction over more than %d axes is not supported yet: reshape the operands", MAX_AXES - 1);
+        diag_error(B->m->diags, d->span, "dot: a contraction over more than %d axes: reshape the operands", MAX_AXES - 1);
         return;
     }
     order(&l);

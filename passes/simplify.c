@@ -83,6 +83,7 @@ static TdlOp visit(Simplify *s, TdlOp o) {
     }
     if (d->nresults == 1) {
         uint32_t nops = f->ops.n;
+        dim_at(f->module, d->span);
         TdlVal v = sm_fold(s, o);
         if (!v.id) v = sm_identity(s, o);
         if (!v.id) v = sm_view(s, o);
