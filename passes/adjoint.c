@@ -27,8 +27,12 @@ typedef struct {
 
 /* ---- the reverse of a function ---- */
 
+static TdlFunc *derived(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward);
+
 static void start(Pass *p, Adj *a, AdjFrame *fr, TdlFunc *f, TdlOp before) {
     adj_init(a, f, p->arena, p->formulas);
+    a->derived = derived;
+    a->pass = p;
     *fr = (AdjFrame){.region = ir_op(f, before)->parent, .b = ir_before(f, before)};
     a->top = fr;
 }
@@ -72,48 +76,54 @@ static const TdlFunc *calling(Pass *p, const TdlFunc *f) {
     return g;
 }
 
-/* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. */
-static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const TdlAttr *wrt) {
-    TdlModule *m = p->m;
-    TdlSym name = derived_name(p, f, "vjp", wrt->ints, wrt->n);
-    TdlFunc *g = ir_func_find(m, name);
-    if (g) return g;
-    g = ir_clone_func(m, f->reverse.id || f->symbol ? calling(p, f) : f, name);
+/* A copy of f to be extended, @f.vjp.<wrt> or @f.jvp.<wrt>; in *a a sweep over it that is active at wrt. */
+static TdlFunc *open_derived(Pass *p, const TdlFunc *f, TdlSym name, Adj *a, AdjFrame *fr, const int64_t *wrt, uint32_t n, bool forward) {
+    TdlFunc *g = ir_clone_func(p->m, f->forward.id || f->reverse.id || f->symbol ? calling(p, f) : f, name);
     g->exported = g->script = false;
     g->reverse = g->forward = SYM_NONE;
     VEC_PUSH(p->arena, p->made, g);
-    inline_other_mode(g, RULE_REVERSE);
-    TdlOp ret = ir_terminator(g, g->body);
-    uint32_t nres = g->results.n;
+    start(p, a, fr, g, ir_terminator(g, g->body));
+    a->forward = forward;
+    for (uint32_t i = 0; i < n; i++) adj_set_active(a, ir_region(g, g->body)->args.p[wrt[i]], true);
+    return g;
+}
+
+static TdlPort derived_port(TdlModule *m, TdlPort port, const char *prefix, int32_t cotangent_of) {
+    port.name = suffixed(m, port.name, prefix, "");
+    port.doc = NULL;
+    port.cotangent_of = cotangent_of;
+    return port;
+}
+
+/* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. The
+ * signature is made first: a recursive call asks for it. */
+static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
+    TdlModule *m = p->m;
+    TdlSym name = derived_name(p, f, "vjp", wrt, n);
+    TdlFunc *g = ir_func_find(m, name);
+    if (g) return g;
     Adj a;
     AdjFrame fr;
-    start(p, &a, &fr, g, ret);
-    for (uint32_t i = 0; i < wrt->n; i++) adj_set_active(&a, ir_region(g, g->body)->args.p[wrt->ints[i]], true);
-    adj_activity(&a, g->body);
-    TdlOp last = ir_op(g, ret)->prev;
+    g = open_derived(p, f, name, &a, &fr, wrt, n, false);
+    uint32_t nres = g->results.n;
+    TdlVal *zbar = ARENA_ARRAY(p->arena, TdlVal, nres);
     for (uint32_t i = 0; i < nres; i++) {
         TdlPort r = g->results.p[i];
-        if (ty_is_float(m, r.type))
-            adj_add(&a, adj_arg(&a, ret, i), ir_func_add_param(g, suffixed(m, r.name, "d", ""), r.type, NULL));
+        if (ty_is_float(m, r.type)) zbar[i] = ir_func_add_param(g, suffixed(m, r.name, "d", ""), r.type, NULL);
     }
+    for (uint32_t i = 0; i < n; i++) VEC_PUSH(m->arena, g->results, derived_port(m, g->params.p[wrt[i]], "d", (int32_t)wrt[i]));
+    inline_other_mode(g, RULE_REVERSE);
+    TdlOp ret = ir_terminator(g, g->body), last = ir_op(g, ret)->prev;
+    adj_activity(&a, g->body);
+    for (uint32_t i = 0; i < nres; i++)
+        if (zbar[i].id) adj_add(&a, adj_arg(&a, ret, i), zbar[i]);
     adj_reverse_ops(&a, g->body, last);
-    for (uint32_t i = 0; i < wrt->n && !a.failed; i++) {
-        TdlVal x = ir_region(g, g->body)->args.p[wrt->ints[i]];
-        TdlPort port = g->params.p[wrt->ints[i]];
-        ir_add_operand(g, ret, adj_cot_or_zero(&a, x));
-        port.name = suffixed(m, port.name, "d", "");
-        port.doc = NULL;
-        port.cotangent_of = (int32_t)wrt->ints[i];
-        VEC_PUSH(m->arena, g->results, port);
-    }
+    for (uint32_t i = 0; i < n && !a.failed; i++)
+        ir_add_operand(g, ret, adj_cot_or_zero(&a, ir_region(g, g->body)->args.p[wrt[i]]));
     p->failed |= a.failed;
     if (!a.failed) adj_dce(&a, g->body, false);
     return g;
 }
-
-/* ---- the tangent of a function ---- */
-
-static void set_callbacks(Pass *p, Adj *a);
 
 /* @f.jvp.<wrt>: parameters of f and a tangent for each wrt; results of f and a tangent for each float one. */
 static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
@@ -121,29 +131,18 @@ static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     TdlSym name = derived_name(p, f, "jvp", wrt, n);
     TdlFunc *g = ir_func_find(m, name);
     if (g) return g;
-    g = ir_clone_func(m, f->forward.id || f->symbol ? calling(p, f) : f, name);
-    g->exported = g->script = false;
-    g->reverse = g->forward = SYM_NONE;
-    VEC_PUSH(p->arena, p->made, g);
-    uint32_t nres = g->results.n;
     Adj a;
     AdjFrame fr;
-    TdlOp ret = ir_terminator(g, g->body);
-    start(p, &a, &fr, g, ret);
-    set_callbacks(p, &a);
+    g = open_derived(p, f, name, &a, &fr, wrt, n, true);
+    uint32_t nres = g->results.n;
     for (uint32_t i = 0; i < n; i++) {
         TdlPort x = g->params.p[wrt[i]];
-        TdlVal v = ir_region(g, g->body)->args.p[wrt[i]];
-        adj_set_active(&a, v, true);
-        adj_set_cot(&a, v, ir_func_add_param(g, suffixed(m, x.name, "t", ""), x.type, NULL));
+        adj_set_cot(&a, ir_region(g, g->body)->args.p[wrt[i]], ir_func_add_param(g, suffixed(m, x.name, "t", ""), x.type, NULL));
     }
-    for (uint32_t i = 0; i < nres; i++) { /* all of the signature first: a recursive call asks for it */
-        TdlPort r = g->results.p[i];
-        r.name = suffixed(m, r.name, "t", "");
-        r.doc = NULL;
-        if (ty_is_float(m, r.type)) VEC_PUSH(m->arena, g->results, r);
-    }
+    for (uint32_t i = 0; i < nres; i++)
+        if (ty_is_float(m, g->results.p[i].type)) VEC_PUSH(m->arena, g->results, derived_port(m, g->results.p[i], "t", -1));
     inline_other_mode(g, RULE_FORWARD);
+    TdlOp ret = ir_terminator(g, g->body);
     adj_activity(&a, g->body);
     tan_region(&a, g->body);
     fr.b = ir_before(g, ret);
@@ -155,20 +154,14 @@ static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
 }
 
 /* For a call: the function stays. */
-static TdlFunc *tangent_of(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
+static TdlFunc *derived(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward) {
     Pass *p = pass;
-    TdlFunc *g = make_tangent(p, f, wrt, n);
+    TdlFunc *g = (forward ? make_tangent : make_reverse)(p, f, wrt, n);
     uint32_t k = 0;
     for (uint32_t i = 0; i < p->made.n; i++)
         if (p->made.p[i] != g) p->made.p[k++] = p->made.p[i];
     p->made.n = k;
     return p->failed ? NULL : g;
-}
-
-static void set_callbacks(Pass *p, Adj *a) {
-    a->forward = true;
-    a->tangent_of = tangent_of;
-    a->pass = p;
 }
 
 /* ---- vjp and jvp ---- */
@@ -204,7 +197,7 @@ static void resolve_call(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     }
     if (p->failed) return;
     const TdlAttr *wrt = op_attr(f, o, "wrt");
-    TdlFunc *g = ir_op(f, o)->code == OP_VJP ? make_reverse(p, callee, wrt) : make_tangent(p, callee, wrt->ints, wrt->n);
+    TdlFunc *g = (ir_op(f, o)->code == OP_VJP ? make_reverse : make_tangent)(p, callee, wrt->ints, wrt->n);
     if (!p->failed) put_body(p, f, o, g, replace);
 }
 

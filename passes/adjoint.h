@@ -39,7 +39,7 @@ typedef struct {
     uint32_t stamp;
     TdlValMap bodies, needs;  /* of clones of bodies and of primal values computed again; shared, so that their size is paid once */
     bool forward;             /* forward mode */
-    TdlFunc *(*tangent_of)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n); /* of a call that stays */
+    TdlFunc *(*derived)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward); /* @f.jvp or @f.vjp, for a call that stays */
     void *pass;
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */

@@ -4,8 +4,12 @@
  *     func @f.reverse<n>(%0 x: f64[n], %1 z: f64[n], %2 dz: f64[n]) -> (dx: f64[n]) { ... }
  *
  * A call of @f stays a call until its cotangent is asked for: the reverse sweep then holds the body of @f.reverse, with
- * what the call took and gave. Being IR, it is differentiated again like everything else. */
+ * what the call took and gave. Being IR, it is differentiated again like everything else.
+ *
+ * The reverse of a recursive call is a call of the callee's reverse, @f.vjp.<wrt>, which computes the primal again: a
+ * recursion of depth k costs at most k times its primal, and keeps nothing but what one level reads. */
 #include "passes/adjoint.h"
+#include <string.h>
 
 static void count_derived(void *user, TdlFunc *f, TdlOp o) {
     TdlOpcode c = ir_op(f, o)->code;
@@ -46,6 +50,50 @@ void adj_rule(Adj *a, const TdlFunc *f, const TdlAttr *dims, const TdlVal *args,
         if (ty_is_float(a->m, f->params.p[i].type)) adj_add(a, args[i], xbar.p[n++]);
 }
 
+static void find_print(void *user, TdlFunc *f, TdlOp o) {
+    if (ir_op(f, o)->code == OP_PRINT) *(TdlOp *)user = o;
+}
+
+/* The primal runs again in the reverse: what it prints would appear twice. */
+static bool prints(Adj *a, const TdlFunc *callee) {
+    TdlOp at = {0};
+    TdlFunc *f = ir_func_find(a->m, callee->name);
+    ir_walk(f, f->body, find_print, &at);
+    if (!at.id) return false;
+    a->failed = true;
+    diag_error(a->m->diags, ir_op(f, at)->span, "%s: print in a recursive function: its gradient runs it again, and would print again: take the print out",
+               sym_text(a->m->names, f->name));
+    return true;
+}
+
+static void reverse_recursion(Adj *a, const TdlFunc *callee, TdlOp o, const TdlVal *zbar) {
+    if (prints(a, callee)) return;
+    const TdlOpData d = *ir_op(a->f, o);
+    TDL_VEC(int64_t) wrt = {0};
+    TDL_VEC(TdlType) types = {0};
+    TdlVals ops = {0};
+    for (uint32_t i = 0; i < d.nresults; i++) VEC_PUSH(a->arena, types, adj_type(a, d.results[i]));
+    for (uint32_t i = 0; i < d.noperands; i++) {
+        VEC_PUSH(a->arena, ops, d.operands[i]);
+        if (!adj_active(a, d.operands[i])) continue;
+        VEC_PUSH(a->arena, wrt, i);
+        VEC_PUSH(a->arena, types, adj_type(a, d.operands[i]));
+    }
+    for (uint32_t i = 0; i < d.nresults; i++)
+        if (ty_is_float(a->m, types.p[i])) VEC_PUSH(a->arena, ops, zbar[i].id ? zbar[i] : adj_zero(a, types.p[i]));
+    TdlFunc *g = a->derived(a->pass, callee, wrt.p, wrt.n, false);
+    if (!g) {
+        a->failed = true;
+        return;
+    }
+    TdlOp z = ir_emit(adj_b(a), OP_CALL, ops.p, ops.n, types.p, types.n);
+    const char *name = sym_text(a->m->names, g->name);
+    op_set_str(a->f, z, "callee", name, (uint32_t)strlen(name));
+    const TdlAttr *dims = op_attr(a->f, o, "dims");
+    if (dims) op_set_dims(a->f, z, "dims", dims->dims, dims->n);
+    for (uint32_t i = 0; i < wrt.n; i++) adj_add(a, d.operands[wrt.p[i]], adj_res(a, z, d.nresults + i));
+}
+
 /* Calls of functions without a rule were inlined, but those of C and the recursive ones. */
 void adj_CALL(Adj *a, TdlOp o, const TdlVal *zbar) {
     const char *name = op_str(a->f, o, "callee");
@@ -55,10 +103,10 @@ void adj_CALL(Adj *a, TdlOp o, const TdlVal *zbar) {
         adj_rule(a, callee, op_attr(a->f, o, "dims"), d.operands, d.results, zbar);
         return;
     }
+    if (!callee->symbol) {
+        reverse_recursion(a, callee, o, zbar);
+        return;
+    }
     a->failed = true;
-    TdlSpan at = ir_op(a->f, o)->span;
-    if (callee->symbol)
-        diag_error(a->m->diags, at, "%s: has no derivative for reverse mode: give it one by `derivative %s(...) -> ... { reverse { ... } }`, or use detach where none is wanted", name, name);
-    else
-        diag_error(a->m->diags, at, "%s: reverse mode through recursion is not supported yet: write the recursion as a loop", name);
+    diag_error(a->m->diags, ir_op(a->f, o)->span, "%s: has no derivative for reverse mode: give it one by `derivative %s(...) -> ... { reverse { ... } }`, or use detach where none is wanted", name, name);
 }

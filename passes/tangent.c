@@ -119,7 +119,7 @@ static void call_tangent(Adj *a, const TdlFunc *callee, TdlOp o, const TdlVal *d
         VEC_PUSH(a->arena, wrt, i);
         VEC_PUSH(a->arena, ops, dot[i]);
     }
-    TdlFunc *g = a->tangent_of(a->pass, callee, wrt.p, wrt.n);
+    TdlFunc *g = a->derived(a->pass, callee, wrt.p, wrt.n, true);
     if (!g) {
         a->failed = true;
         return;
