@@ -1,9 +1,10 @@
-# add_tdl_library(TARGET SOURCES a.tdl ... [OPTIONS -O3 -D d=10 ...])
+# add_tdl_library(TARGET SOURCES a.tdl ... [OPTIONS -O3 -D d=10 ...] [LAPACK])
 #
 # Makes the static library TARGET of what tdlc compiles from each source: a.o, and a header a.h that whoever links
 # TARGET can include. A file that a source reads by `use` is a dependency too (tdlc -MD).
+# LAPACK: a source factorises matrices (its header says so), and what links TARGET is linked with LAPACK and BLAS.
 function(add_tdl_library target)
-  cmake_parse_arguments(arg "" "" "SOURCES;OPTIONS" ${ARGN})
+  cmake_parse_arguments(arg "LAPACK" "" "SOURCES;OPTIONS" ${ARGN})
   if(NOT arg_SOURCES)
     message(FATAL_ERROR "add_tdl_library(${target}): SOURCES is missing")
   endif()
@@ -32,5 +33,9 @@ function(add_tdl_library target)
   add_library(${target} STATIC ${objects} ${headers})
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
   target_include_directories(${target} INTERFACE "$<BUILD_INTERFACE:${dir}>")
+  if(arg_LAPACK)
+    find_package(LAPACK REQUIRED)
+    target_link_libraries(${target} INTERFACE LAPACK::LAPACK BLAS::BLAS)
+  endif()
   target_link_libraries(${target} INTERFACE m)
 endfunction()

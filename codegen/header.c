@@ -157,7 +157,7 @@ void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt
     str_printf(out, "/* Made by tdlc %s: do not edit. Tensors are row-major and contiguous; a call returns an enum tdl_status.\n"
                     " * `workspace` has workspace_bytes bytes, at least those that NAME_workspace_size says, or is NULL: the call\n"
                     " * then takes memory itself. Calls are thread safe. Outputs overlap no input, where they do not say so, and no\n"
-                    " * other output. */\n", TDL_VERSION);
+                    " * other output.%s */\n", TDL_VERSION, cg_uses_lapack(m) ? "\n * Link with -llapack -lblas -lm." : "");
     str_printf(out, "#ifndef %s\n#define %s\n\n", guard.p, guard.p);
     str_puts(out, cg_public_headers[0].text);
     str_puts(out, OPEN);
@@ -250,7 +250,7 @@ void cg_manifest(const TdlModule *m, const char *object_name, const CgOptions *o
         str_json(out, opt->fixed[k].name);
         str_printf(out, ": %lld", (long long)opt->fixed[k].value);
     }
-    str_puts(out, "},\n  \"functions\": [\n");
+    str_printf(out, "},\n  \"libraries\": [%s\"m\"],\n  \"functions\": [\n", cg_uses_lapack(m) ? "\"lapack\", \"blas\", " : "");
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         if (!m->funcs.p[i]->exported) continue;
         if (!first) str_puts(out, ",\n");

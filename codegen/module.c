@@ -49,13 +49,20 @@ static void keep_out_of_line(CgUnit *u) {
     }
 }
 
-/* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll. The
- * linker takes only what is used of linkonce functions. */
+bool cg_uses_lapack(const TdlModule *m) {
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        if (m->funcs.p[i]->symbol && !strncmp(m->funcs.p[i]->symbol, "tdlrt_", 6)) return true;
+    return false;
+}
+
+/* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll, and
+ * lapack.ll where it is used. The linker takes only what is used of linkonce functions. */
 bool cg_link_bodies(CgUnit *u) {
     for (const TdlEmbedded *e = cg_bodies; e->name; e++) {
         LLVMModuleRef bodies = NULL;
         char *why = NULL;
         if (u->opt.callers && !strcmp(e->name, "errors.ll")) continue;
+        if (!strcmp(e->name, "lapack.ll") && !cg_uses_lapack(u->ir)) continue;
         LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(e->text, e->n, e->name);
         if (LLVMParseIRInContext(u->ctx, buffer, &bodies, &why)) {
             diag_error(u->ir->diags, SPAN_NONE, "internal: %s: %s", e->name, why);

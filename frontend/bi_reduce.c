@@ -91,6 +91,9 @@ LowValue bi_max(LowCall *c) {
     Low *L = c->L;
     TdlOpcode op = (TdlOpcode)c->bi->op;
     int64_t k;
+    bool less;
+    if (c->given[1] && c->a[0].kind == LV_INT && c->a[1].kind == LV_INT && low_dims_ordered(L, c->a[0].d, c->a[1].d, &less))
+        return c->a[less == (op == OP_AMAX)];
     bool axis_form = c->given[1] && lv_int_const(L, c->a[1], &k) && lv_rank(L, c->a[0]) > 0;
     if (c->given[1] && lv_is_num(c->a[1]) && !axis_form) {
         LowCall d = *c;

@@ -254,6 +254,8 @@ LowValue bi_size(LowCall *c) {
 
 LowValue bi_numel(LowCall *c) { return tensor(c) ? lv_dim(ty_numel(c->L->m, type(c))) : LOW_ERR; }
 
+LowValue bi_known(LowCall *c) { return lv_bool(c->a[0].kind == LV_BOOL && c->a[0].i); }
+
 LowValue bi_len(LowCall *c) {
     if (c->a[0].kind == LV_TUPLE) return lv_int(c->L, c->a[0].n);
     if (!tensor(c)) return LOW_ERR;

@@ -191,16 +191,34 @@ static LowValue select_items(Low *L, LowValue x, const LowItems *it, TdlSpan at)
     return lv_tensor(v);
 }
 
+/* A bound of a slice of a tuple of n, clamped as Python does; false where it is not known when compiling. */
+static bool tuple_bound(Low *L, const AstExpr *e, int64_t deflt, int64_t n, int64_t *out)
+{
+    *out = deflt;
+    if (!e) return true;
+    if (!lv_int_const(L, low_expr(L, e), out)) return false;
+    if (*out < 0) *out += n;
+    *out = *out < 0 ? 0 : *out > n ? n : *out;
+    return true;
+}
+
+/* t[i], t[a:b]. */
+static LowValue tuple_item(Low *L, LowValue x, const AstExpr *e)
+{
+    int64_t i = 0, hi = 0, n = x.n;
+    const AstExpr *at = e->items.n == 1 ? e->items.p[0] : NULL;
+    if (at && at->kind == AST_SLICE && !at->c && tuple_bound(L, at->a, 0, n, &i) && tuple_bound(L, at->b, n, n, &hi))
+        return lv_tuple(L, x.elems + (i < hi ? i : hi), (uint32_t)(i < hi ? hi - i : 0));
+    LowValue v = at && at->kind != AST_SLICE ? low_expr(L, at) : LOW_ERR;
+    if (!lv_int_const(L, v, &i) || i < -n || i >= n)
+        return low_error(L, e->span, "a tuple of %u takes integer literals as index, or as bounds a:b of a slice", x.n);
+    return x.elems[i < 0 ? i + n : i];
+}
+
 LowValue low_index_value(Low *L, LowValue x, const AstExpr *e)
 {
     if (lv_is_err(x)) return x;
-    if (x.kind == LV_TUPLE) {
-        int64_t i = 0;
-        LowValue v = e->items.n == 1 ? low_expr(L, e->items.p[0]) : LOW_ERR;
-        if (!lv_int_const(L, v, &i) || i < -(int64_t)x.n || i >= (int64_t)x.n)
-            return low_error(L, e->span, "a tuple of %u takes an integer literal as index", x.n);
-        return x.elems[i < 0 ? i + x.n : i];
-    }
+    if (x.kind == LV_TUPLE) return tuple_item(L, x, e);
     if (x.kind != LV_TENSOR) return low_error(L, e->span, "%s cannot be indexed", lv_text(L, x));
     LowItems *it = ARENA_NEW(L->arena, LowItems);
     if (!collect(L, x, e, it)) return LOW_ERR;

@@ -297,6 +297,8 @@ LowTyBind *low_find_ty(LowTyBinds *tys, TdlSym name);
 LowValue low_expr(Low *L, const AstExpr *e);
 LowValue low_number(Low *L, const AstExpr *e, const char *what); /* a number or an error */
 LowValue low_block_value(Low *L, const AstBlock *b);
+/* Whether a < b is known for all values of the dimension variables; then it is *less. */
+bool low_dims_ordered(Low *L, TdlDim a, TdlDim b, bool *less);
 LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at);
 LowValue low_unary(Low *L, AstOp op, LowValue a, TdlSpan at);
 LowValue low_elementwise(Low *L, TdlOpcode c, const LowValue *args, uint32_t n, TdlElem e, const char *what,

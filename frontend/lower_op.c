@@ -44,10 +44,16 @@ static double as_double(const Low *L, LowValue v)
 
 static bool small(int64_t v) { return v < (1 << 30) && v > -(1 << 30); }
 
+bool low_dims_ordered(Low *L, TdlDim a, TdlDim b, bool *less)
+{
+    *less = dim_known_ge(L->m, b, dim_add(L->m, a, dim_const(L->m, 1)));
+    return *less || dim_known_ge(L->m, a, b);
+}
+
 static bool fold_dims(Low *L, AstOp op, TdlDim a, TdlDim b, LowValue *out)
 {
     int64_t x = 0, y = 0;
-    bool cx = dim_is_const(L->m, a, &x), cy = dim_is_const(L->m, b, &y);
+    bool less, cx = dim_is_const(L->m, a, &x), cy = dim_is_const(L->m, b, &y);
     if ((cx && !small(x) && op != AST_OP_EQ) || (cy && !small(y))) return false;
     switch (op) {
     case AST_OP_ADD: *out = lv_dim(dim_add(L->m, a, b)); return true;
@@ -65,10 +71,10 @@ static bool fold_dims(Low *L, AstOp op, TdlDim a, TdlDim b, LowValue *out)
     case AST_OP_DIV: if (!cx || !cy) return false; *out = lv_float((double)x / (double)y); return true;
     case AST_OP_EQ: if (!dim_eq(a, b) && !(cx && cy)) return false; *out = lv_bool(dim_eq(a, b)); return true;
     case AST_OP_NE: if (!dim_eq(a, b) && !(cx && cy)) return false; *out = lv_bool(!dim_eq(a, b)); return true;
-    case AST_OP_LT: if (!cx || !cy) return false; *out = lv_bool(x < y); return true;
-    case AST_OP_LE: if (!cx || !cy) return false; *out = lv_bool(x <= y); return true;
-    case AST_OP_GT: if (!cx || !cy) return false; *out = lv_bool(x > y); return true;
-    case AST_OP_GE: if (!cx || !cy) return false; *out = lv_bool(x >= y); return true;
+    case AST_OP_LT: if (!low_dims_ordered(L, a, b, &less)) return false; *out = lv_bool(less); return true;
+    case AST_OP_GE: if (!low_dims_ordered(L, a, b, &less)) return false; *out = lv_bool(!less); return true;
+    case AST_OP_GT: if (!low_dims_ordered(L, b, a, &less)) return false; *out = lv_bool(less); return true;
+    case AST_OP_LE: if (!low_dims_ordered(L, b, a, &less)) return false; *out = lv_bool(!less); return true;
     default: return false;
     }
 }
@@ -170,6 +176,14 @@ static LowValue logic(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at)
     return low_elementwise(L, opcode(op), (LowValue[]){a, b}, 2, EL_BOOL, ast_op_text(op), NULL, at);
 }
 
+/* The tuple of the elements of both. */
+static LowValue joined(Low *L, LowValue a, LowValue b)
+{
+    LowValue *v = ARENA_ARRAY(L->arena, LowValue, a.n + b.n + 1);
+    for (uint32_t i = 0; i < a.n + b.n; i++) v[i] = i < a.n ? a.elems[i] : b.elems[i - a.n];
+    return lv_tuple(L, v, a.n + b.n);
+}
+
 LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at)
 {
     if (lv_is_err(a) || lv_is_err(b)) return LOW_ERR;
@@ -177,6 +191,7 @@ LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at)
         return lv_bool((a.kind == b.kind) == (op == AST_OP_EQ));
     if ((op == AST_OP_EQ || op == AST_OP_NE) && a.kind == LV_STR && b.kind == LV_STR)
         return lv_bool((intern_n(L->names, a.s, a.n).id == intern_n(L->names, b.s, b.n).id) == (op == AST_OP_EQ));
+    if (op == AST_OP_ADD && a.kind == LV_TUPLE && b.kind == LV_TUPLE) return joined(L, a, b);
     if (!lv_is_num(a) || !lv_is_num(b))
         return low_error(L, at, "`%s`: needs numbers or tensors, not %s and %s", ast_op_text(op), lv_text(L, a), lv_text(L, b));
     if (op == AST_OP_MATMUL) return low_matmul(L, a, b, at, "@");

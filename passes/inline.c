@@ -54,6 +54,17 @@ static void rename_backward(TdlFunc *f, uint32_t first, TdlSym name, const TdlVa
     }
 }
 
+static bool of_library(const TdlModule *m, TdlSpan at) {
+    return at.file && sources_name(m->sources, at.file)[0] == '<';
+}
+
+/* What fails in a function of the library is reported at the program's call, and so are its lines to a debugger. */
+static void move_spans(TdlFunc *f, uint32_t first, TdlSpan call) {
+    if (!call.file || of_library(f->module, call)) return;
+    for (uint32_t i = first; i < f->ops.n; i++)
+        if (of_library(f->module, f->ops.p[i].span)) f->ops.p[i].span = call;
+}
+
 /* Copies the callee's body in front of the call; map[result] becomes what it returns. */
 static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *callee, TdlVal *map) {
     TdlValMap vals = valmap_new(&c->scratch, callee);
@@ -66,6 +77,7 @@ static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *calle
     TdlBuilder b = ir_before(f, call);
     uint32_t first = f->ops.n;
     ir_clone_region_body(&b, callee, callee->body, &vals, &dims, &returned);
+    move_spans(f, first, ir_op(f, call)->span);
     if (ir_op(f, call)->grad_fn.id) rename_backward(f, first, ir_op(f, call)->grad_fn, &returned);
     for (uint32_t i = 0; i < returned.n && i < ir_op(f, call)->nresults; i++)
         map[ir_result(f, call, i).id] = returned.p[i];

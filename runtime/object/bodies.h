@@ -47,4 +47,16 @@ int64_t tdlrt_philox(int64_t seed, int64_t counter);
 double tdlrt_polygamma(int64_t n, double x);
 double tdlrt_lgamma(double x);
 
+/* lapack.c: dimensions, inputs, outputs, workspace. */
+#define TDLRT_LAPACK(T, suffix) \
+    int tdlrt_lu_##suffix(int64_t, int64_t, const T *, T *, int32_t *, int64_t *, void *, size_t); \
+    int tdlrt_lu_solve_##suffix(int64_t, int64_t, int64_t, const T *, const int32_t *, const T *, uint8_t, T *, void *, size_t); \
+    int tdlrt_solve_triangular_##suffix(int64_t, int64_t, int64_t, const T *, const T *, uint8_t, uint8_t, uint8_t, T *, void *, size_t); \
+    int tdlrt_cholesky_##suffix(int64_t, int64_t, const T *, T *, int64_t *, void *, size_t); \
+    int tdlrt_qr_##suffix(int64_t, int64_t, int64_t, const T *, T *, T *, T *, T *, int64_t *, void *, size_t); \
+    int tdlrt_eigh_##suffix(int64_t, int64_t, const T *, T *, T *, T *, int32_t *, int64_t *, void *, size_t); \
+    int tdlrt_svd_##suffix(int64_t, int64_t, int64_t, int64_t, const T *, T *, T *, T *, T *, T *, int32_t *, int64_t *, void *, size_t);
+TDLRT_LAPACK(double, f64)
+TDLRT_LAPACK(float, f32)
+
 #endif

@@ -220,10 +220,35 @@ CASES = [
     ("cross_entropy(x, i, label_smoothing=0.1)", "F.cross_entropy(x, i, label_smoothing=0.1)"),
     ("softplus(x, beta=2.0)", "F.softplus(x, beta=2.0)"), ("tril(q, diagonal=1)", "torch.tril(q, diagonal=1)"),
     ("triu(q, diagonal=-1)", "torch.triu(q, diagonal=-1)"), ("linear(x, m.T, bias=five)", "F.linear(x, m.T, bias=five)"),
+    # linear algebra
+    *[(t.replace("SPD", "(q @ q.T + eye(3))").replace("REG", "(q + 2*eye(3))").replace("SYM", "(q + q.T + 1.5*v[:3]*eye(3))").replace("BAT", "(b[:, :, :3] + 2*eye(3))")
+        .replace("BSY", "(b[:, :, :3] + transpose(b[:, :, :3], 1, 2) + 1.5*v[:3]*eye(3))"),
+       p.replace("SPD", "(q @ q.T + I)").replace("REG", "(q + 2*I)").replace("SYM", "(q + q.T + 1.5*v[:3]*I)").replace("BAT", "(b[:, :, :3] + 2*I)")
+        .replace("BSY", "(b[:, :, :3] + b[:, :, :3].transpose(1, 2) + 1.5*v[:3]*I)").replace("I", "torch.eye(3, dtype=torch.float64)").replace("LA.", "torch.linalg.").replace("J", "torch.eye(3, 4, dtype=torch.float64)"))
+      for t, p in [
+        ("solve(REG, x)", "LA.solve(REG, x)"), ("solve(REG, v[:3])", "LA.solve(REG, v[:3])"), ("solve(BAT, b)", "LA.solve(BAT, b)"),
+        ("inverse(REG)", "torch.inverse(REG)"), ("inv(BAT)", "LA.inv(BAT)"), ("det(REG)", "torch.det(REG)"), ("det(BAT)", "LA.det(BAT)"),
+        ("det(-REG)", "torch.det(-REG)"), ("slogdet(REG).1", "LA.slogdet(REG)[1]"), ("slogdet(BAT).1", "LA.slogdet(BAT)[1]"),
+        ("logdet(SPD)", "torch.logdet(SPD)"), ("solve_triangular(REG, x)", "LA.solve_triangular(REG, x, upper=False)"),
+        ("solve_triangular(REG, x, upper=true)", "LA.solve_triangular(REG, x, upper=True)"),
+        ("solve_triangular(BAT, b, unitriangular=true)", "LA.solve_triangular(BAT, b, upper=False, unitriangular=True)"),
+        ("cholesky(SPD)", "LA.cholesky(SPD)"), ("cholesky(SPD, upper=true)", "LA.cholesky(SPD, upper=True)"),
+        ("cholesky_solve(x, cholesky(SPD))", "torch.cholesky_solve(x, LA.cholesky(SPD))"),
+        ("cholesky_solve(x, cholesky(SPD, upper=true), upper=true)", "torch.cholesky_solve(x, LA.cholesky(SPD, upper=True), upper=True)"),
+        ("qr(x.T).0 ** 2", "LA.qr(x.T)[0] ** 2"), ("qr(x.T).1 ** 2", "LA.qr(x.T)[1] ** 2"), ("qr(x).1 ** 2", "LA.qr(x)[1] ** 2"),
+        ("qr(x).0 ** 2", "LA.qr(x)[0] ** 2"), ("qr(BAT).1 ** 2", "LA.qr(BAT)[1] ** 2"),
+        ("eigh(SYM).0", "LA.eigh(SYM)[0]"), ("eigh(SYM).1 ** 2", "LA.eigh(SYM)[1] ** 2"), ("eigvalsh(BSY)", "LA.eigvalsh(BSY)"),
+        ("svd(x).1", "LA.svd(x, full_matrices=False)[1]"), ("svd(x).0 ** 2", "LA.svd(x, full_matrices=False)[0] ** 2"),
+        ("svd(x).2 ** 2", "LA.svd(x, full_matrices=False)[2] ** 2"), ("svd(x.T).0 ** 2", "LA.svd(x.T, full_matrices=False)[0] ** 2"),
+        ("svdvals(b)", "LA.svdvals(b)"), ("lstsq(x.T + 2*eye(4, 3), v)", "LA.lstsq(x.T + 2*J.T, v[:, None]).solution[:, 0]"), ("lstsq(x, q)", "LA.lstsq(x, q, driver='gelsd').solution"),
+        ("lstsq(transpose(b, 1, 2) + 2*eye(4, 3), transpose(b, 1, 2)*2 + 1)", "LA.lstsq(b.transpose(1, 2) + 2*J.T, b.transpose(1, 2)*2 + 1).solution"),
+        ("matrix_exp(q)", "torch.matrix_exp(q)"), ("matrix_exp(9*q)", "torch.matrix_exp(9*q)"), ("matrix_exp(BAT)", "torch.matrix_exp(BAT)"),
+        ("pinv(x)", "LA.pinv(x)"), ("pinv(x.T)", "LA.pinv(x.T)"), ("pinv(b + 2*eye(3, 4))", "LA.pinv(b + 2*J)"), ("unflatten(x, 1, (2, -1))", "x.unflatten(1, (2, -1))")]],
 ]
 
 # PyTorch computes these in another way: only the gradients are compared.
 OTHER_NAME = {
+    "lstsq(x.T + 2*eye(4, 3), v)",
     'einsum("ij,k->k", x, v)', "x @ c", "x[:, None, 1]", "cosine_similarity(x, y, dim=1)", "kron(q, q)",
     "cross_entropy(x, i, label_smoothing=0.1)", "scaled_dot_product_attention(b, b, b)",
 }

@@ -65,7 +65,7 @@ def compile_cases(tdlc, cc, cases, folder, stem):
     done = subprocess.run([*tdlc, str(tdl), "-O1", "-o", str(obj)], capture_output=True, text=True)
     if done.returncode:
         return (done.stderr or f"exit status {done.returncode}").strip()
-    subprocess.run([cc, "-shared", "-o", str(lib), str(obj), "-lm"], check=True)
+    subprocess.run([cc, "-shared", "-o", str(lib), str(obj), "-llapack", "-lblas", "-lm"], check=True)
     return ctypes.CDLL(str(lib))
 
 

@@ -248,6 +248,18 @@ static const char **grad_names(Session *s) {
     return names;
 }
 
+/* LAPACK and BLAS, which objects with factorisations call. */
+static bool load_lapack(Session *s, TdlSpan at) {
+    static const char *const names[][2] = {{"liblapack.so.3", "libblas.so.3"}, {"libopenblas.so.0", NULL}, {"liblapack.so", "libblas.so"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool ok = true;
+        for (int k = 0; k < 2 && names[i][k] && ok; k++) ok = dlopen(names[i][k], RTLD_NOW | RTLD_GLOBAL) != NULL;
+        if (ok) return true;
+    }
+    diag_error(s->diags, at, "run: this needs LAPACK, and there is no liblapack.so.3: install a package that has it, such as libopenblas0 or liblapack3");
+    return false;
+}
+
 /* Loads the libraries that were named, and finds every C function that is called. */
 static bool load_libraries(Session *s) {
     bool ok = true;
@@ -256,9 +268,12 @@ static bool load_libraries(Session *s) {
             diag_error(s->diags, SPAN_NONE, "--load: %s", dlerror());
             ok = false;
         }
+    bool lapack = false;
     for (uint32_t i = 0; i < s->m->funcs.n && ok; i++) {
         const TdlFunc *f = s->m->funcs.p[i];
-        if (!f->symbol || !strncmp(f->symbol, "tdlrt_", 6) || dlsym(RTLD_DEFAULT, f->symbol)) continue;
+        bool own = f->symbol && !strncmp(f->symbol, "tdlrt_", 6);
+        if (own && !lapack) ok = lapack = load_lapack(s, f->span);
+        if (!f->symbol || own || dlsym(RTLD_DEFAULT, f->symbol)) continue;
         diag_error(s->diags, f->span, "run: there is no C function `%s` here: name the shared library that has it by --load=LIB.so", f->symbol);
         ok = false;
     }
