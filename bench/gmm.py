@@ -59,7 +59,7 @@ def compiled_gradient(lib, a):
     k = len(a["alpha"])
     dims = [ctypes.c_int64(v) for v in (n, d, k)]
     lib.gmm_grad_workspace_size.restype = ctypes.c_size_t
-    size = lib.gmm_grad_workspace_size(*dims)
+    size = lib.gmm_grad_workspace_size(*dims, ctypes.c_int64(a["m"].reshape(-1)[0]))
     ws = np.zeros(size + 64, dtype=np.uint8)
     out = {v: np.zeros_like(a[v]) for v in ("alpha", "mu", "q", "l")}
     value = ctypes.c_double()

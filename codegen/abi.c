@@ -1,6 +1,7 @@
 /* The exported C symbols of a function: `f` checks its arguments, finds memory and calls `tdl.f`;
  * `f_workspace_size` says how many bytes it wants; `f.call` takes its arguments as an array of addresses (for the JIT). */
 #include "codegen/cg.h"
+#include "codegen/growth.h"
 
 #include <string.h>
 
@@ -83,6 +84,12 @@ static void bind(Cg *g) {
     for (uint32_t i = 0; i < g->f->dims.n; i++) cg_dim_bind(g, g->f->dims.p[i], LLVMGetParam(g->fn, i));
 }
 
+/* Does the workspace size take parameter i: an integer, by value? */
+static bool sizing(const Cg *g, uint32_t i) {
+    TdlElem e = ty_elem(g->f->module, port(g, i)->type);
+    return by_value(g, i) && (e == EL_I64 || e == EL_I32);
+}
+
 /* ---- sizes ---- */
 
 /* Or-s into *bad: a negative dimension, a size that does not fit in 63 bits. */
@@ -100,12 +107,36 @@ static void check_sizes(Cg *g, LLVMValueRef *bad) {
     }
 }
 
-/* Bytes of the planned slots, 0 when there are none; and 63 to align them. */
+/* Bytes of the planned slots, 0 when there are none. */
 static LLVMValueRef planned(Cg *g, LLVMValueRef *bad) {
     TdlDim w = g->f->workspace;
     int64_t c = 0;
     if (!w.id || (dim_is_const(g->f->module, w, &c) && c == 0)) return cg_i64(g->u, 0);
     return cg_dim_checked(g, w, bad);
+}
+
+/* The value of an integer that the arguments decide (growth.h): its operations, once. */
+static LLVMValueRef argument_value(Cg *g, TdlVal v) {
+    TdlOp o = ir_val(g->f, v)->def;
+    if (g->vals[v.id]) return g->vals[v.id];
+    for (uint32_t i = 0; i < ir_op(g->f, o)->noperands; i++) argument_value(g, ir_op(g->f, o)->operands[i]);
+    if (ir_op(g->f, o)->code == OP_NEWDIM) cg_set(g, v, cg_operand(g, o, 0));
+    else cg_op(g, o);
+    return g->vals[v.id];
+}
+
+/* Bytes of the growing part that the arguments decide. `params[i]`: parameter i, where it is an integer. */
+static LLVMValueRef growing(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
+    Growth w = growth_of(g->f);
+    g->vals = ARENA_ARRAY(g->u->arena, LLVMValueRef, g->f->vals.n);
+    const TdlVals *args = &ir_region(g->f, g->f->body)->args;
+    for (uint32_t i = 0; i < g->f->params.n; i++) g->vals[args->p[i].id] = params[i];
+    for (uint32_t i = 0; i < w.vars.n; i++) {
+        LLVMValueRef v = argument_value(g, w.vars.p[i].value);
+        *bad = LLVMBuildOr(g->u->b, *bad, LLVMBuildICmp(g->u->b, LLVMIntSLT, v, cg_i64(g->u, 0), ""), "");
+        cg_dim_bind(g, w.vars.p[i].name, v);
+    }
+    return cg_dim_checked(g, w.bytes, bad);
 }
 
 static LLVMValueRef with_alignment(Cg *g, LLVMValueRef bytes, LLVMValueRef *bad) {
@@ -121,19 +152,29 @@ static LLVMValueRef negative_dims(Cg *g) {
     return bad;
 }
 
-/* size_t f_workspace_size(dims): SIZE_MAX where a dimension is negative or the size does not fit. */
+/* size_t f_workspace_size(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
 static void workspace_size(CgUnit *u, TdlFunc *f) {
     Cg g = {.u = u, .f = f, .ok = true};
-    LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, f->dims.n);
-    for (uint32_t i = 0; i < f->dims.n; i++) types[i] = u->i64;
+    unsigned n = 0;
+    LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, f->dims.n + f->params.n + 1u);
+    LLVMValueRef *params = ARENA_ARRAY(u->arena, LLVMValueRef, f->params.n + 1u);
+    for (uint32_t i = 0; i < f->dims.n; i++) types[n++] = u->i64;
+    for (uint32_t i = 0; i < f->params.n; i++)
+        if (sizing(&g, i)) types[n++] = abi_type(&g, i);
     const char *name = arena_printf(u->arena, "%s_workspace_size", name_of(&g));
-    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->i64, types, f->dims.n, 0));
+    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->i64, types, n, 0));
     cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
+    n = f->dims.n;
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        if (!sizing(&g, i)) continue;
+        params[i] = LLVMGetParam(g.fn, n++);
+        extension(&g, i, g.fn, n);
+    }
     LLVMPositionBuilderAtEnd(u->b, cg_block(&g, "entry"));
     bind(&g);
     LLVMValueRef bad = negative_dims(&g);
     check_sizes(&g, &bad);
-    LLVMValueRef bytes = planned(&g, &bad);
+    LLVMValueRef bytes = cg_add_checked(&g, planned(&g, &bad), growing(&g, params, &bad), &bad);
     bytes = with_alignment(&g, bytes, &bad);
     LLVMBuildRet(u->b, LLVMBuildSelect(u->b, bad, cg_i64(u, -1), bytes, ""));
 }
@@ -240,11 +281,23 @@ static LLVMValueRef align64(CgUnit *u, LLVMValueRef p) {
 
 typedef struct { LLVMValueRef ctx, base, owned; } Memory;
 
+/* Bytes that a given workspace must have. Where the growing share is impossible the function itself says why. */
+static LLVMValueRef all_memory(Cg *g, LLVMValueRef slots, LLVMValueRef need) {
+    CgUnit *u = g->u;
+    LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0), *params = ARENA_ARRAY(u->arena, LLVMValueRef, g->f->params.n + 1u);
+    for (uint32_t i = 0; i < g->f->params.n; i++)
+        if (sizing(g, i)) params[i] = LLVMGetParam(g->fn, g->f->dims.n + i);
+    LLVMValueRef all = cg_add_checked(g, slots, growing(g, params, &bad), &bad);
+    all = with_alignment(g, all, &bad);
+    return LLVMBuildSelect(u->b, bad, need, all, "");
+}
+
 /* Sets up the state of a call: the caller's workspace (checked) or, where it is NULL, memory of malloc. */
 static Memory find_memory(Cg *g, LLVMValueRef ws, LLVMValueRef given) {
     CgUnit *u = g->u;
     Memory m = {.ctx = cg_entry_alloca(g, u->ctx_type, "state")};
     LLVMValueRef slots = planned(g, NULL), unused = LLVMConstInt(u->i1, 0, 0), need = with_alignment(g, slots, &unused);
+    LLVMValueRef all = all_memory(g, slots, need);
     bool none = need == slots;
     LLVMValueRef null = LLVMConstNull(u->ptr), is_null = LLVMBuildIsNull(u->b, ws, "");
     LLVMBasicBlockRef own = cg_block(g, "own"), theirs = cg_block(g, "theirs"), ready = cg_block(g, "ready"), from[2];
@@ -258,9 +311,9 @@ static Memory find_memory(Cg *g, LLVMValueRef ws, LLVMValueRef given) {
     from[0] = cg_here(g);
     LLVMBuildBr(u->b, ready);
     LLVMPositionBuilderAtEnd(u->b, theirs);
-    if (!none)
-        fail_value(g, LLVMBuildICmp(u->b, LLVMIntULT, given, need, ""), CG_WORKSPACE_FULL,
-                   "workspace: too small: {} bytes are needed", need);
+    if (all != cg_i64(u, 0))
+        fail_value(g, LLVMBuildICmp(u->b, LLVMIntULT, given, all, ""), CG_WORKSPACE_FULL,
+                   "workspace: too small: {} bytes are needed", all);
     from[1] = cg_here(g);
     LLVMBuildBr(u->b, ready);
     LLVMPositionBuilderAtEnd(u->b, ready);

@@ -38,7 +38,7 @@ const char *cg_llvm_version(void);
 /* Whether the object calls LAPACK and BLAS (factorisations): what links it needs them too. */
 bool cg_uses_lapack(const TdlModule *m);
 /* The shapes and layout of an exported function are read from its ports; call before or after loop IR. */
-void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
-void cg_manifest(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
+void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
+void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
 
 #endif

@@ -1,5 +1,6 @@
 /* The C header of an object and its manifest (the same facts as JSON), from the ports of the exported functions. */
 #include "codegen/codegen.h"
+#include "codegen/growth.h"
 #include "ir/graph.h"
 #include "support/embed.h"
 
@@ -95,28 +96,52 @@ static void describe_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p
     str_putc(out, '\n');
 }
 
-static void workspace_text(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
+/* What the workspace size adds up to: planned slots and what the arguments decide of the growing part. */
+static TdlDim workspace_bytes(TdlModule *m, const TdlFunc *f, const Growth *g) {
+    return f->workspace.id ? dim_add(m, f->workspace, g->bytes) : g->bytes;
+}
+
+static void workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out) {
     int64_t c = 0;
-    if (!f->workspace.id || (dim_is_const(m, f->workspace, &c) && c == 0)) {
+    Growth g = growth_of(f);
+    TdlDim bytes = workspace_bytes(m, f, &g);
+    if (dim_is_const(m, bytes, &c) && c == 0) {
         str_puts(out, " * Workspace: none is needed.\n");
         return;
     }
     str_puts(out, " * Workspace: ");
-    dim_print(m, f->workspace, out);
-    str_puts(out, " + 63 bytes (// divides and rounds down, ** is power).\n");
+    dim_print(m, bytes, out);
+    str_puts(out, " + 63 bytes");
+    growth_text(&g, out);
+    str_puts(out, " (// divides and rounds down, ** is power).\n");
 }
 
-static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out, bool more) {
+static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     for (uint32_t i = 0; i < f->dims.n; i++) {
         str_puts(out, i ? ", int64_t " : "int64_t ");
         c_name(out, text(m, f->dims.p[i]));
     }
-    if (!f->dims.n && !more) str_puts(out, "void");
+}
+
+/* The dimensions, then the integers that are passed by value. */
+static void size_prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
+    str_printf(out, "size_t %s_workspace_size(", text(m, f->name));
+    dims_list(m, f, out);
+    bool any = f->dims.n > 0;
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        const TdlPort *p = &f->params.p[i];
+        TdlElem e = ty_elem(m, p->type);
+        if (!by_value(m, p) || (e != EL_I64 && e != EL_I32)) continue;
+        str_printf(out, "%s%s ", any ? ", " : "", c_type(e));
+        c_name(out, text(m, p->name));
+        any = true;
+    }
+    str_puts(out, any ? ");\n" : "void);\n");
 }
 
 static void prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     str_printf(out, "int %s(", text(m, f->name));
-    dims_list(m, f, out, true);
+    dims_list(m, f, out);
     for (uint32_t i = 0; i < f->params.n; i++) {
         const TdlPort *p = &f->params.p[i];
         if (i || f->dims.n) str_puts(out, ", ");
@@ -126,12 +151,10 @@ static void prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     }
     if (f->dims.n || f->params.n) str_puts(out, ", ");
     str_puts(out, "void *workspace, size_t workspace_bytes);\n");
-    str_printf(out, "size_t %s_workspace_size(", text(m, f->name));
-    dims_list(m, f, out, false);
-    str_puts(out, ");\n");
+    size_prototype(m, f, out);
 }
 
-static void function(const TdlModule *m, const TdlFunc *f, const CgOptions *opt, TdlStr *out) {
+static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
     str_puts(out, "\n/* ");
     if (f->doc) comment_text(out, f->doc, " * ");
     else str_puts(out, text(m, f->name));
@@ -148,7 +171,7 @@ static void function(const TdlModule *m, const TdlFunc *f, const CgOptions *opt,
     if (graph_find(m, f->name)) str_printf(out, "extern const struct tdl_graph %s_graph;\n", text(m, f->name));
 }
 
-void cg_header(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
+void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
     TdlStr guard = str_new(m->arena);
     str_puts(&guard, "TDL_");
     for (const char *p = object_name; *p; p++)
@@ -213,7 +236,7 @@ static void json_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, Td
     str_putc(out, '}');
 }
 
-static void json_function(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
+static void json_function(TdlModule *m, TdlFunc *f, TdlStr *out) {
     str_puts(out, "    {");
     json_key(out, "name", text(m, f->name));
     str_puts(out, ",\n      \"dimensions\": [");
@@ -227,8 +250,9 @@ static void json_function(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
         str_puts(out, i + 1 < f->params.n ? ",\n" : "\n");
     }
     TdlStr w = str_new(m->arena);
-    if (f->workspace.id) dim_print(m, f->workspace, &w);
-    else str_putc(&w, '0');
+    Growth g = growth_of(f);
+    dim_print(m, workspace_bytes(m, f, &g), &w);
+    growth_text(&g, &w);
     str_puts(out, "      ],\n      ");
     json_key(out, "workspace", w.p);
     if (f->doc) {
@@ -238,7 +262,7 @@ static void json_function(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     str_puts(out, "}");
 }
 
-void cg_manifest(const TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
+void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
     bool first = true;
     str_puts(out, "{\n  ");
     json_key(out, "producer", "tdlc " TDL_VERSION);

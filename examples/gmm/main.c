@@ -65,7 +65,7 @@ static int run(const char *folder)
     TdlNpy x = load(folder, "x"), gamma = load(folder, "gamma"), m = load(folder, "m");
     int64_t n = x.dims[0], d = x.dims[1], k = alpha.dims[0];
     double value, *dalpha = array(k), *dmu = array(k * d), *dq = array(k * d), *dl = array(k * (d * (d - 1) / 2) + 1);
-    size_t ws_bytes = (size_t)gmm_grad_workspace_size(n, d, k);
+    size_t ws_bytes = (size_t)gmm_grad_workspace_size(n, d, k, *(int64_t *)m.data);
     void *ws = malloc(ws_bytes ? ws_bytes : 1);
     double best = INFINITY;
     for (int i = 0; i < 5; i++) {

@@ -1,0 +1,149 @@
+/* What a function takes of the growing part for certain and as its arguments say: the tensors of its body whose sizes
+ * follow from dimensions and integer arguments,
+ *
+ *     %16 = newdim %14 {sym = trip.1}                 %14 = max %s, 0
+ *     %17 = alloc {dynamic = 1} : buf<f64[trip.1, n]>
+ *
+ * so that `f_workspace_size(n, s)` covers the tape of a loop over an argument. What lies in loops and branches, and what
+ * is counted or computed from data, is not in it. */
+#include "codegen/growth.h"
+
+static bool integer(const TdlFunc *f, TdlVal v)
+{
+    TdlType t = ir_type(f, v);
+    return ty_kind(f->module, t) == TY_TENSOR && ty_is_scalar(f->module, t) &&
+           (ty_elem(f->module, t) == EL_I64 || ty_elem(f->module, t) == EL_I32);
+}
+
+static uint32_t variable(const Growth *g, TdlSym name)
+{
+    uint32_t i = 0;
+    while (i < g->vars.n && !sym_eq(g->vars.p[i].name, name)) i++;
+    return i;
+}
+
+typedef struct { Growth *g; bool known; } Vars;
+
+static void look(void *user, TdlSym name)
+{
+    Vars *s = user;
+    for (uint32_t i = 0; i < s->g->f->dims.n; i++)
+        if (sym_eq(s->g->f->dims.p[i], name)) return;
+    s->known = s->known && variable(s->g, name) < s->g->vars.n;
+}
+
+static bool certain(Growth *g, TdlVal v, uint32_t depth);
+
+static bool known(Growth *g, TdlDim d)
+{
+    Vars s = {g, true};
+    dim_vars(g->f->module, d, look, &s);
+    return s.known;
+}
+
+static bool all_certain(Growth *g, TdlOp o, uint32_t depth)
+{
+    for (uint32_t i = 0; i < ir_op(g->f, o)->noperands; i++)
+        if (!certain(g, ir_op(g->f, o)->operands[i], depth)) return false;
+    return true;
+}
+
+/* Is v an integer that is computed at the top of the function from its arguments alone, without what can fail? */
+static bool certain(Growth *g, TdlVal v, uint32_t depth)
+{
+    TdlOp o = ir_val(g->f, v)->def;
+    if (!depth || !integer(g->f, v)) return false;
+    if (!o.id) return ir_val(g->f, v)->region.id == g->f->body.id;
+    if (ir_op(g->f, o)->parent.id != g->f->body.id) return false;
+    switch (ir_op(g->f, o)->code) {
+    case OP_CONST: return true;
+    case OP_DIM: return known(g, op_attr(g->f, o, "d")->dim);
+    case OP_NEWDIM: case OP_NEG: case OP_ADD: case OP_SUB: case OP_MUL: case OP_MAX: case OP_MIN: case OP_CAST:
+        return all_certain(g, o, depth - 1);
+    default: return false;
+    }
+}
+
+static void use(void *user, TdlSym name)
+{
+    Growth *g = user;
+    uint32_t i = variable(g, name);
+    if (i < g->vars.n) g->vars.p[i].used = true;
+}
+
+/* Bytes of a buffer as the run time takes them: whole lines of 64, one at least. */
+static TdlDim lines(TdlModule *m, TdlType t)
+{
+    TdlDim bytes = dim_mul(m, ty_numel(m, t), dim_const(m, el_bytes(ty_elem(m, t))));
+    int64_t spare = dim_known_ge(m, bytes, dim_const(m, 1)) ? 63 : 64 + 63;
+    return dim_mul(m, dim_floordiv(m, dim_add(m, bytes, dim_const(m, spare)), 64), dim_const(m, 64));
+}
+
+static void add_buffer(Growth *g, TdlOp o)
+{
+    TdlModule *m = g->f->module;
+    TdlType t = ty_tensor_of(m, ir_type(g->f, ir_op(g->f, o)->results[0]));
+    for (uint32_t i = 0; i < ty_rank(m, t); i++)
+        if (!known(g, ty_dims(m, t)[i])) return;
+    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], use, g);
+    g->bytes = dim_add(m, g->bytes, lines(m, t));
+}
+
+Growth growth_of(TdlFunc *f)
+{
+    enum { DEPTH = 12 }; /* of the computation of a size */
+    Growth g = {.f = f, .bytes = dim_const(f->module, 0)};
+    IR_FOREACH_OP(f, f->body, o) {
+        TdlOpcode code = ir_op(f, o)->code;
+        if (code == OP_NEWDIM && certain(&g, ir_op(f, o)->operands[0], DEPTH))
+            VEC_PUSH(f->module->arena, g.vars, ((GrowthVar){intern(f->module->names, op_str(f, o, "sym")), ir_op(f, o)->operands[0], false}));
+        if (code == OP_ALLOC && op_int(f, o, "dynamic", 0)) add_buffer(&g, o);
+    }
+    return g;
+}
+
+/* ---- as text ---- */
+
+static void value_text(const TdlFunc *f, TdlVal v, TdlStr *out);
+
+static void operand_text(const TdlFunc *f, TdlOp o, uint32_t i, TdlStr *out) { value_text(f, ir_op(f, o)->operands[i], out); }
+
+static void infix(const TdlFunc *f, TdlOp o, const char *before, const char *between, TdlStr *out)
+{
+    str_puts(out, before);
+    operand_text(f, o, 0, out);
+    str_puts(out, between);
+    operand_text(f, o, 1, out);
+    str_putc(out, ')');
+}
+
+static void value_text(const TdlFunc *f, TdlVal v, TdlStr *out)
+{
+    TdlOp o = ir_val(f, v)->def;
+    if (!o.id) {
+        str_puts(out, sym_text(f->module->names, f->params.p[ir_val(f, v)->index].name));
+        return;
+    }
+    switch (ir_op(f, o)->code) {
+    case OP_CONST: str_printf(out, "%lld", (long long)op_int(f, o, "value", 0)); break;
+    case OP_DIM: dim_print(f->module, op_attr(f, o, "d")->dim, out); break;
+    case OP_MAX: infix(f, o, "max(", ", ", out); break;
+    case OP_MIN: infix(f, o, "min(", ", ", out); break;
+    case OP_ADD: infix(f, o, "(", " + ", out); break;
+    case OP_SUB: infix(f, o, "(", " - ", out); break;
+    case OP_MUL: infix(f, o, "(", " * ", out); break;
+    case OP_NEG: str_puts(out, "-"); operand_text(f, o, 0, out); break;
+    default: operand_text(f, o, 0, out); break; /* newdim, cast */
+    }
+}
+
+void growth_text(const Growth *g, TdlStr *out)
+{
+    const char *before = ", where ";
+    for (uint32_t i = 0; i < g->vars.n; i++) {
+        if (!g->vars.p[i].used) continue;
+        str_printf(out, "%s%s = ", before, sym_text(g->f->module->names, g->vars.p[i].name));
+        value_text(g->f, g->vars.p[i].value, out);
+        before = ", ";
+    }
+}
