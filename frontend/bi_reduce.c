@@ -74,13 +74,12 @@ static LowValue arg_reduced(LowCall *c, TdlOpcode op) {
     bool keep;
     if (!bi_bool(c, 2, false, &keep) || (c->given[1] && !bi_axis(c, 1, rank, &axis))) return LOW_ERR;
     TdlVal x = c->a[0].v;
-    if (!c->given[1]) {
-        TdlDim all = ty_numel(L->m, ir_type(L->b.f, x));
-        x = low_reshape(L, x, &all, 1);
-        keep = false;
-    }
     int64_t a = axis;
-    return lv_tensor(reduced(c, op, x, &a, 1, keep, false));
+    if (c->given[1]) return lv_tensor(reduced(c, op, x, &a, 1, keep, false));
+    TdlDim all = ty_numel(L->m, ir_type(L->b.f, x)), ones[LOW_MAX_RANK];
+    for (uint32_t i = 0; i < rank; i++) ones[i] = dim_const(L->m, 1);
+    x = reduced(c, op, low_reshape(L, x, &all, 1), &a, 1, false, false);
+    return lv_tensor(keep ? low_reshape(L, x, ones, rank) : x);
 }
 
 LowValue bi_argmax(LowCall *c) { return operand(c) ? arg_reduced(c, (TdlOpcode)c->bi->op) : LOW_ERR; }

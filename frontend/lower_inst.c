@@ -31,21 +31,35 @@ static bool is_static_value(const Low *L, LowValue v)
     return v.kind == LV_NONE || v.kind == LV_STR || v.kind == LV_BOOL || v.kind == LV_FLOAT || v.kind == LV_ELEM || lv_int_const(L, v, &c);
 }
 
+static void string_text(const char *s, size_t n, TdlStr *out)
+{
+    str_putc(out, '"');
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') str_printf(out, "\\x%02x", c);
+        else str_putc(out, (char)c);
+    }
+    str_putc(out, '"');
+}
+
+/* As a program writes it: equal texts are equal values of one kind. */
 static void static_text(const Low *L, LowValue v, TdlStr *out)
 {
     int64_t c = 0;
     switch (v.kind) {
     case LV_NONE: str_puts(out, "none"); break;
-    case LV_STR: str_putn(out, v.s, v.n); break;
+    case LV_STR: string_text(v.s, v.n, out); break;
     case LV_BOOL: str_puts(out, v.i ? "true" : "false"); break;
     case LV_FLOAT: str_double(out, v.f); break;
     case LV_ELEM: str_puts(out, el_name(v.elem)); break;
     case LV_INT: lv_int_const(L, v, &c); str_printf(out, "%lld", (long long)c); break;
     case LV_TUPLE:
+        str_putc(out, '(');
         for (uint32_t i = 0; i < v.n; i++) {
-            if (i) str_putc(out, '_');
+            if (i) str_putc(out, ',');
             static_text(L, v.elems[i], out);
         }
+        str_putc(out, ')');
         break;
     default: break;
     }
@@ -345,10 +359,17 @@ static const char *instance_key(Low *L, const LowDecl *d, const LowTyBinds *tys,
         str_putc(&s, '.');
         static_text(L, statics[i], &s);
     }
-    for (size_t i = 0; i < s.n; i++) { /* an identifier of the text form */
-        char c = s.p[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
-        if (!ok) s.p[i] = c == '-' ? 'm' : '_';
+    return s.p;
+}
+
+/* The key as an identifier of the text form; two keys may have one name. */
+static const char *instance_name(Low *L, const char *key)
+{
+    TdlStr s = str_new(L->arena);
+    for (; *key; key++) {
+        bool word = (*key >= 'a' && *key <= 'z') || (*key >= 'A' && *key <= 'Z') || (*key >= '0' && *key <= '9') || *key == '_' || *key == '.';
+        if (*key == '(' || *key == ')' || *key == '"') continue;
+        str_putc(&s, word ? *key : *key == '-' ? 'm' : '_');
     }
     return s.p;
 }
@@ -459,8 +480,9 @@ LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const Low
     if (L->insts_tail) L->insts_tail->next = s; else L->insts = s;
     L->insts_tail = s;
     if (!ok) { s->state = INST_DONE; return s; }
-    bool taken = ir_func_find(L->m, intern(L->names, key)) != NULL;
-    s->f = ir_func_new(L->m, taken ? ir_fresh(L->m, key) : intern(L->names, key), d->ast->name.span);
+    const char *name = instance_name(L, key);
+    bool taken = ir_func_find(L->m, intern(L->names, name)) != NULL;
+    s->f = ir_func_new(L->m, taken ? ir_fresh(L->m, name) : intern(L->names, name), d->ast->name.span);
     s->f->exported = d->ast->exported && !d->library;
     s->f->doc = d->ast->doc;
     for (uint32_t i = 0; i < s->ndims; i++) VEC_PUSH(L->m->arena, s->f->dims, s->dims[i]);

@@ -187,7 +187,13 @@ static void lower_assert(Low *L, const AstStmt *s)
     if (!fact_assert(L, s, &c)) c = low_expr(L, s->e);
     bool known;
     if (lv_is_err(c)) return;
-    if (low_const_bool(&c, &known) && known) return;
+    if (low_const_bool(&c, &known)) {
+        if (known) return;
+        if (L->frame->library) { /* an option or a size that the call has wrong */
+            low_error(L, s->span, "%s", msg);
+            return;
+        }
+    }
     if (c.kind != LV_BOOL && (c.kind != LV_TENSOR || lv_elem(L, c) != EL_BOOL || lv_rank(L, c))) {
         low_error(L, s->e->span, "assert: expected one bool, not %s%s", lv_text(L, c), lv_rank(L, c) ? "; all(...) makes one" : "");
         return;

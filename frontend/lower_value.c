@@ -94,14 +94,15 @@ const char *lv_text(const Low *L, LowValue v)
 
 /* ---- errors ---- */
 
-static LowFrame *user_frame(Low *L, TdlSpan *at)
+/* The function of the library that the program calls, and that call; NULL in code of the program. */
+static const LowFrame *called_of_library(const Low *L, TdlSpan *call)
 {
-    LowFrame *f = L->frame;
-    while (f && f->library) {
-        *at = f->call;
-        f = f->up;
+    const LowFrame *called = NULL;
+    for (const LowFrame *f = L->frame; f && f->library; f = f->up) {
+        called = f;
+        *call = f->call;
     }
-    return f;
+    return called;
 }
 
 LowValue low_error(Low *L, TdlSpan at, const char *fmt, ...)
@@ -111,11 +112,10 @@ LowValue low_error(Low *L, TdlSpan at, const char *fmt, ...)
     TdlStr s = str_new(L->arena);
     str_vprintf(&s, fmt, ap);
     va_end(ap);
-    TdlSpan user = at;
-    bool lib = L->frame && L->frame->library;
-    user_frame(L, &user);
-    if (lib && user.file) {
-        diag_error(L->diags, user, "%s: %s", L->frame->what, s.p);
+    TdlSpan call = SPAN_NONE;
+    const LowFrame *called = called_of_library(L, &call);
+    if (called && call.file) {
+        diag_error(L->diags, call, "%s: %s", called->what, s.p);
         diag_note(L->diags, at, "required here, in the library's %s", L->frame->what);
     } else {
         diag_error(L->diags, at, "%s", s.p);
