@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static _Thread_local char error_text[512];
@@ -157,21 +158,28 @@ static size_t make_header(const TdlNpy *a, char *out, size_t size) {
     return n + 10;
 }
 
-int tdl_npy_write(const char *path, const TdlNpy *a) {
+static int write_to(const char *path, const char *file, const TdlNpy *a) {
     char header[10 + 128 + TDL_NPY_MAX_RANK * 24 + 64];
-    char *temporary = malloc(strlen(path) + 32);
-    if (!temporary) return fail(path, "out of memory");
-    sprintf(temporary, "%s.%ld.tmp", path, (long)getpid());
-    FILE *f = fopen(temporary, "wb");
-    if (!f) {
-        free(temporary);
-        return fail(path, strerror(errno));
-    }
+    FILE *f = fopen(file, "wb");
+    if (!f) return fail(path, strerror(errno));
     size_t n = make_header(a, header, sizeof header), bytes = (size_t)tdl_npy_count(a) * element_bytes(a->dtype);
     bool ok = fwrite(header, 1, n, f) == n && (!bytes || fwrite(a->data, 1, bytes, f) == bytes);
-    ok = fclose(f) == 0 && ok && rename(temporary, path) == 0;
-    int status = ok ? 0 : fail(path, strerror(errno));
-    if (!ok) remove(temporary);
+    int reason = errno;
+    if (fclose(f) && ok) ok = false, reason = errno;
+    return ok ? 0 : fail(path, strerror(reason));
+}
+
+/* A regular file appears whole or not at all; a device or pipe is written to as it is, since a rename would replace it. */
+int tdl_npy_write(const char *path, const TdlNpy *a) {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return write_to(path, path, a);
+    size_t size = strlen(path) + 32;
+    char *temporary = malloc(size);
+    if (!temporary) return fail(path, "out of memory");
+    snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
+    int status = write_to(path, temporary, a);
+    if (!status && rename(temporary, path)) status = fail(path, strerror(errno));
+    if (status) remove(temporary);
     free(temporary);
     return status;
 }

@@ -192,6 +192,8 @@ int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
         fputs("tdlc: no input\ntdlc: try 'tdlc --help'\n", stderr);
         return EXIT_USAGE;
     }
+    if (p.status < 0 && o->command == CMD_RUN && o->output && !o->any_emit)
+        fail(&p, "run: -o takes a result and its file, as in -o out=out.npy, not", o->output);
     o->cg.fixed = o->fixed.p;
     o->cg.nfixed = o->fixed.n;
     return p.status;

@@ -51,18 +51,26 @@ static const char *result_file(const Call *c, const char *name) {
     return NULL;
 }
 
-/* Names on the command line that nothing has. */
+/* Arguments, then results. */
+static const Binding *bindings(const Options *o, uint32_t k) {
+    return k < o->arguments.n ? &o->arguments.p[k] : &o->results.p[k - o->arguments.n];
+}
+
+/* Names on the command line that nothing has, or that stand there twice. */
 static bool check_names(const Call *c) {
     const Options *o = c->s->o;
     bool ok = true;
     for (uint32_t k = 0; k < o->arguments.n + o->results.n; k++) {
         bool result = k >= o->arguments.n, found = false;
-        const char *name = result ? o->results.p[k - o->arguments.n].name : o->arguments.p[k].name;
+        const char *name = bindings(o, k)->name;
         for (uint32_t i = 0; i < c->f->params.n; i++)
             found |= is_output(&c->f->params.p[i]) == result && !strcmp(text(c, c->f->params.p[i].name), name);
         for (uint32_t i = 0; i < c->f->dims.n && !result; i++) found |= !strcmp(text(c, c->f->dims.p[i]), name);
         if (!found) diag_error(c->s->diags, SPAN_NONE, "run: %s has no %s named %s", text(c, c->f->name), result ? "result" : "input", name);
-        ok &= found;
+        bool again = false;
+        for (uint32_t i = result ? o->arguments.n : 0; i < k; i++) again |= !strcmp(bindings(o, i)->name, name);
+        if (again) diag_error(c->s->diags, SPAN_NONE, "run: %s is given twice", name);
+        ok &= found && !again;
     }
     return ok;
 }

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,29 +64,54 @@ bool value_write_npy(Session *s, const char *path, const Value *v) {
 
 /* ---- literals ---- */
 
-typedef struct { Session *s; const char *name, *p; Value *v; TDL_VEC(double) floats; TDL_VEC(int64_t) ints; } Reader;
+/* `ranked`: a number was read, at the depth that every number has. */
+typedef struct { Session *s; const char *name, *p; Value *v; bool ranked; TDL_VEC(double) floats; TDL_VEC(int64_t) ints; } Reader;
 
 static bool malformed(Reader *r) {
     diag_error(r->s->diags, SPAN_NONE, "%s: expected a number, a list of numbers or a .npy file at '%s'", r->name, r->p);
     return false;
 }
 
-static bool read_number(Reader *r) {
-    char *end;
+static bool too_large(Reader *r, const char *end) {
+    diag_error(r->s->diags, SPAN_NONE, "%s: %.*s does not fit in %s", r->name, (int)(end - r->p), r->p, el_name(r->v->elem));
+    return false;
+}
+
+static bool read_float(Reader *r, char **end) {
     errno = 0;
-    if (!strncmp(r->p, "true", 4)) VEC_PUSH(r->s->arena, r->ints, 1), r->p += 4;
-    else if (!strncmp(r->p, "false", 5)) VEC_PUSH(r->s->arena, r->ints, 0), r->p += 5;
-    else if (el_is_float(r->v->elem)) {
-        double d = strtod(r->p, &end);
-        if (end == r->p) return malformed(r);
-        VEC_PUSH(r->s->arena, r->floats, d);
-        r->p = end;
-    } else {
-        long long i = strtoll(r->p, &end, 10);
-        if (end == r->p || errno) return malformed(r);
-        VEC_PUSH(r->s->arena, r->ints, i);
-        r->p = end;
-    }
+    double d = strtod(r->p, end);
+    if (*end == r->p) return malformed(r);
+    if ((errno == ERANGE && isinf(d)) || (r->v->elem == EL_F32 && isfinite(d) && isinf((float)d))) return too_large(r, *end);
+    VEC_PUSH(r->s->arena, r->floats, d);
+    return true;
+}
+
+static bool read_int(Reader *r, char **end) {
+    errno = 0;
+    long long i = strtoll(r->p, end, 10);
+    if (*end == r->p) return malformed(r);
+    if (errno || (r->v->elem == EL_I32 && (i < INT32_MIN || i > INT32_MAX))) return too_large(r, *end);
+    VEC_PUSH(r->s->arena, r->ints, i);
+    return true;
+}
+
+static bool read_bool(Reader *r, char **end) {
+    static const char *const words[] = {"false", "true", "0", "1"};
+    for (int i = 0; i < 4; i++)
+        if (!strncmp(r->p, words[i], strlen(words[i]))) {
+            VEC_PUSH(r->s->arena, r->ints, i % 2);
+            *end = (char *)(uintptr_t)r->p + strlen(words[i]);
+            return true;
+        }
+    diag_error(r->s->diags, SPAN_NONE, "%s: expected true or false, or a list of them, at '%s'", r->name, r->p);
+    return false;
+}
+
+static bool read_number(Reader *r) {
+    char *end = NULL;
+    TdlElem e = r->v->elem;
+    if (!(e == EL_BOOL ? read_bool(r, &end) : el_is_float(e) ? read_float(r, &end) : read_int(r, &end))) return false;
+    r->p = end;
     return true;
 }
 
@@ -97,10 +123,12 @@ static void spaces(Reader *r) {
 static bool read_list(Reader *r, uint32_t depth) {
     spaces(r);
     if (*r->p != '[') {
-        if (depth > r->v->rank) r->v->rank = depth;
-        return depth == r->v->rank ? read_number(r) : malformed(r);
+        if (r->ranked ? depth != r->v->rank : depth < r->v->rank) return malformed(r);
+        r->v->rank = depth;
+        r->ranked = true;
+        return read_number(r);
     }
-    if (depth == TDL_NPY_MAX_RANK) return malformed(r);
+    if (depth == TDL_NPY_MAX_RANK || (r->ranked && depth >= r->v->rank)) return malformed(r);
     int64_t n = 0;
     for (r->p++; spaces(r), *r->p != ']'; n++) {
         if (n && *r->p++ != ',') return r->p--, malformed(r);
