@@ -16,16 +16,14 @@ static LLVMTypeRef abi_type(const Cg *g, uint32_t i) {
     CgUnit *u = g->u;
     if (!by_value(g, i)) return u->ptr;
     TdlElem e = ty_elem(g->f->module, port(g, i)->type);
-    if (e == EL_BOOL) return u->i8;
-    return e == EL_F16 || e == EL_BF16 ? LLVMInt16TypeInContext(u->ctx) : cg_elem_type(u, e);
+    return e == EL_BOOL ? u->i8 : cg_elem_type(u, e);
 }
 
 static LLVMValueRef from_abi(Cg *g, uint32_t i, LLVMValueRef v) {
     CgUnit *u = g->u;
     if (!by_value(g, i)) return v;
     TdlElem e = ty_elem(g->f->module, port(g, i)->type);
-    if (e == EL_BOOL) return LLVMBuildICmp(u->b, LLVMIntNE, v, LLVMConstInt(u->i8, 0, 0), "");
-    return e == EL_F16 || e == EL_BF16 ? LLVMBuildBitCast(u->b, v, cg_elem_type(u, e), "") : v;
+    return e == EL_BOOL ? LLVMBuildICmp(u->b, LLVMIntNE, v, LLVMConstInt(u->i8, 0, 0), "") : v;
 }
 
 /* Small integers carry the target's extension. */
@@ -55,8 +53,7 @@ static LLVMValueRef to_abi(Cg *g, uint32_t i, LLVMValueRef v) {
     CgUnit *u = g->u;
     if (!by_value(g, i)) return v;
     TdlElem e = ty_elem(g->f->module, port(g, i)->type);
-    if (e == EL_BOOL) return LLVMBuildZExt(u->b, v, u->i8, "");
-    return e == EL_F16 || e == EL_BF16 ? LLVMBuildBitCast(u->b, v, LLVMInt16TypeInContext(u->ctx), "") : v;
+    return e == EL_BOOL ? LLVMBuildZExt(u->b, v, u->i8, "") : v;
 }
 
 void cg_call_extern(Cg *g, TdlOp o, TdlFunc *callee) {

@@ -2,7 +2,7 @@
  *
  * Layout of a compiled function: the exported C symbol `f` (abi.c) checks arguments and finds memory, then calls the
  * internal `tdl.f` with (ctx, workspace, dimensions, parameters, results), which returns a status. Scalars are
- * LLVM scalars (bool is i1, i8 in memory), buffers are pointers; shapes come from the types. */
+ * LLVM scalars (bool is i1, i8 in memory; f16 and bf16 are i16), buffers are pointers; shapes come from the types. */
 #ifndef TDL_CODEGEN_CG_H
 #define TDL_CODEGEN_CG_H
 
@@ -30,7 +30,7 @@ struct CgUnit {
     LLVMMetadataRef di_unit;
     LLVMMetadataRef *di_files;  /* by file number */
     LLVMMetadataRef *groups;    /* CG_GROUPS access groups, by depth of parallel loops */
-    LLVMTypeRef i1, i8, i32, i64, f16, bf16, f32, f64, ptr, voidt, ctx_type;
+    LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, voidt, ctx_type;
 };
 
 /* A piece of memory that no other one overlaps while it is in use (but see `dest`): a parameter, a slot of the workspace. */
@@ -83,7 +83,7 @@ typedef struct {
 typedef void (*CgOpFn)(Cg *g, TdlOp o);
 
 /* ---- small things (util.c) ---- */
-LLVMTypeRef cg_elem_type(const CgUnit *u, TdlElem e);    /* in registers: bool is i1 */
+LLVMTypeRef cg_elem_type(const CgUnit *u, TdlElem e);    /* in registers: bool is i1, f16 and bf16 are i16 */
 LLVMTypeRef cg_mem_type(const CgUnit *u, TdlElem e);     /* in memory: bool is i8 */
 LLVMTypeRef cg_type(const Cg *g, TdlType t);
 LLVMValueRef cg_i64(const CgUnit *u, int64_t v);
@@ -114,6 +114,10 @@ LLVMValueRef cg_bytes(Cg *g, TdlType t);
 LLVMValueRef cg_dim_checked(Cg *g, TdlDim d, LLVMValueRef *bad);
 LLVMValueRef cg_mul_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
 LLVMValueRef cg_add_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
+
+/* ---- 16-bit floats (half.c): to and from f32; in vectors too ---- */
+LLVMValueRef cg_half_widen(CgUnit *u, TdlElem e, LLVMValueRef x);
+LLVMValueRef cg_half_narrow(CgUnit *u, TdlElem e, LLVMValueRef x);
 
 /* ---- functions and control flow (func.c, control.c) ---- */
 void cg_func(CgUnit *u, TdlFunc *f);

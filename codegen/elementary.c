@@ -1,21 +1,7 @@
-/* Elementary functions: LLVM intrinsics where they exist, libm elsewhere, run-time bodies for what libm lacks.
- * Half precision computes in f32. */
+/* Elementary functions: LLVM intrinsics where they exist, libm elsewhere, run-time bodies for what libm lacks. */
 #include "codegen/cg.h"
 
 #include <string.h>
-
-static bool is_half(const Cg *g, LLVMValueRef x) {
-    LLVMTypeRef t = LLVMTypeOf(x);
-    return t == g->u->f16 || t == g->u->bf16;
-}
-
-static LLVMValueRef widen(const Cg *g, LLVMValueRef x) {
-    return is_half(g, x) ? LLVMBuildFPExt(g->u->b, x, g->u->f32, "") : x;
-}
-
-static LLVMValueRef narrow(const Cg *g, LLVMValueRef x, LLVMTypeRef to) {
-    return LLVMTypeOf(x) == to ? x : LLVMBuildFPTrunc(g->u->b, x, to, "");
-}
 
 /* libm's `name` for f64, `name`f for f32. */
 static LLVMValueRef libm(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
@@ -35,13 +21,13 @@ static LLVMValueRef llvm(Cg *g, const char *name, LLVMValueRef *args, unsigned n
 typedef LLVMValueRef (*Emit)(Cg *g, const char *name, LLVMValueRef *args, unsigned n);
 
 static void function1(Cg *g, TdlOp o, Emit emit, const char *name) {
-    LLVMValueRef x = cg_operand(g, o, 0), wide = widen(g, x);
-    cg_result(g, o, narrow(g, emit(g, name, &wide, 1), LLVMTypeOf(x)));
+    LLVMValueRef x = cg_operand(g, o, 0);
+    cg_result(g, o, emit(g, name, &x, 1));
 }
 
 static void function2(Cg *g, TdlOp o, Emit emit, const char *name) {
-    LLVMValueRef x = cg_operand(g, o, 0), args[2] = {widen(g, x), widen(g, cg_operand(g, o, 1))};
-    cg_result(g, o, narrow(g, emit(g, name, args, 2), LLVMTypeOf(x)));
+    LLVMValueRef args[2] = {cg_operand(g, o, 0), cg_operand(g, o, 1)};
+    cg_result(g, o, emit(g, name, args, 2));
 }
 
 void cg_SQRT(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sqrt"); }
@@ -83,14 +69,18 @@ static LLVMValueRef to_f64(Cg *g, LLVMValueRef x) {
     return LLVMTypeOf(x) == g->u->f64 ? x : LLVMBuildFPExt(g->u->b, x, g->u->f64, "");
 }
 
+static LLVMValueRef from_f64(Cg *g, LLVMValueRef x, LLVMTypeRef to) {
+    return to == g->u->f64 ? x : LLVMBuildFPTrunc(g->u->b, x, to, "");
+}
+
 void cg_LGAMMA(Cg *g, TdlOp o) {
     LLVMValueRef x = cg_operand(g, o, 0), wide = to_f64(g, x);
-    cg_result(g, o, narrow(g, cg_call_pure(g->u, "tdlrt_lgamma", g->u->f64, &wide, 1), LLVMTypeOf(x)));
+    cg_result(g, o, from_f64(g, cg_call_pure(g->u, "tdlrt_lgamma", g->u->f64, &wide, 1), LLVMTypeOf(x)));
 }
 
 void cg_POLYGAMMA(Cg *g, TdlOp o) {
     LLVMValueRef x = cg_operand(g, o, 0), args[2] = {cg_i64(g->u, op_int(g->f, o, "n", 0)), to_f64(g, x)};
-    cg_result(g, o, narrow(g, cg_call_pure(g->u, "tdlrt_polygamma", g->u->f64, args, 2), LLVMTypeOf(x)));
+    cg_result(g, o, from_f64(g, cg_call_pure(g->u, "tdlrt_polygamma", g->u->f64, args, 2), LLVMTypeOf(x)));
 }
 
 /* Small whole exponents are products (at most one rounding more than pow); integers go by squaring. */

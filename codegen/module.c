@@ -16,8 +16,7 @@ static void make_types(CgUnit *u) {
     u->i8 = LLVMInt8TypeInContext(c);
     u->i32 = LLVMInt32TypeInContext(c);
     u->i64 = LLVMInt64TypeInContext(c);
-    u->f16 = LLVMHalfTypeInContext(c);
-    u->bf16 = LLVMBFloatTypeInContext(c);
+    u->i16 = LLVMInt16TypeInContext(c);
     u->f32 = LLVMFloatTypeInContext(c);
     u->f64 = LLVMDoubleTypeInContext(c);
     u->ptr = LLVMPointerTypeInContext(c, 0);

@@ -1,6 +1,7 @@
 /* Scalar operations: constants, arithmetic, comparison, logic, conversion. One small function an operation; integers
  * wrap, floats follow IEEE 754 with contraction allowed. */
 #include "codegen/cg.h"
+#include "support/half.h"
 
 static TdlElem elem_of(const Cg *g, TdlOp o, uint32_t operand) {
     return ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[operand]));
@@ -24,7 +25,9 @@ void cg_CONST(Cg *g, TdlOp o) {
     LLVMTypeRef t = cg_elem_type(g->u, e);
     if (el_is_float(e)) {
         double v = a->kind == ATTR_FLOAT ? a->f : (double)a->i;
-        cg_result(g, o, LLVMConstReal(t, v));
+        if (e == EL_F16 || e == EL_BF16)
+            cg_result(g, o, LLVMConstInt(t, e == EL_F16 ? f16_from_float((float)v) : bf16_from_float((float)v), 0));
+        else cg_result(g, o, LLVMConstReal(t, v));
     } else {
         int64_t v = a->kind == ATTR_FLOAT ? (int64_t)a->f : a->i;
         cg_result(g, o, LLVMConstInt(t, (unsigned long long)v, 1));
@@ -94,24 +97,34 @@ static LLVMValueRef float_to_int(Cg *g, LLVMValueRef x, LLVMTypeRef to) {
     return cg_intrinsic(g->u, "llvm.fptosi.sat", types, 2, &x, 1);
 }
 
-void cg_CAST(Cg *g, TdlOp o) {
+/* Between elements that LLVM computes with. */
+static LLVMValueRef cast(Cg *g, LLVMValueRef x, TdlElem from, TdlElem to) {
     LLVMBuilderRef b = g->u->b;
-    TdlElem from = elem_of(g, o, 0), to = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->results[0]));
-    LLVMValueRef x = cg_operand(g, o, 0), r = x;
     LLVMTypeRef t = cg_elem_type(g->u, to);
-    if (from == to) r = x;
-    else if (to == EL_BOOL) {
+    if (from == to) return x;
+    if (to == EL_BOOL) {
         LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(x));
-        r = el_is_float(from) ? LLVMBuildFCmp(b, LLVMRealUNE, x, zero, "") : LLVMBuildICmp(b, LLVMIntNE, x, zero, "");
-    } else if (el_is_float(to)) {
-        if (from == EL_BOOL) r = LLVMBuildUIToFP(b, x, t, "");
-        else if (el_is_int(from)) r = LLVMBuildSIToFP(b, x, t, "");
-        else if ((from == EL_F16 && to == EL_BF16) || (from == EL_BF16 && to == EL_F16))
-            r = LLVMBuildFPTrunc(b, LLVMBuildFPExt(b, x, g->u->f32, ""), t, "");
-        else r = LLVMBuildFPCast(b, x, t, "");
-    } else if (el_is_float(from)) r = float_to_int(g, x, t);
-    else r = from == EL_BOOL ? LLVMBuildZExt(b, x, t, "") : LLVMBuildIntCast2(b, x, t, 1, "");
-    cg_result(g, o, r);
+        return el_is_float(from) ? LLVMBuildFCmp(b, LLVMRealUNE, x, zero, "") : LLVMBuildICmp(b, LLVMIntNE, x, zero, "");
+    }
+    if (el_is_float(to)) {
+        if (from == EL_BOOL) return LLVMBuildUIToFP(b, x, t, "");
+        return el_is_int(from) ? LLVMBuildSIToFP(b, x, t, "") : LLVMBuildFPCast(b, x, t, "");
+    }
+    if (el_is_float(from)) return float_to_int(g, x, t);
+    return from == EL_BOOL ? LLVMBuildZExt(b, x, t, "") : LLVMBuildIntCast2(b, x, t, 1, "");
+}
+
+static bool is_half(TdlElem e) { return e == EL_F16 || e == EL_BF16; }
+
+void cg_CAST(Cg *g, TdlOp o) {
+    TdlElem from = elem_of(g, o, 0), to = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->results[0]));
+    LLVMValueRef x = cg_operand(g, o, 0);
+    if (from != to && is_half(from)) {
+        x = cg_half_widen(g->u, from, x);
+        from = EL_F32;
+    }
+    if (from != to) x = is_half(to) ? cg_half_narrow(g->u, to, cast(g, x, from, EL_F32)) : cast(g, x, from, to);
+    cg_result(g, o, x);
 }
 
 /* ---- arithmetic ---- */

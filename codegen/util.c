@@ -8,8 +8,7 @@ LLVMTypeRef cg_elem_type(const CgUnit *u, TdlElem e) {
     case EL_BOOL: return u->i1;
     case EL_I32: return u->i32;
     case EL_I64: return u->i64;
-    case EL_F16: return u->f16;
-    case EL_BF16: return u->bf16;
+    case EL_F16: case EL_BF16: return u->i16;
     case EL_F32: return u->f32;
     case EL_F64: return u->f64;
     case EL_COUNT: break;

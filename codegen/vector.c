@@ -250,6 +250,14 @@ static bool is_float_op(const Cg *g, TdlOp o) {
     return el_is_float(ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[0])));
 }
 
+/* A conversion between a 16-bit float and f32 (half.c). */
+static bool is_half_cast(const Cg *g, TdlOp o) {
+    TdlElem from = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[0]));
+    TdlElem to = ty_elem(g->f->module, ir_type(g->f, ir_op(g->f, o)->results[0]));
+    TdlElem other = from == EL_F32 ? to : to == EL_F32 ? from : EL_COUNT;
+    return other == EL_F16 || other == EL_BF16;
+}
+
 /* Operations whose emitter takes vectors as it takes scalars. */
 static bool native(const Cg *g, TdlOp o) {
     switch ((int)ir_op(g->f, o)->code) {
@@ -257,6 +265,7 @@ static bool native(const Cg *g, TdlOp o) {
     case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return true;
     case OP_DIV: case OP_ABS: case OP_MAX: case OP_MIN: case OP_SQRT: case OP_FLOOR: case OP_CEIL: case OP_TRUNC: case OP_ROUND:
     case OP_EXP: case OP_LOG: case OP_SIGMOID: case OP_SIN: case OP_COS: return is_float_op(g, o);
+    case OP_CAST: return is_half_cast(g, o);
     default: return false;
     }
 }

@@ -211,7 +211,6 @@ LowValue low_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 /* f64(x): conversion of a number to an element type. */
 static LowValue cast(Low *L, TdlElem e, LowArgs *args, TdlSpan at)
 {
-    if (e == EL_F16 || e == EL_BF16) return low_error(L, at, "%s is not supported yet: use f32", el_name(e));
     if (args->n != 1 || args->p[0].name.name.id) return low_error(L, at, "%s(x) converts one value", el_name(e));
     LowValue v = low_arg_value(L, &args->p[0]);
     if (lv_is_err(v)) return v;

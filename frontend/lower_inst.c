@@ -441,8 +441,13 @@ static void extern_instance(Low *L, LowInst *s)
 {
     const AstDecl *a = s->decl->ast;
     const char *symbol = a->extern_symbol ? a->extern_symbol : low_name(L, a->name.name);
-    for (uint32_t i = 0; i < s->tys.n; i++)
-        if (!s->tys.p[i].pack) symbol = arena_printf(L->arena, "%s_%s", symbol, el_name(s->tys.p[i].elem));
+    for (uint32_t i = 0; i < s->tys.n; i++) {
+        TdlElem e = s->tys.p[i].elem;
+        if (s->tys.p[i].pack) continue;
+        symbol = arena_printf(L->arena, "%s_%s", symbol, el_name(e));
+        if (s->decl->library && (e == EL_F16 || e == EL_BF16))
+            low_error(L, a->span, "LAPACK does not compute with %s: convert with f32(...)", el_name(e));
+    }
     s->f->symbol = sym_text(L->names, intern(L->names, symbol));
     s->state = INST_DONE;
     bool word = symbol[0] && !(symbol[0] >= '0' && symbol[0] <= '9');

@@ -287,10 +287,6 @@ static const LowType *named_type(Low *L, const AstType *t)
     TdlElem e;
     const char *s = low_name(L, t->name.name);
     if (low_elem_name(L, t->name.name, &e)) {
-        if (e == EL_F16 || e == EL_BF16) {
-            low_error(L, t->span, "%s is not supported yet: f32 has the same range of uses", s);
-            return lt_kind(L, LT_ERROR);
-        }
         TdlDim dims[LOW_MAX_RANK];
         uint32_t rank;
         if (!type_dims(L, t, dims, &rank)) return lt_kind(L, LT_ERROR);

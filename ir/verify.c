@@ -177,6 +177,14 @@ static bool in_loop_ir(TdlOpcode c) {
            c == OP_PUSH || c == OP_POP || c == OP_CALL || c == OP_ASSERT || c == OP_PRINT || c == OP_UNDEF;
 }
 
+/* Loop IR moves 16-bit floats and converts them: pass `widen` leaves nothing else. */
+static bool computes_with_half(const Verifier *v, const TdlOpData *d) {
+    if (!(op_info(d->code)->flags & OPF_ELEMENTWISE)) return false;
+    if (d->code == OP_CAST || d->code == OP_SELECT || d->code == OP_DETACH || !d->noperands) return false;
+    TdlElem e = ty_elem(v->m, ir_type(v->f, d->operands[0]));
+    return e == EL_F16 || e == EL_BF16;
+}
+
 static void check_stage(Verifier *v, TdlOp o) {
     const TdlOpData *d = ir_op(v->f, o);
     if (!v->loop_ir) return;
@@ -184,6 +192,7 @@ static void check_stage(Verifier *v, TdlOp o) {
         fault(v, o, "operation on tensors in loop IR");
         return;
     }
+    if (computes_with_half(v, d)) fault(v, o, "arithmetic on a 16-bit float in loop IR: pass widen computes in f32");
     for (uint16_t i = 0; i < d->nresults; i++) {
         TdlType t = ir_type(v->f, d->results[i]);
         if (t.id && ty_kind(v->m, t) == TY_TENSOR && ty_rank(v->m, t)) fault(v, o, "a tensor in loop IR: %s", type_text(v, t));

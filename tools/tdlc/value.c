@@ -1,6 +1,8 @@
 /* Values on the command line and in .npy files. */
 #include "tools/tdlc/value.h"
 
+#include "support/half.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -151,10 +153,12 @@ static void store(Reader *r, int64_t i) {
     float f = (float)d;
     int64_t n = el_is_float(r->v->elem) ? 0 : r->ints.p[i];
     int32_t small = (int32_t)n;
+    uint16_t half = r->v->elem == EL_F16 ? f16_from_float(f) : bf16_from_float(f);
     switch (r->v->elem) {
     case EL_BOOL: *(uint8_t *)at = n != 0; break;
     case EL_I32: memcpy(at, &small, sizeof small); break;
     case EL_I64: memcpy(at, &n, sizeof n); break;
+    case EL_F16: case EL_BF16: memcpy(at, &half, sizeof half); break;
     case EL_F32: memcpy(at, &f, sizeof f); break;
     default: memcpy(at, &d, sizeof d); break;
     }
@@ -164,10 +168,6 @@ static bool read_literal(Session *s, const char *name, const char *text, TdlElem
     Reader r = {.s = s, .name = name, .p = text, .v = out};
     out->elem = e;
     for (uint32_t i = 0; i < TDL_NPY_MAX_RANK; i++) out->dims[i] = -1;
-    if (e == EL_F16 || e == EL_BF16) {
-        diag_error(s->diags, SPAN_NONE, "%s: an %s argument is not supported yet: read it from a .npy file", name, el_name(e));
-        return false;
-    }
     if (!read_list(&r, 0)) return false;
     spaces(&r);
     if (*r.p) return malformed(&r);
