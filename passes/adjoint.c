@@ -20,7 +20,7 @@ typedef struct {
     TdlModule *m;
     TdlArena *arena;
     TdlModule *formulas;
-    TDL_VEC(struct { TdlFunc *f; State state; }) seen;
+    TDL_VEC(struct { TdlFunc *f; State state; bool generated; }) seen; /* generated: it holds sweeps */
     TDL_VEC(TdlFunc *) made; /* reverses and tangents that no call names: not needed after the pass */
     bool failed;
 } Pass;
@@ -153,9 +153,44 @@ static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     return g;
 }
 
+/* A constant 0, in any shape. */
+static bool is_zero(const TdlFunc *f, TdlVal v) {
+    TdlOp o = ir_val(f, v)->def;
+    while (o.id && ir_op(f, o)->code == OP_BROADCAST) o = ir_val(f, ir_op(f, o)->operands[0])->def;
+    if (!o.id || ir_op(f, o)->code != OP_CONST) return false;
+    const TdlAttr *value = op_attr(f, o, "value");
+    return value->kind == ATTR_FLOAT && value->f == 0.0;
+}
+
+static bool holds_sweeps(const Pass *p, const TdlFunc *f) {
+    for (uint32_t i = 0; i < p->seen.n; i++)
+        if (p->seen.p[i].f == f) return p->seen.p[i].generated;
+    return false;
+}
+
+/* Warns of what f has no derivative of: of its float results, but those whose cotangent is 0 (cot[i], where given). */
+static void warn(Pass *p, TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward, TdlFunc *of, const TdlVal *cot) {
+    Adj a;
+    TdlVals results = {0}, params = {0};
+    if ((forward ? f->forward : f->reverse).id || f->symbol) return;
+    adj_init(&a, f, p->arena, p->formulas);
+    for (uint32_t i = 0; i < n; i++) {
+        VEC_PUSH(p->arena, params, ir_region(f, f->body)->args.p[wrt[i]]);
+        adj_set_active(&a, params.p[i], true);
+    }
+    adj_activity(&a, f->body);
+    const TdlOpData *ret = ir_op(f, ir_terminator(f, f->body));
+    for (uint32_t i = 0, k = 0; i < f->results.n; i++) {
+        if (!ty_is_float(p->m, f->results.p[i].type)) continue;
+        if (!cot || !is_zero(of, cot[k++])) VEC_PUSH(p->arena, results, ret->operands[i]);
+    }
+    adj_warn_zero(&a, results.p, results.n, params.p, holds_sweeps(p, f) ? 0 : params.n);
+}
+
 /* For a call: the function stays. */
 static TdlFunc *derived(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward) {
     Pass *p = pass;
+    warn(p, ir_func_find(p->m, f->name), wrt, n, forward, NULL, NULL);
     TdlFunc *g = (forward ? make_tangent : make_reverse)(p, f, wrt, n);
     uint32_t k = 0;
     for (uint32_t i = 0; i < p->made.n; i++)
@@ -197,7 +232,9 @@ static void resolve_call(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     }
     if (p->failed) return;
     const TdlAttr *wrt = op_attr(f, o, "wrt");
-    TdlFunc *g = (ir_op(f, o)->code == OP_VJP ? make_reverse : make_tangent)(p, callee, wrt->ints, wrt->n);
+    bool forward = ir_op(f, o)->code == OP_JVP;
+    warn(p, callee, wrt->ints, wrt->n, forward, f, forward ? NULL : ir_op(f, o)->operands + callee->params.n);
+    TdlFunc *g = (forward ? make_tangent : make_reverse)(p, callee, wrt->ints, wrt->n);
     if (!p->failed) put_body(p, f, o, g, replace);
 }
 
@@ -216,6 +253,7 @@ static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
         adj_set_active(&a, adj_arg(&a, o, i), true);
     }
     adj_activity(&a, f->body);
+    adj_warn_zero(&a, ir_op(f, o)->operands, 1, NULL, 0);
     TdlOp last = ir_op(f, o)->prev;
     adj_add(&a, adj_arg(&a, o, 0), adj_arg(&a, o, 1));
     for (TdlOp at = o; at.id && !a.failed; at = ir_region(f, ir_op(f, at)->parent)->parent) {
@@ -239,17 +277,18 @@ static void find(void *user, TdlFunc *f, TdlOp o) {
     if (ir_op(f, o)->code == s->code) VEC_PUSH(s->arena, s->ops, o);
 }
 
-/* Resolves every operation of `code` in f, in order. */
-static void resolve_all(Pass *p, TdlFunc *f, TdlOpcode code,
+/* Resolves every operation of `code` in f, in order; false: there was none. */
+static bool resolve_all(Pass *p, TdlFunc *f, TdlOpcode code,
                         void (*one)(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace)) {
     Find s = {.arena = p->arena, .code = code};
     ir_walk(f, f->body, find, &s);
-    if (!s.ops.n) return;
+    if (!s.ops.n) return false;
     TdlValMap replace = valmap_new(p->arena, f);
     for (uint32_t i = 0; i < s.ops.n && !p->failed; i++) one(p, f, s.ops.p[i], &replace);
-    if (p->failed) return;
+    if (p->failed) return true;
     ir_replace_all(f, replace.p, replace.n);
     for (uint32_t i = 0; i < s.ops.n; i++) ir_remove(f, s.ops.p[i]);
+    return true;
 }
 
 static void resolve_rules_of(Pass *p, const TdlFunc *f) {
@@ -279,9 +318,10 @@ static void resolve(Pass *p, TdlFunc *f) {
     p->seen.p[p->seen.n].f = f;
     p->seen.p[p->seen.n++].state = BUSY;
     resolve_callees(p, f);
-    resolve_all(p, f, OP_VJP, resolve_call);
-    if (!p->failed) resolve_all(p, f, OP_JVP, resolve_call);
-    if (!p->failed) resolve_all(p, f, OP_BACKWARD, resolve_backward);
+    bool any = resolve_all(p, f, OP_VJP, resolve_call);
+    if (!p->failed) any |= resolve_all(p, f, OP_JVP, resolve_call);
+    if (!p->failed) any |= resolve_all(p, f, OP_BACKWARD, resolve_backward);
+    p->seen.p[at].generated = any;
     p->seen.p[at].state = DONE;
 }
 

@@ -110,6 +110,11 @@ struct AdjNeed {
 };
 void adj_need(Adj *a, AdjNeed *n);
 
+/* ---- warnings (adjoint_zero.c) ----
+ * Of floor and its like on the way from what is active to `results`, and of those of `wrt` that only comparisons and
+ * integers depend on. */
+void adj_warn_zero(Adj *a, const TdlVal *results, uint32_t n, const TdlVal *wrt, uint32_t nwrt);
+
 /* ---- region operations done again: shared by both modes ---- */
 
 /* Clones the body of region operation `o` to the end of region `t`, for the indices idx; returns what it yields. The map

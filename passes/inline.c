@@ -122,7 +122,7 @@ void inline_other_mode(TdlFunc *f, TdlRuleMode mode) {
             const TdlFunc *g = name ? ir_func_find(c.m, intern(c.m->names, name)) : NULL;
             if (!g || g->symbol || (!g->reverse.id && !g->forward.id)) continue;
             if ((mode == RULE_REVERSE ? g->reverse : g->forward).id) continue;
-            diag_warning(c.m->diags, ir_op(f, (TdlOp){i})->span, "%s: its derivative has a rule for the other mode alone: %s mode differentiates its body",
+            diag_warning(c.m->diags, WARN_ONE_MODE_RULE, ir_op(f, (TdlOp){i})->span, "%s: its derivative has a rule for the other mode alone: %s mode differentiates its body",
                          name, mode == RULE_REVERSE ? "reverse" : "forward");
             inline_call(&c, f, (TdlOp){i}, g, map);
             any = true;

@@ -21,6 +21,8 @@ struct TdlDiags {
     TdlSources *sources;
     TDL_VEC(Diag) diags;
     size_t errors;
+    TdlWarningLevel levels[WARN_COUNT];
+    bool ignored; /* the last one was: so are its notes */
 };
 
 TdlDiags *diags_new(TdlArena *a, TdlSources *s) {
@@ -49,6 +51,7 @@ static const char *format(TdlDiags *d, const char *fmt, va_list ap) {
 static void add(TdlDiags *d, TdlSeverity severity, TdlSpan at, const char *text) {
     Diag g = {.severity = severity, .at = span_clamp(d, at), .seq = d->diags.n, .text = text};
     VEC_PUSH(d->arena, d->diags, g);
+    d->ignored = false;
     if (severity == DIAG_ERROR) d->errors++;
 }
 
@@ -59,15 +62,35 @@ void diag_error(TdlDiags *d, TdlSpan at, const char *fmt, ...) {
     va_end(ap);
 }
 
-void diag_warning(TdlDiags *d, TdlSpan at, const char *fmt, ...) {
+static const char *const warning_names[WARN_COUNT] = {
+#define WARNING(KIND, name) name,
+    TDL_WARNINGS(WARNING)
+#undef WARNING
+};
+
+TdlWarning warning_by_name(const char *name) {
+    int k = 0;
+    while (k < WARN_COUNT && strcmp(warning_names[k], name) != 0) k++;
+    return (TdlWarning)k;
+}
+
+void diags_set_warning(TdlDiags *d, TdlWarning kind, TdlWarningLevel level) { d->levels[kind] = level; }
+
+void diag_warning(TdlDiags *d, TdlWarning kind, TdlSpan at, const char *fmt, ...) {
+    TdlWarningLevel level = d->levels[kind];
+    d->ignored = level == WARN_IGNORED;
+    if (d->ignored) return;
     va_list ap;
     va_start(ap, fmt);
-    add(d, DIAG_WARNING, at, format(d, fmt, ap));
+    TdlStr s = str_new(d->arena);
+    str_vprintf(&s, fmt, ap);
     va_end(ap);
+    str_printf(&s, " [%s-W%s]", level == WARN_AS_ERROR ? "-Werror," : "", warning_names[kind]);
+    add(d, level == WARN_AS_ERROR ? DIAG_ERROR : DIAG_WARNING, at, s.p);
 }
 
 static void add_extra(TdlDiags *d, Extra x) {
-    if (!d->diags.n) return; /* belongs to nothing */
+    if (!d->diags.n || d->ignored) return; /* belongs to nothing */
     Diag *last = &VEC_LAST(d->diags);
     x.at = span_clamp(d, x.at);
     VEC_PUSH(d->arena, last->extras, x);

@@ -41,10 +41,25 @@ TdlSpan span_join(TdlSpan a, TdlSpan b);
 
 typedef enum { DIAG_ERROR, DIAG_WARNING } TdlSeverity;
 
+/* Kinds of warnings, and their names in -WNAME and -Wno-NAME: WARNING(KIND, name). */
+#define TDL_WARNINGS(WARNING) \
+    WARNING(ONE_MODE_RULE, "one-mode-rule") \
+    WARNING(ZERO_DERIVATIVE, "zero-derivative")
+typedef enum {
+#define WARNING(KIND, name) WARN_##KIND,
+    TDL_WARNINGS(WARNING)
+#undef WARNING
+    WARN_COUNT
+} TdlWarning;
+typedef enum { WARN_AS_WARNING, WARN_IGNORED, WARN_AS_ERROR } TdlWarningLevel;
+
 TdlDiags *diags_new(TdlArena *a, TdlSources *s);
+void diags_set_warning(TdlDiags *d, TdlWarning kind, TdlWarningLevel level);
+/* The kind of that name; WARN_COUNT: there is none. */
+TdlWarning warning_by_name(const char *name);
 /* Records a diagnostic; notes and fix-its that follow belong to it. */
 void diag_error(TdlDiags *d, TdlSpan at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void diag_warning(TdlDiags *d, TdlSpan at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void diag_warning(TdlDiags *d, TdlWarning kind, TdlSpan at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_note(TdlDiags *d, TdlSpan at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Suggests replacing the bytes of `at` by `text`. */
 void diag_fixit(TdlDiags *d, TdlSpan at, const char *text);

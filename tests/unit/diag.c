@@ -21,7 +21,7 @@ static void report(TdlDiags *d, uint32_t file) {
     uint32_t end = (uint32_t)strlen(source);
     diag_error(d, find(file, "a / b", 2), "index: made with '/'");
     diag_fixit(d, find(file, "/", 0), "//");
-    diag_warning(d, find(file, "+", 0), "wide characters");
+    diag_warning(d, WARN_ZERO_DERIVATIVE, find(file, "+", 0), "wide characters");
     diag_error(d, find(file, "x @ W1", 2), "matmul: inner dimensions differ");
     diag_note(d, find(file, "x: f64", 0), "x declared here");
     diag_note(d, SPAN_NONE, "without a place");

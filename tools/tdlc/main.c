@@ -129,6 +129,7 @@ int main(int argc, char **argv) {
     if (status >= 0) return arena_free(&arena), status;
     TdlSources *sources = sources_new(&arena);
     Session s = {.o = &o, .arena = &arena, .names = intern_new(&arena), .sources = sources, .diags = diags_new(&arena, sources)};
+    for (int k = 0; k < WARN_COUNT; k++) diags_set_warning(s.diags, (TdlWarning)k, o.warnings[k]);
     bool ok = work(&s);
     flush_diags(&s);
     status = exit_status(&s, ok);

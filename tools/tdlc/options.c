@@ -83,6 +83,20 @@ static void set_format(Parser *p, const char *v) {
 
 static void set_loops_input(Parser *p, const char *v) { (void)v; p->o->loops_input = true; }
 
+/* -WNAME, -Wno-NAME, -Werror, -Werror=NAME. */
+static void set_warning(Parser *p, const char *v) {
+    bool off = !strncmp(v, "no-", 3), error = !strncmp(v, "error=", 6);
+    TdlWarning kind = warning_by_name(v + (off ? 3 : error ? 6 : 0));
+    if (!strcmp(v, "error")) p->o->warnings_are_errors = true;
+    else if (kind == WARN_COUNT) fail(p, "-W: unknown warning", v);
+    else p->o->warnings[kind] = off ? WARN_IGNORED : error ? WARN_AS_ERROR : WARN_AS_WARNING;
+}
+
+static void set_quiet(Parser *p, const char *v) {
+    (void)v;
+    for (int k = 0; k < WARN_COUNT; k++) p->o->warnings[k] = WARN_IGNORED;
+}
+
 static void set_level(Parser *p, const char *v) {
     if (v[0] < '0' || v[0] > '3' || v[1]) fail(p, "-O: expected 0 to 3, not", v);
     else p->o->cg.opt_level = p->o->pass.opt_level = v[0] - '0';
@@ -113,6 +127,8 @@ static const Option OPTIONS[] = {
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
     {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps},
     {"-MF ", "FILE", "as -MD, to FILE", set_deps_file},
+    {"-W", "NAME", "-Wno-NAME turns the warning NAME off, -Werror makes errors of all, -Werror=NAME of one", set_warning},
+    {"-w", NULL, "no warnings", set_quiet},
     {"--json", NULL, "diagnostics as JSON, one object a line", set_json},
     {"--call ", "NAME", "run: calls an exported function", set_call},
     {"--load=", "LIB.so", "run: a shared library with C functions that are declared by `extern fn`", set_load},
@@ -194,6 +210,8 @@ int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
     }
     if (p.status < 0 && o->command == CMD_RUN && o->output && !o->any_emit)
         fail(&p, "run: -o takes a result and its file, as in -o out=out.npy, not", o->output);
+    for (int k = 0; k < WARN_COUNT; k++)
+        if (o->warnings_are_errors && o->warnings[k] == WARN_AS_WARNING) o->warnings[k] = WARN_AS_ERROR;
     o->cg.fixed = o->fixed.p;
     o->cg.nfixed = o->fixed.n;
     return p.status;

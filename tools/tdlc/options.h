@@ -28,6 +28,8 @@ typedef struct {
     TDL_VEC(const char *) includes, loads;
     TDL_VEC(CgFixedDim) fixed;
     TDL_VEC(Binding) arguments, results;  /* run: name=value, -o name=file */
+    TdlWarningLevel warnings[WARN_COUNT];
+    bool warnings_are_errors;
     TdlPassOptions pass;
     CgOptions cg;
 } Options;

@@ -112,7 +112,7 @@ bool stage_passes(Session *s, const TdlPassId *ids) {
         if (s->o->through_text && !through_text(s)) return false;
         if (!passes_run(s->m, ids, 1, &s->o->pass, &hooks)) return false;
     }
-    return true;
+    return !diags_errors(s->diags); /* -Werror */
 }
 
 bool stage_graph(Session *s) {
