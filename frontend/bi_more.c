@@ -2,11 +2,6 @@
 #include "frontend/bi.h"
 
 /* Tensors are values: a clone is the value itself. */
-LowValue bi_clone(LowCall *c)
-{
-    return bi_tensor(c, 0) ? c->a[0] : LOW_ERR;
-}
-
 static LowValue convert(LowCall *c, TdlElem e)
 {
     LowValue v = c->a[0];

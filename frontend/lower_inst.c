@@ -462,6 +462,13 @@ static void extern_instance(Low *L, LowInst *s)
     }
 }
 
+static bool has_statics(const LowDecl *d, const LowValue *statics)
+{
+    for (uint32_t i = 0; i < d->ast->params.n; i++)
+        if (statics[i].kind != LV_ERROR) return true;
+    return false;
+}
+
 LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const LowValue *statics, TdlSpan at)
 {
     const char *key = instance_key(L, d, tys, statics);
@@ -477,7 +484,7 @@ LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const Low
     }
     LowInst *s = ARENA_NEW(L->arena, LowInst);
     s->key = key;
-    s->call = d->library || tys->n ? at : SPAN_NONE;
+    s->call = d->library || tys->n || has_statics(d, statics) ? at : SPAN_NONE;
     s->statics = arena_memdup(L->arena, statics, sizeof *statics * d->ast->params.n);
     s->fix = d->ast->exported && !d->library;
     bool ok = low_signature(L, s, d, tys, statics);

@@ -189,8 +189,8 @@ static void lower_assert(Low *L, const AstStmt *s)
     if (lv_is_err(c)) return;
     if (low_const_bool(&c, &known)) {
         if (known) return;
-        if (L->frame->library) { /* an option or a size that the call has wrong */
-            low_error(L, s->span, "%s", msg);
+        if (L->frame->library || s->e->kind != AST_BOOL) { /* options and sizes that the call has wrong; a plain `false` is for the run */
+            low_error(L, s->span, "%s%s", L->frame->library ? "" : "assert: ", msg);
             return;
         }
     }

@@ -45,12 +45,26 @@ static void index_functions(Inliner *c) {
 
 /* ---- inlining one call ---- */
 
-/* A named call is one node of the backward graph: what ends its copy has the call's name, what is inside none. */
-static void rename_backward(TdlFunc *f, uint32_t first, TdlSym name, const TdlVals *returned) {
+static TdlVal named_copy(TdlBuilder *b, TdlVal x, TdlType t, TdlSym name) {
+    uint32_t rank = ty_rank(b->f->module, t);
+    int64_t *axes = ARENA_ARRAY(b->f->module->arena, int64_t, rank);
+    for (uint32_t i = 0; i < rank; i++) axes[i] = i;
+    TdlOp o = ir_emit(b, OP_BROADCAST, &x, 1, &t, 1);
+    op_set_ints(b->f, o, "axes", axes, rank);
+    ir_op(b->f, o)->grad_fn = name;
+    return ir_result(b->f, o, 0);
+}
+
+/* A named call is one node of the backward graph: what ends its copy has the call's name, what is inside none. An argument
+ * that is handed back passes through an operation that carries the name. */
+static void rename_backward(TdlBuilder *b, uint32_t first, TdlSym name, TdlVals *returned) {
+    TdlFunc *f = b->f;
     for (uint32_t i = first; i < f->ops.n; i++) f->ops.p[i].grad_fn = SYM_NONE;
     for (uint32_t i = 0; i < returned->n; i++) {
         TdlOp def = ir_val(f, returned->p[i])->def;
+        TdlType t = ir_type(f, returned->p[i]);
         if (def.id >= first) ir_op(f, def)->grad_fn = name;
+        else if (ty_is_float(f->module, t)) returned->p[i] = named_copy(b, returned->p[i], t, name);
     }
 }
 
@@ -78,7 +92,7 @@ static void inline_call(Inliner *c, TdlFunc *f, TdlOp call, const TdlFunc *calle
     uint32_t first = f->ops.n;
     ir_clone_region_body(&b, callee, callee->body, &vals, &dims, &returned);
     move_spans(f, first, ir_op(f, call)->span);
-    if (ir_op(f, call)->grad_fn.id) rename_backward(f, first, ir_op(f, call)->grad_fn, &returned);
+    if (ir_op(f, call)->grad_fn.id) rename_backward(&b, first, ir_op(f, call)->grad_fn, &returned);
     for (uint32_t i = 0; i < returned.n && i < ir_op(f, call)->nresults; i++)
         map[ir_result(f, call, i).id] = returned.p[i];
     ir_remove(f, call);
