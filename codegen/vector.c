@@ -374,7 +374,8 @@ void cg_vector_for(Cg *g, TdlOp o) {
     uint32_t n = ir_op(g->f, o)->noperands - 2u;
     LLVMValueRef lo = cg_operand(g, o, 0), hi = cg_operand(g, o, 1), width = cg_i64(u, CG_LANES);
     LLVMBasicBlockRef before = cg_here(g), loop = cg_block(g, "vector"), end = cg_block(g, "rest");
-    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSGE, LLVMBuildSub(b, hi, lo, ""), width, ""), loop, end);
+    LLVMValueRef enough = LLVMBuildICmp(b, LLVMIntSGE, LLVMBuildSub(b, hi, lo, ""), width, ""); /* which may wrap */
+    LLVMBuildCondBr(b, LLVMBuildAnd(b, LLVMBuildICmp(b, LLVMIntSLT, lo, hi, ""), enough, ""), loop, end);
     LLVMPositionBuilderAtEnd(b, loop);
     LLVMValueRef i = LLVMBuildPhi(b, u->i64, "i"), *sums = start_sums(g, o, n, before);
     LLVMAddIncoming(i, &lo, &before, 1);

@@ -170,11 +170,12 @@ static bool at_least_zero(Adj *a, TdlDim *d) {
     return false;
 }
 
-/* The size of a tape as a run-time value: max(hi - lo, 0), where lo and hi are known. */
+/* The size of a tape as a run-time value, where lo and hi are known: max(hi, lo) - lo, which is negative where it is more
+ * than i64 holds; `newdim` does not let that pass. */
 static TdlDim new_trip(Adj *a, const Loop *l) {
     TdlBuilder b = ir_before(a->f, outermost(a, l->fwd, l->lo, l->hi));
     b.grad_fn = SYM_NONE;
-    TdlVal n = ir_binary(&b, OP_MAX, ir_binary(&b, OP_SUB, l->hi, l->lo), ir_const_int(&b, EL_I64, 0));
+    TdlVal n = ir_binary(&b, OP_SUB, ir_binary(&b, OP_MAX, l->hi, l->lo), l->lo);
     TdlDim d;
     ir_val_dim(a->f, adj_newdim(a, &b, n, "trip"), &d);
     return d;

@@ -17,15 +17,22 @@ bool chk_proved(const Checks *c, TdlOp index) {
     return op_int(c->f, index, "inbounds", 0) && (index.id >= c->nops || !c->unproved[index.id]);
 }
 
+static bool in_range(Checks *c, TdlOp at, TdlDim v, TdlDim size) {
+    TdlModule *m = c->m;
+    return chk_nonneg(c, at, v) && chk_nonneg(c, at, dim_sub(m, dim_sub(m, size, v), dim_const(m, 1)));
+}
+
 /* Writes a check unless it is certainly passed; true when that is proved. */
 static bool settle(Checks *c, const ChkCheck *k) {
     TdlModule *m = c->m;
     TdlDim v = chk_expr(c, k->value), zero = dim_const(m, 0), one = dim_const(m, 1);
     bool ok = false;
     switch (k->test) {
-    case CHECK_RANGE:
-        ok = chk_nonneg(c, k->at, v) && chk_nonneg(c, k->at, dim_sub(m, dim_sub(m, k->size, v), one));
+    case CHECK_RANGE: {
+        TdlDim wrapping = chk_expr_wrapping(c, k->value);
+        ok = in_range(c, k->at, v, k->size) || (!dim_eq(wrapping, v) && in_range(c, k->at, wrapping, k->size));
         break;
+    }
     case CHECK_NONNEG: ok = chk_nonneg(c, k->at, v); break;
     case CHECK_POSITIVE: ok = chk_nonneg(c, k->at, dim_sub(m, v, one)); break;
     case CHECK_NONZERO:

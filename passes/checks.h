@@ -24,8 +24,10 @@ bool chk_proved(const Checks *c, TdlOp index);
 /* ---- checks_range.c ---- */
 
 /* The i64 value v as a polynomial over dimension variables and one variable for each value that is opaque or a loop
- * index. Always succeeds. */
+ * index. Always succeeds. Arithmetic on data is opaque, since it may wrap: k + 1 < n says nothing about the largest k. */
 TdlDim chk_expr(Checks *c, TdlVal v);
+/* The same, but equal to v only modulo 2**64: where the polynomial is in a range, v is. */
+TdlDim chk_expr_wrapping(Checks *c, TdlVal v);
 /* d >= 0 wherever control reaches operation `at`: by the ranges of the loops and the conditions around it. */
 bool chk_nonneg(Checks *c, TdlOp at, TdlDim d);
 

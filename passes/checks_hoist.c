@@ -141,7 +141,15 @@ static TdlVal zero_like(Writer *w, TdlVal v) {
     return ir_const_int(&w->b, ty_elem(w->h->c->m, ir_type(w->h->c->f, v)), 0);
 }
 
-/* One extent (hi - lo for a `for`). */
+/* A `for` between values that are no dimensions: their difference may wrap. */
+static bool by_data(const Writer *w, TdlOp loop) {
+    const TdlFunc *f = w->h->c->f;
+    const TdlOpData *d = ir_op(f, loop);
+    TdlDim x;
+    return d->code == OP_FOR && !(ir_val_dim(f, d->operands[0], &x) && ir_val_dim(f, d->operands[1], &x));
+}
+
+/* One extent. Of a `for` hi - lo; by data max(hi, lo) - lo, which is negative where i64 cannot count the iterations. */
 static TdlVal extent(Writer *w, TdlOp loop, uint32_t i) {
     const TdlOpData *d = ir_op(w->h->c->f, loop);
     TdlOpcode code = d->code;
@@ -149,6 +157,7 @@ static TdlVal extent(Writer *w, TdlOp loop, uint32_t i) {
     TdlVal lo = copy_of(w, a);
     if (code != OP_FOR) return lo;
     TdlVal hi = copy_of(w, b);
+    if (by_data(w, loop)) hi = ir_binary(&w->b, OP_MAX, hi, lo);
     return ir_binary(&w->b, OP_SUB, hi, lo);
 }
 
@@ -175,7 +184,7 @@ static TdlVal unless_skipped(Writer *w, TdlVal ok) {
             TdlDim d;
             if (ir_val_dim(h->c->f, e, &d) && dim_is_const(h->c->m, d, &size) && size > 0) continue;
             TdlVal z = zero_like(w, e);
-            TdlVal none = ir_binary(&w->b, OP_LE, e, z);
+            TdlVal none = ir_binary(&w->b, by_data(w, h->loops[k].op) ? OP_EQ : OP_LE, e, z);
             ok = ir_binary(&w->b, OP_OR, none, ok);
         }
     }
@@ -214,7 +223,9 @@ static TdlVal write_nest(Writer *w, const ChkCheck *k, uint32_t level) {
     TdlVal ok = write_nest(w, k, level - 1);
     ir_emit(&w->b, OP_YIELD, &ok, 1, NULL, 0);
     w->b = outer;
-    return ir_result(f, red, 0);
+    ok = ir_result(f, red, 0);
+    if (!by_data(w, loop)) return ok;
+    return ir_binary(&w->b, OP_AND, ok, ir_binary(&w->b, OP_GE, extents.p[0], zero_like(w, extents.p[0])));
 }
 
 static void write_assert(Writer *w, const ChkCheck *k, TdlVal ok, TdlVal value) {

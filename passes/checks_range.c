@@ -27,7 +27,40 @@ static bool any_sign(const Checks *c, TdlSym s) { return sym_text(c->m->names, s
 
 enum { EXPR_DEPTH = 32 };
 
-static TdlDim expr(Checks *c, TdlVal v, int depth) {
+static bool is_i64(const Checks *c, TdlVal v) {
+    TdlType t = ir_type(c->f, v);
+    return ty_is_scalar(c->m, t) && ty_elem(c->m, t) == EL_I64;
+}
+
+static bool tame(const Checks *c, TdlVal v, int depth);
+
+/* A loop counts from what is tame: it would have to run for centuries to get far. */
+static bool tame_index(const Checks *c, TdlVal v, int depth) {
+    const TdlValData *d = ir_val(c->f, v);
+    TdlOp loop = ir_region(c->f, d->region)->parent;
+    if (!loop.id) return false;
+    const TdlOpData *l = ir_op(c->f, loop);
+    if (l->code == OP_MAP || l->code == OP_REDUCE) return true;
+    return l->code == OP_FOR && d->index == 0 && tame(c, l->operands[op_int(c->f, loop, "down", 0) != 0], depth);
+}
+
+/* i64 arithmetic on v does not wrap: v is made of dimensions, constants and loop indices, not of data. */
+static bool tame(const Checks *c, TdlVal v, int depth) {
+    TdlOp def = ir_val(c->f, v)->def;
+    if (depth == 0 || !is_i64(c, v)) return false;
+    if (!def.id) return tame_index(c, v, depth - 1);
+    const TdlOpData *d = ir_op(c->f, def);
+    switch ((int)d->code) {
+    case OP_CONST: case OP_DIM: case OP_NEWDIM: return true;
+    case OP_NEG: return tame(c, d->operands[0], depth - 1);
+    case OP_ADD: case OP_SUB: case OP_MUL: case OP_FLOORDIV: case OP_MOD:
+        return tame(c, d->operands[0], depth - 1) && tame(c, d->operands[1], depth - 1);
+    default: return false;
+    }
+}
+
+/* `exact`: of arithmetic that may wrap nothing is known but its value. */
+static TdlDim expr(Checks *c, TdlVal v, int depth, bool exact) {
     TdlModule *m = c->m;
     TdlOp def = ir_val(c->f, v)->def;
     TdlDim opaque = dim_var(m, value_sym(c, v));
@@ -39,11 +72,14 @@ static TdlDim expr(Checks *c, TdlVal v, int depth) {
     case OP_CONST: return dim_const(m, op_int(c->f, def, "value", 0));
     case OP_DIM: return op_attr(c->f, def, "d")->dim;
     case OP_NEWDIM: return dim_var(m, intern(m->names, op_str(c->f, def, "sym")));
-    case OP_NEG: return dim_sub(m, dim_const(m, 0), expr(c, d->operands[0], depth - 1));
-    case OP_ADD: case OP_SUB: case OP_MUL: case OP_FLOORDIV: case OP_MOD: break;
+    case OP_NEG: case OP_ADD: case OP_SUB: case OP_MUL: break;
+    case OP_FLOORDIV: case OP_MOD: exact = true; break; /* of what wrapped they are something else */
     default: return opaque;
     }
-    TdlDim x = expr(c, d->operands[0], depth - 1), y = expr(c, d->operands[1], depth - 1);
+    if (exact && !tame(c, v, depth)) return opaque;
+    TdlDim x = expr(c, d->operands[0], depth - 1, exact);
+    if (d->code == OP_NEG) return dim_sub(m, dim_const(m, 0), x);
+    TdlDim y = expr(c, d->operands[1], depth - 1, exact);
     switch ((int)d->code) {
     case OP_ADD: return dim_add(m, x, y);
     case OP_SUB: return dim_sub(m, x, y);
@@ -53,7 +89,8 @@ static TdlDim expr(Checks *c, TdlVal v, int depth) {
     }
 }
 
-TdlDim chk_expr(Checks *c, TdlVal v) { return expr(c, v, EXPR_DEPTH); }
+TdlDim chk_expr(Checks *c, TdlVal v) { return expr(c, v, EXPR_DEPTH, true); }
+TdlDim chk_expr_wrapping(Checks *c, TdlVal v) { return expr(c, v, EXPR_DEPTH, false); }
 
 /* ---- what is known at an operation ---- */
 
@@ -64,11 +101,6 @@ typedef struct {
 } Known;
 
 static void know(Checks *c, Known *k, TdlDim d) { VEC_PUSH(c->a, k->facts, d); }
-
-static bool is_i64(const Checks *c, TdlVal v) {
-    TdlType t = ir_type(c->f, v);
-    return ty_is_scalar(c->m, t) && ty_elem(c->m, t) == EL_I64;
-}
 
 /* The facts in a condition that is known to be `truth`. */
 static void know_condition(Checks *c, Known *k, TdlVal cond, bool truth, int depth) {
@@ -282,20 +314,25 @@ static bool solve_for(Checks *c, TdlDim q, TdlSym *w, TdlDim *r) {
     return false;
 }
 
+/* What cannot be solved for yet is tried once more, when the others have been. */
 static bool by_slack(Checks *c, const Known *k, TdlDim p) {
     uint32_t n = k->facts.n;
     TdlDim *q = ARENA_ARRAY(c->a, TdlDim, n + 1);
+    bool *used = ARENA_ARRAY(c->a, bool, n + 1);
     for (uint32_t i = 0; i < n; i++) q[i] = k->facts.p[i];
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t at = 0; at < 2*n; at++) {
+        uint32_t i = at % n;
         TdlSym w;
         TdlDim r;
         char name[24]; /* + cannot begin a name of the program */
-        if (known_nonneg(c, q[i]) || !solve_for(c, q[i], &w, &r)) continue;
+        if (used[i] || known_nonneg(c, q[i]) || !solve_for(c, q[i], &w, &r)) continue;
+        used[i] = true;
         snprintf(name, sizeof name, "+t%u", i);
         TdlSym t = intern(c->m->names, name);
         TdlDim to = dim_sub(c->m, dim_var(c->m, t), r);
         p = subst1(c, p, w, to);
-        for (uint32_t j = i + 1; j < n; j++) q[j] = subst1(c, q[j], w, to);
+        for (uint32_t j = 0; j < n; j++)
+            if (!used[j]) q[j] = subst1(c, q[j], w, to);
     }
     return known_nonneg(c, p);
 }

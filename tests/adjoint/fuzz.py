@@ -27,7 +27,7 @@ class Program:
         self.emit(d, "%s = %s : %s" % (v, text, t))
         return v
 
-    # a scope: s scalars, v vectors f64[n], i integers in 0..n-1, accs (accumulator, rank)
+    # a scope: s scalars, v vectors f64[n], m matrices f64[n, n], i integers in 0..n-1, a accumulators (name, rank)
     def pick(self, items):
         return self.r.choice(items[-6:] if self.r.random() < 0.7 else items)
 
@@ -50,11 +50,11 @@ class Program:
         return sc
 
     def kinds(self, d):
-        simple = [self.scalar, self.scalar, self.vector, self.index, self.update, self.total]
+        simple = [self.scalar, self.scalar, self.vector, self.index, self.update, self.total, self.matrix, self.whole, self.choice]
         if d > 3:
             return simple
         return simple + [self.map, self.map, self.reduce, self.reduce, self.loop, self.loop, self.loop, self.branch, self.branch,
-                         self.loop_while, self.withacc] + [self.accadd] * 3
+                         self.loop_while, self.withacc, self.sized, self.maps, self.adds] + [self.accadd] * 3
 
     def scalar(self, d, sc):
         x = self.op(d, "%s %s, %s" % (self.r.choice(["mul", "add", "sub", "mul"]), self.pick(sc["s"]), self.pick(sc["s"])), "f64")
@@ -65,12 +65,66 @@ class Program:
         sc["v"].append(self.tame(d, x, "f64[n]"))
 
     def index(self, d, sc):
-        if sc["i"]:
+        if sc["i"] and self.r.random() < 0.7:
             sc["s"].append(self.op(d, "index %s, %s" % (self.pick(sc["v"]), self.pick(sc["i"])), "f64"))
+        elif sc["i"] and self.r.random() < 0.5:
+            sc["s"].append(self.op(d, "index %s, %s, %s" % (self.pick(sc["m"]), self.pick(sc["i"]), self.pick(sc["i"])), "f64"))
+        else:
+            sc["v"].append(self.op(d, "index %s, %s" % (self.pick(sc["m"]), self.pick(sc["i"] + ["%zero"])), "f64[n]"))
 
     def update(self, d, sc):
         if sc["i"]:
             sc["v"].append(self.op(d, "update %s, %s, %s" % (self.pick(sc["v"]), self.pick(sc["s"]), self.pick(sc["i"])), "f64[n]"))
+
+    def matrix(self, d, sc):
+        k, i = self.r.randrange(5), self.pick(sc["i"] + ["%zero"])
+        if k == 0:
+            x = self.op(d, "broadcast %s {axes = [%d]}" % (self.pick(sc["v"]), self.r.randrange(2)), "f64[n, n]")
+            x = self.op(d, "%s %s, %s" % (self.r.choice(["mul", "add"]), x, self.pick(sc["m"])), "f64[n, n]")
+        elif k == 1:
+            x = self.op(d, "permute %s {perm = [1, 0]}" % self.pick(sc["m"]), "f64[n, n]")
+        elif k == 2:
+            x = self.op(d, "update %s, %s, %s" % (self.pick(sc["m"]), self.pick(sc["v"]), i), "f64[n, n]")
+        elif k == 3:
+            x = self.op(d, "dot %s, %s {batch_a = [], batch_b = [], contract_a = [1], contract_b = [%d]}" % (
+                self.pick(sc["m"]), self.pick(sc["m"]), self.r.randrange(2)), "f64[n, n]")
+        else:
+            x = self.op(d, "update %s, %s, %s, %s" % (self.pick(sc["m"]), self.pick(sc["s"]), i, self.pick(sc["i"] + ["%zero"])), "f64[n, n]")
+        sc["m"].append(self.tame(d, x, "f64[n, n]"))
+
+    def whole(self, d, sc):
+        """Operations on whole tensors."""
+        k, v, m = self.r.randrange(8), self.pick(sc["v"]), self.pick(sc["m"])
+        if k == 0:
+            x, i = self.new(), self.new()
+            self.emit(d, "%s, %s = sort %s {axis = 0} : f64[n], i64[n]" % (x, i, v))
+            sc["v"].append(x)
+            sc["i"].append(self.op(d, "index %s, %%zero" % i, "i64"))
+            return
+        if k == 1:
+            x = self.op(d, "concat %s, %s {axis = 0}" % (v, self.pick(sc["v"])), "f64[2*n]")
+            x = self.op(d, "slice %s, %s {steps = [%d]}" % (x, self.pick(sc["i"] + ["%zero"]), 1), "f64[n]")
+        elif k == 2:
+            i = self.op(d, "iota {axis = 0}", "i64[n]")
+            i = self.op(d, "mul %s, %s" % (i, self.op(d, "broadcast %s {axes = []}" % self.r.choice(["%zero", "%one"]), "i64[n]")), "i64[n]")
+            x = self.op(d, "%s {axis = 0}" % self.r.choice(["take %s, %s" % (v, i), "gather %s, %s" % (v, i), "scatter_add %s, %s, %s" % (v, i, self.pick(sc["v"]))]), "f64[n]")
+        elif k < 6:
+            x = self.op(d, "%s %s {axes = [%d]}" % (self.r.choice(["sum", "prod", "amax", "amin"]), m, self.r.randrange(2)), "f64[n]")
+        else:
+            x = self.op(d, "dot %s, %s {batch_a = [0], batch_b = [0], contract_a = [1], contract_b = [1]}" % (m, self.pick(sc["m"])), "f64[n]")
+        sc["v"].append(self.tame(d, x, "f64[n]"))
+
+    def choice(self, d, sc):
+        k = self.r.choice("svmi")
+        if self.r.random() < 0.2:
+            one = self.op(d, "const {value = 1.0}", "f64") # the evaluator's differences do not see what is cut off: times 0
+            x = self.op(d, "detach %s" % one, "f64")
+            sc["s"].append(self.op(d, "mul %s, %s" % (self.pick(sc["s"]), x), "f64"))
+        elif k in "si" and (sc["i"] or k == "s"):
+            t = self.type(k)
+            sc[k].append(self.op(d, "select %s, %s, %s" % (self.cond(d, sc), self.pick(sc[k]), self.pick(sc[k])), t))
+        elif k in "sv":
+            sc[k].append(self.op(d, "%s %s, %s" % (self.r.choice(["max", "min"]), self.pick(sc[k]), self.pick(sc[k])), self.type(k)))
 
     def total(self, d, sc):
         k = self.r.random()
@@ -101,11 +155,11 @@ class Program:
         out = []
         for kind in yields:
             x = self.pick(inner[kind])
-            out.append(self.tame(d, x, "f64" if kind == "s" else "f64[n]") if self.r.random() < 0.5 else x)
+            out.append(self.tame(d, x, self.type(kind)) if kind != "i" and self.r.random() < 0.5 else x)
         return out
 
     def type(self, kind):
-        return "f64" if kind == "s" else "f64[n]"
+        return {"s": "f64", "v": "f64[n]", "m": "f64[n, n]", "i": "i64"}[kind]
 
     def map(self, d, sc):
         i, z = self.new(), self.new()
@@ -115,23 +169,75 @@ class Program:
         self.emit(d, "} : f64[n]")
         sc["v"].append(z)
 
+    def maps(self, d, sc):
+        """Tensors for values, several results, two extents."""
+        if self.r.random() < 0.5:
+            i, z, w = self.new(), self.new(), self.new()
+            self.emit(d, "%s, %s = map %%dim {(%s: i64)" % (z, w, i))
+            self.emit(d + 1, "yield " + ", ".join(self.body(d + 1, sc, [("i", i)], "vs")))
+            self.emit(d, "} : f64[n, n], f64[n]")
+            sc["v"].append(w)
+        else:
+            i, j, z = self.new(), self.new(), self.new()
+            self.emit(d, "%s = map %%dim, %%dim {(%s: i64, %s: i64)" % (z, i, j))
+            self.emit(d + 1, "yield " + self.body(d + 1, sc, [("i", i), ("i", j)], "s")[0])
+            self.emit(d, "} : f64[n, n]")
+        sc["m"].append(z)
+
+    def adds(self, d, sc):
+        """A map without results, over any number of indices."""
+        if not sc["a"]:
+            return
+        i = self.new()
+        self.emit(d, "map %s {(%s: i64)" % (self.pick(sc["i"] + ["%dim"]), i))
+        inner = dict(sc, i=sc["i"] + [i])
+        self.body(d + 1, inner, [], "")
+        self.accadd(d + 1, inner)
+        self.emit(d + 1, "yield")
+        self.emit(d, "}")
+
+    def sized(self, d, sc):
+        """A tensor whose size is a value; a loop that carries it."""
+        size, t, i = self.new(), self.new(), self.new()
+        sym = "t" + size[1:]
+        self.emit(d, "%s = newdim %s {sym = %s} : i64" % (size, self.pick(sc["i"] + ["%dim"]), sym))
+        self.emit(d, "%s = map %s {(%s: i64)" % (t, size, i))
+        self.emit(d + 1, "yield " + self.body(d + 1, sc, [("i", i)], "s")[0])
+        self.emit(d, "} : f64[%s]" % sym)
+        if self.r.random() < 0.5:
+            z, i, x = self.new(), self.new(), self.new()
+            self.emit(d, "%s = for %%zero, %s, %s {(%s: i64, %s: f64[%s])" % (z, self.r.choice([size, "%one", "%dim"]), t, i, x, sym))
+            y = self.body(d + 1, sc, [], "s", 2)[0]
+            y = self.op(d + 1, "mul %s, %s" % (x, self.op(d + 1, "broadcast %s {axes = []}" % y, "f64[%s]" % sym)), "f64[%s]" % sym)
+            self.emit(d + 1, "yield " + self.tame(d + 1, y, "f64[%s]" % sym))
+            self.emit(d, "} : f64[%s]" % sym)
+            t = z
+        sc["s"].append(self.tame(d, self.op(d, "%s %s {axes = [0]}" % (self.r.choice(["sum", "prod"]), t), "f64"), "f64"))
+
     def reduce(self, d, sc):
         i, z = self.new(), self.new()
         extent = self.pick(sc["i"]) if sc["i"] and self.r.random() < 0.4 else "%dim"
-        kind = self.r.choice(["s", "s", "v"])
-        how = self.r.choice(["sum", "sum", "prod"])
-        filtered = self.r.random() < 0.25
+        kind = self.r.choice("ssvm")
+        how = self.r.choice(["sum", "sum", "prod", "max", "min"])
+        filtered = self.r.random() < 0.25 and how not in ("max", "min")
+        ties = ", ties = first" if how in ("max", "min") and self.r.random() < 0.5 else ""
+        if how in ("max", "min"):
+            extent = "%dim"  # over nothing they fail
         self.emit(d, "%s = reduce %s {(%s: i64)" % (z, extent, i))
         y = self.body(d + 1, sc, [("i", i)], [kind])
         if filtered:
             y.append(self.cond(d + 1, dict(sc, i=sc["i"] + [i])))
         self.emit(d + 1, "yield " + ", ".join(y))
-        self.emit(d, "} {kind = %s%s} : %s" % (how, ", filter = 1" if filtered else "", self.type(kind)))
+        self.emit(d, "} {kind = %s%s%s} : %s" % (how, ", filter = 1" if filtered else "", ties, self.type(kind)))
         sc[kind].append(self.tame(d, z, self.type(kind)))
 
     def carried(self, sc):
-        kinds = [self.r.choice("ssv") for _ in range(self.r.randint(1, 3))]
-        return kinds, [self.pick(sc[k]) for k in kinds]
+        kinds = [self.r.choice("ssvssvmi") for _ in range(self.r.randint(1, 3))]
+        return kinds, [self.pick(sc[k] if k != "i" else sc[k] + ["%zero"]) for k in kinds]
+
+    def results(self, d, sc, kinds, names):
+        for k, z in zip(kinds, names):
+            sc[k].append(z if k == "i" else self.tame(d, z, self.type(k)))
 
     def loop(self, d, sc):
         kinds, inits = self.carried(sc)
@@ -150,8 +256,7 @@ class Program:
             y = [self.cond(d + 1, dict(inner, i=[i]))] + y
         self.emit(d + 1, "yield " + ", ".join(y))
         self.emit(d, "}%s : %s" % (" {%s}" % ", ".join(attrs) if attrs else "", ", ".join((["i64"] if exits else []) + [self.type(k) for k in kinds])))
-        for k, z in zip(kinds, res):
-            sc[k].append(self.tame(d, z, self.type(k)))
+        self.results(d, sc, kinds, res)
 
     def loop_while(self, d, sc):
         kinds, inits = self.carried(sc)
@@ -162,17 +267,21 @@ class Program:
         args = lambda names: ", ".join("%s: %s" % p for p in zip(names, types))
         self.emit(d, "%s = while %s {(%s)" % (", ".join(res), ", ".join(["%zero"] + inits), args(a0)))
         c = self.op(d + 1, "lt %s, %s" % (a0[0], n), "bool")
+        if self.r.random() < 0.3:
+            inner = {k: list(v) for k, v in sc.items()}
+            for k, a in zip(kinds, a0[1:]):
+                inner[k].append(a)
+            c = self.op(d + 1, "and %s, %s" % (c, self.cond(d + 1, inner)), "bool")
         self.emit(d + 1, "yield " + c)
         self.emit(d, "} {(%s)" % args(a1))
         y = self.body(d + 1, sc, list(zip(kinds, a1[1:])), kinds)
         k = self.op(d + 1, "add %s, %%one" % a1[0], "i64")
         self.emit(d + 1, "yield " + ", ".join([k] + y))
         self.emit(d, "} : " + ", ".join(types))
-        for kind, z in zip(kinds, res[1:]):
-            sc[kind].append(self.tame(d, z, self.type(kind)))
+        self.results(d, sc, kinds, res[1:])
 
     def branch(self, d, sc):
-        kinds = [self.r.choice("sv") for _ in range(self.r.randint(1, 2))]
+        kinds = [self.r.choice("svm" + "i" * bool(sc["i"])) for _ in range(self.r.randint(1, 2))]
         c = self.cond(d, sc)
         res = [self.new() for _ in kinds]
         self.emit(d, "%s = if %s {" % (", ".join(res), c))
@@ -184,7 +293,8 @@ class Program:
             sc[k].append(z)
 
     def withacc(self, d, sc):
-        kinds, inits = self.carried(sc)
+        kinds = [self.r.choice("sv") for _ in range(self.r.randint(1, 3))]
+        inits = [self.pick(sc[k]) for k in kinds]
         accs, res, extra = [self.new() for _ in kinds], [self.new() for _ in kinds], self.new()
         self.emit(d, "%s = withacc %s {(%s)" % (", ".join(res + [extra]), ", ".join(inits), ", ".join(
             "%s: acc<%s>" % (a, self.type(k)) for a, k in zip(accs, kinds))))
@@ -204,7 +314,8 @@ class Program:
         self.emit(1, "%dim = dim {d = n} : i64")
         self.emit(1, "%zero = const {value = 0} : i64")
         self.emit(1, "%one = const {value = 1} : i64")
-        sc = self.block(1, {"s": params[2:], "v": params[:2], "i": [], "a": []}, 40)
+        square = self.op(1, "dot %s, %s {batch_a = [], batch_b = [], contract_a = [], contract_b = []}" % tuple(params[:2]), "f64[n, n]")
+        sc = self.block(1, {"s": params[2:], "v": params[:2], "m": [square], "i": [], "a": []}, 40)
         body = "\n".join(self.lines) + "\n  return %s, %s\n}\n" % (sc["s"][-1], sc["v"][-1])
         for k, v in names.items():
             body = body.replace(k, v)
