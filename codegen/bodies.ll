@@ -915,7 +915,7 @@ define linkonce_odr hidden double @tdlrt_polygamma(i64 noundef %0, double nounde
   %11 = load double, ptr %5, align 8
   %12 = call double @digamma(double noundef %11)
   store double %12, ptr %3, align 8
-  br label %71
+  br label %85
 13:                                               ; preds = %2
   %14 = load double, ptr %5, align 8
   %15 = load double, ptr %5, align 8
@@ -924,73 +924,90 @@ define linkonce_odr hidden double @tdlrt_polygamma(i64 noundef %0, double nounde
 17:                                               ; preds = %13
   %18 = load double, ptr %5, align 8
   store double %18, ptr %3, align 8
-  br label %71
+  br label %85
 19:                                               ; preds = %13
   %20 = load double, ptr %5, align 8
-  %21 = fcmp ole double %20, 0.000000e+00
-  br i1 %21, label %22, label %34
-22:                                               ; preds = %19
-  %23 = load double, ptr %5, align 8
-  %24 = load double, ptr %5, align 8
-  %25 = call double @llvm.floor.f64(double %24)
-  %26 = fcmp oeq double %23, %25
-  br i1 %26, label %27, label %34
-27:                                               ; preds = %22
-  %28 = load i64, ptr %4, align 8
-  %29 = srem i64 %28, 2
-  %30 = icmp ne i64 %29, 0
+  %21 = call double @llvm.fabs.f64(double %20)
+  %22 = fcmp oeq double %21, 0x7FF0000000000000
+  %23 = bitcast double %20 to i64
+  %24 = icmp slt i64 %23, 0
+  %25 = select i1 %24, i32 -1, i32 1
+  %26 = select i1 %22, i32 %25, i32 0
+  %27 = icmp ne i32 %26, 0
+  br i1 %27, label %28, label %33
+28:                                               ; preds = %19
+  %29 = load double, ptr %5, align 8
+  %30 = fcmp ogt double %29, 0.000000e+00
   %31 = zext i1 %30 to i64
-  %32 = select i1 %30, float 0x7FF0000000000000, float 0x7FF8000000000000
-  %33 = fpext float %32 to double
-  store double %33, ptr %3, align 8
-  br label %71
-34:                                               ; preds = %22, %19
-  %35 = load i64, ptr %4, align 8
-  %36 = srem i64 %35, 2
-  %37 = icmp ne i64 %36, 0
-  %38 = zext i1 %37 to i64
-  %39 = select i1 %37, double 1.000000e+00, double -1.000000e+00
-  store double %39, ptr %6, align 8
-  %40 = load double, ptr %5, align 8
-  %41 = fcmp ogt double %40, 0.000000e+00
-  br i1 %41, label %42, label %55
-42:                                               ; preds = %34
-  %43 = load double, ptr %6, align 8
-  %44 = load i64, ptr %4, align 8
-  %45 = sitofp i64 %44 to double
-  %46 = fadd double %45, 1.000000e+00
-  %47 = call double @tgamma(double noundef %46)
-  %48 = fmul double %43, %47
+  %32 = select i1 %30, double 0.000000e+00, double 0x7FF8000000000000
+  store double %32, ptr %3, align 8
+  br label %85
+33:                                               ; preds = %19
+  %34 = load double, ptr %5, align 8
+  %35 = fcmp ole double %34, 0.000000e+00
+  br i1 %35, label %36, label %48
+36:                                               ; preds = %33
+  %37 = load double, ptr %5, align 8
+  %38 = load double, ptr %5, align 8
+  %39 = call double @llvm.floor.f64(double %38)
+  %40 = fcmp oeq double %37, %39
+  br i1 %40, label %41, label %48
+41:                                               ; preds = %36
+  %42 = load i64, ptr %4, align 8
+  %43 = srem i64 %42, 2
+  %44 = icmp ne i64 %43, 0
+  %45 = zext i1 %44 to i64
+  %46 = select i1 %44, float 0x7FF0000000000000, float 0x7FF8000000000000
+  %47 = fpext float %46 to double
+  store double %47, ptr %3, align 8
+  br label %85
+48:                                               ; preds = %36, %33
   %49 = load i64, ptr %4, align 8
-  %50 = sitofp i64 %49 to double
-  %51 = fadd double %50, 1.000000e+00
-  %52 = load double, ptr %5, align 8
-  %53 = call double @zeta(double noundef %51, double noundef %52)
-  %54 = fmul double %48, %53
-  store double %54, ptr %3, align 8
-  br label %71
-55:                                               ; preds = %34
-  %56 = load i64, ptr %4, align 8
-  %57 = srem i64 %56, 2
-  %58 = icmp ne i64 %57, 0
-  %59 = zext i1 %58 to i64
-  %60 = select i1 %58, double -1.000000e+00, double 1.000000e+00
-  %61 = load i64, ptr %4, align 8
-  %62 = load double, ptr %5, align 8
-  %63 = fsub double 1.000000e+00, %62
-  %64 = call double @tdlrt_polygamma(i64 noundef %61, double noundef %63)
-  %65 = fmul double %60, %64
-  store double %65, ptr %7, align 8
-  %66 = load double, ptr %7, align 8
-  %67 = load i64, ptr %4, align 8
-  %68 = load double, ptr %5, align 8
-  %69 = call double @cot_derivative(i64 noundef %67, double noundef %68)
-  %70 = fsub double %66, %69
-  store double %70, ptr %3, align 8
-  br label %71
-71:                                               ; preds = %55, %42, %27, %17, %10
-  %72 = load double, ptr %3, align 8
-  ret double %72
+  %50 = srem i64 %49, 2
+  %51 = icmp ne i64 %50, 0
+  %52 = zext i1 %51 to i64
+  %53 = select i1 %51, double 1.000000e+00, double -1.000000e+00
+  store double %53, ptr %6, align 8
+  %54 = load double, ptr %5, align 8
+  %55 = fcmp ogt double %54, 0.000000e+00
+  br i1 %55, label %56, label %69
+56:                                               ; preds = %48
+  %57 = load double, ptr %6, align 8
+  %58 = load i64, ptr %4, align 8
+  %59 = sitofp i64 %58 to double
+  %60 = fadd double %59, 1.000000e+00
+  %61 = call double @tgamma(double noundef %60)
+  %62 = fmul double %57, %61
+  %63 = load i64, ptr %4, align 8
+  %64 = sitofp i64 %63 to double
+  %65 = fadd double %64, 1.000000e+00
+  %66 = load double, ptr %5, align 8
+  %67 = call double @zeta(double noundef %65, double noundef %66)
+  %68 = fmul double %62, %67
+  store double %68, ptr %3, align 8
+  br label %85
+69:                                               ; preds = %48
+  %70 = load i64, ptr %4, align 8
+  %71 = srem i64 %70, 2
+  %72 = icmp ne i64 %71, 0
+  %73 = zext i1 %72 to i64
+  %74 = select i1 %72, double -1.000000e+00, double 1.000000e+00
+  %75 = load i64, ptr %4, align 8
+  %76 = load double, ptr %5, align 8
+  %77 = fsub double 1.000000e+00, %76
+  %78 = call double @tdlrt_polygamma(i64 noundef %75, double noundef %77)
+  %79 = fmul double %74, %78
+  store double %79, ptr %7, align 8
+  %80 = load double, ptr %7, align 8
+  %81 = load i64, ptr %4, align 8
+  %82 = load double, ptr %5, align 8
+  %83 = call double @cot_derivative(i64 noundef %81, double noundef %82)
+  %84 = fsub double %80, %83
+  store double %84, ptr %3, align 8
+  br label %85
+85:                                               ; preds = %69, %56, %41, %28, %17, %10
+  %86 = load double, ptr %3, align 8
+  ret double %86
 }
 define internal double @digamma(double noundef %0) {
   %2 = alloca double, align 8
@@ -1096,6 +1113,7 @@ define internal double @digamma(double noundef %0) {
   %80 = load double, ptr %2, align 8
   ret double %80
 }
+declare double @llvm.fabs.f64(double)
 declare double @llvm.floor.f64(double)
 declare double @tgamma(double noundef)
 define internal double @zeta(double noundef %0, double noundef %1) {

@@ -147,6 +147,12 @@ typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
 #include "ir/ops.def"
 #undef OP
 
+/* A cotangent that is 0 where a branch of `select` was not taken stays so: it is cond ? of : 0 (without a mask `of` alone),
+ * and what is made of it is cond ? f(of) : 0, so that no 0 * inf arises in the branch not taken. */
+typedef struct { TdlVal cond, of; } AdjMask;
+AdjMask adj_unmask(Adj *a, TdlVal zbar);
+TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v);
+TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y); /* x + y; masked where both are */
 /* Elementwise operations: contributions zbar * partial, from the formulas (adjoint_partial.c). */
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar);
 /* The same for tangents: the sum of dot[i] * partial i. */

@@ -203,7 +203,7 @@ void adj_add_at(Adj *a, TdlVal v, TdlVal c, const TdlVal *idx, uint32_t n, bool 
     if (crosses_iteration(a, v)) return;
     TdlVal old = adj_cot(a, v);
     if (!n) {
-        adj_set_cot(a, v, old.id ? ir_binary(b, OP_ADD, old, c) : c);
+        adj_set_cot(a, v, old.id ? adj_sum(a, old, c) : c);
         return;
     }
     if (!old.id) old = adj_zero(a, adj_type(a, v));

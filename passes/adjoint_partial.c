@@ -79,12 +79,62 @@ static const TdlVal *open_formulas(Formula *p, Adj *a, TdlOp o, TdlType like) {
     return ir_op(p->f, ir_terminator(p->f, p->f->body))->operands;
 }
 
+/* ---- masks ---- */
+
+static bool is_zeros(const Adj *a, TdlVal v) {
+    TdlOp o = adj_def(a, v);
+    if (o.id && ir_op(a->f, o)->code == OP_BROADCAST) o = adj_def(a, adj_arg(a, o, 0));
+    return o.id && ir_op(a->f, o)->code == OP_CONST && op_attr(a->f, o, "value")->f == 0;
+}
+
+/* In zbar = c ? of : 0, or c ? 0 : of: which operand `of` is; 0: neither. */
+static uint32_t masked_operand(const Adj *a, TdlVal zbar) {
+    TdlOp o = adj_def(a, zbar);
+    if (!o.id || ir_op(a->f, o)->code != OP_SELECT) return 0;
+    return is_zeros(a, adj_arg(a, o, 2)) ? 1 : is_zeros(a, adj_arg(a, o, 1)) ? 2 : 0;
+}
+
+/* The condition under which v, masked by operand k, is not 0. */
+static TdlVal condition(Adj *a, TdlVal v, uint32_t k) {
+    TdlVal c = adj_arg(a, adj_def(a, v), 0);
+    return k == 1 ? c : ir_unary(adj_b(a), OP_NOT, c);
+}
+
+AdjMask adj_unmask(Adj *a, TdlVal zbar) {
+    AdjMask m = {.of = zbar};
+    for (uint32_t k; (k = masked_operand(a, m.of));) {
+        TdlOp o = adj_def(a, m.of);
+        TdlVal c = condition(a, m.of, k);
+        m.cond = m.cond.id ? adj_op2(a, OP_AND, m.cond, c) : c;
+        m.of = adj_arg(a, o, k);
+    }
+    return m;
+}
+
+TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v) {
+    return m->cond.id ? adj_select(a, m->cond, v, adj_const_like(a, v, 0)) : v;
+}
+
+TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y) {
+    uint32_t i = masked_operand(a, x), k = masked_operand(a, y);
+    if (!i || !k) return adj_op2(a, OP_ADD, x, y);
+    TdlOp p = adj_def(a, x), q = adj_def(a, y);
+    bool same = i == k && adj_arg(a, p, 0).id == adj_arg(a, q, 0).id;
+    AdjMask m = {.cond = condition(a, x, i)};
+    if (same) return adj_mask(a, &m, adj_op2(a, OP_ADD, adj_arg(a, p, i), adj_arg(a, q, k)));
+    m.cond = adj_op2(a, OP_OR, m.cond, condition(a, y, k));
+    return adj_mask(a, &m, adj_op2(a, OP_ADD, x, y));
+}
+
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar) {
     Formula p;
     const TdlVal *partials = open_formulas(&p, a, o, adj_type(a, zbar));
+    AdjMask mask = adj_unmask(a, zbar);
     for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++) {
         TdlVal x = adj_arg(a, o, i);
-        if (adj_active(a, x)) adj_add(a, x, times(&p, zbar, partials[i]));
+        if (!adj_active(a, x)) continue;
+        bool as_it_is = is_const(p.f, partials[i], 1.0);
+        adj_add(a, x, as_it_is ? zbar : adj_mask(a, &mask, times(&p, mask.of, partials[i])));
     }
 }
 

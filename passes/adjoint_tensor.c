@@ -70,14 +70,17 @@ static TdlVal polygamma_times(Adj *a, TdlOp o, int64_t n, TdlVal by) {
     return adj_op2(a, OP_MUL, by, p);
 }
 
+static void add_polygamma_times(Adj *a, TdlOp o, int64_t n, TdlVal zbar) {
+    AdjMask mask = adj_unmask(a, zbar);
+    adj_add(a, adj_arg(a, o, 0), adj_mask(a, &mask, polygamma_times(a, o, n, mask.of)));
+}
+
 /* z = log|gamma(x)|:  dz/dx = digamma(x)   (DLMF 5.2.2) */
-void adj_LGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) { adj_add(a, adj_arg(a, o, 0), polygamma_times(a, o, 0, zbar[0])); }
+void adj_LGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) { add_polygamma_times(a, o, 0, zbar[0]); }
 void tan_LGAMMA(Adj *a, TdlOp o, const TdlVal *dot) { adj_set_cot(a, adj_res(a, o, 0), polygamma_times(a, o, 0, dot[0])); }
 
 /* z = psi_n(x):  dz/dx = psi_(n+1)(x)   (DLMF 5.15.1) */
-void adj_POLYGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) {
-    adj_add(a, adj_arg(a, o, 0), polygamma_times(a, o, op_int(a->f, o, "n", 0) + 1, zbar[0]));
-}
+void adj_POLYGAMMA(Adj *a, TdlOp o, const TdlVal *zbar) { add_polygamma_times(a, o, op_int(a->f, o, "n", 0) + 1, zbar[0]); }
 void tan_POLYGAMMA(Adj *a, TdlOp o, const TdlVal *dot) {
     adj_set_cot(a, adj_res(a, o, 0), polygamma_times(a, o, op_int(a->f, o, "n", 0) + 1, dot[0]));
 }

@@ -78,6 +78,7 @@ static double cot_derivative(int64_t n, double x) {
 double tdlrt_polygamma(int64_t n, double x) {
     if (n == 0) return digamma(x);
     if (x != x) return x;
+    if (isinf(x)) return x > 0.0 ? 0.0 : (double)NAN;
     if (x <= 0.0 && x == floor(x)) return n % 2 ? INFINITY : NAN;
     double sign = n % 2 ? 1.0 : -1.0;
     if (x > 0.0) return sign * tgamma((double)n + 1.0) * zeta((double)n + 1.0, x);
