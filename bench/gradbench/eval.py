@@ -50,7 +50,8 @@ class Case:
 
     def __init__(self, folder):
         self.name = folder.name
-        self.module = next(m for m in ("gmm", "lstm", "ba", "kmeans", "ode") if m in str(folder))
+        words = {part.split("_")[0] for part in folder.parts}
+        self.module = next(m for m in ("gmm", "lstm", "ba", "kmeans", "ode") if m in words)
         self.arrays = {f.stem: load(f) for f in folder.glob("*.npy")}
         self.input, self.functions = getattr(self, self.module)()
 
