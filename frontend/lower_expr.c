@@ -230,9 +230,10 @@ LowValue low_block_value(Low *L, const AstBlock *b)
     LowValue r = {.kind = LV_UNIT};
     const AstStmt *last = b->stmts.n ? b->stmts.p[b->stmts.n - 1] : NULL;
     AstBlock head = *b;
-    if (last && last->kind == AST_EXPR) head.stmts.n--;
+    bool value = last && low_gives_value(L, last);
+    if (value) head.stmts.n--;
     low_stmts(L, &head, 0, false);
-    if (last && last->kind == AST_EXPR) r = low_expr(L, last->e);
+    if (value) r = low_stmt_value(L, last);
     low_pop_scope(L);
     return r;
 }

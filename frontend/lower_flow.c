@@ -4,19 +4,18 @@
 
 #include <string.h>
 
-typedef TDL_VEC(LowVar *) VarSet;
 enum { PLACEHOLDER = 0x40000000 }; /* value ids of merged results that are not made yet */
 
 /* ---- what a region may change ---- */
 
-static void add_var(Low *L, VarSet *s, LowVar *v)
+static void add_var(Low *L, LowVars *s, LowVar *v)
 {
     for (uint32_t i = 0; i < s->n; i++)
         if (s->p[i] == v) return;
     if (v) VEC_PUSH(L->arena, *s, v);
 }
 
-static void changed_vars(Low *L, const LowScan *scan, VarSet *s)
+void low_changed_vars(Low *L, const LowScan *scan, LowVars *s)
 {
     for (uint32_t i = 0; i < scan->assigned.n; i++) add_var(L, s, low_find_var(L, scan->assigned.p[i], NULL));
     if (scan->returns) {
@@ -32,14 +31,14 @@ static void changed_vars(Low *L, const LowScan *scan, VarSet *s)
         }
 }
 
-static LowValue *save_vars(Low *L, const VarSet *s)
+LowValue *low_save_vars(Low *L, const LowVars *s)
 {
     LowValue *v = ARENA_ARRAY(L->arena, LowValue, s->n);
     for (uint32_t i = 0; i < s->n; i++) v[i] = s->p[i]->val;
     return v;
 }
 
-static void load_vars(const VarSet *s, const LowValue *v)
+static void load_vars(const LowVars *s, const LowValue *v)
 {
     for (uint32_t i = 0; i < s->n; i++) s->p[i]->val = v[i];
 }
@@ -158,12 +157,12 @@ static LowValue resolve(Low *L, LowValue v, const TdlVal *results)
 
 /* ---- if ---- */
 
-typedef struct { TdlOp op; TdlBuilder outer; VarSet vars; LowValue *before; LowValue val[2]; LowValue *after[2]; } If;
+typedef struct { TdlOp op; TdlBuilder outer; LowVars vars; LowValue *before; LowValue val[2]; LowValue *after[2]; } If;
 
 static void if_begin(Low *L, If *s, TdlVal c, const LowScan *scan)
 {
-    if (scan) changed_vars(L, scan, &s->vars);
-    s->before = save_vars(L, &s->vars);
+    if (scan) low_changed_vars(L, scan, &s->vars);
+    s->before = low_save_vars(L, &s->vars);
     low_unname(L);
     s->op = ir_emit(&L->b, OP_IF, &c, 1, NULL, 0);
     s->outer = L->b;
@@ -178,7 +177,7 @@ static void if_branch(Low *L, If *s, uint32_t which)
 static void if_branch_end(Low *L, If *s, uint32_t which, LowValue v)
 {
     s->val[which] = v;
-    s->after[which] = save_vars(L, &s->vars);
+    s->after[which] = low_save_vars(L, &s->vars);
 }
 
 static LowValue if_end(Low *L, If *s, TdlSpan at)
@@ -353,7 +352,7 @@ void low_if_stmt(Low *L, const AstExpr *e, LowRest rest, bool tail)
 
 /* ---- loops ---- */
 
-typedef struct { VarSet vars; LowValue *start; const LowType **types; TdlVals init; TdlType *tys; LowVar brk, cont, *old_brk, *old_cont; bool exits; } Loop;
+typedef struct { LowVars vars; LowValue *start; const LowType **types; TdlVals init; TdlType *tys; LowVar brk, cont, *old_brk, *old_cont; bool exits; } Loop;
 
 /* The initial values of what the loop carries, made SSA. */
 static bool loop_begin(Low *L, Loop *lp, const LowScan *scan, TdlSpan at)
@@ -374,7 +373,7 @@ static bool loop_begin(Low *L, Loop *lp, const LowScan *scan, TdlSpan at)
         for (uint32_t i = 0; i < n; i++) u[i] = low_emit(L, OP_UNDEF, NULL, 0, t[i]);
         f->retv.val = low_from_leaves(L, f->result, u, &k);
     }
-    changed_vars(L, &outer, &lp->vars);
+    low_changed_vars(L, &outer, &lp->vars);
     lp->types = ARENA_ARRAY(L->arena, const LowType *, lp->vars.n + 1); /* one more: `while` carries its break flag */
     for (uint32_t i = 0; i < lp->vars.n; i++) {
         LowVar *v = lp->vars.p[i];
@@ -384,7 +383,7 @@ static bool loop_begin(Low *L, Loop *lp, const LowScan *scan, TdlSpan at)
         lp->types[i] = low_type_of(L, v->val);
         low_flatten(L, v->val, &lp->init);
     }
-    lp->start = save_vars(L, &lp->vars);
+    lp->start = low_save_vars(L, &lp->vars);
     lp->tys = ARENA_ARRAY(L->arena, TdlType, lp->init.n + 1);
     for (uint32_t i = 0; i < lp->init.n; i++) lp->tys[i] = ir_type(L->b.f, lp->init.p[i]);
     lp->old_brk = f->brk;
@@ -525,7 +524,7 @@ void low_while(Low *L, const AstStmt *s)
         VEC_PUSH(L->arena, lp.init, lp.brk.val.v);
         lp.types[lp.vars.n] = low_type_of(L, lp.brk.val);
         VEC_PUSH(L->arena, lp.vars, &lp.brk);
-        lp.start = save_vars(L, &lp.vars);
+        lp.start = low_save_vars(L, &lp.vars);
     }
     TdlOp op = ir_emit(&L->b, OP_WHILE, lp.init.p, lp.init.n, lp.tys, lp.init.n);
     TdlBuilder outer = L->b;

@@ -427,7 +427,7 @@ static void run_instance(Low *L, LowInst *s, LowValue *params)
     for (uint32_t i = 0; i < s->nparams; i++) low_bind(L, a->params.p[i].name.name, params[i], false, a->params.p[i].span);
     low_check_fixes(L, s);
     low_push_scope(L, BARRIER_NONE);
-    low_stmts(L, a->body, 0, true);
+    low_body(L, a);
     s->result = low_finish_function(L, a, s->result, s->f);
     low_pop_frame(L);
     L->b = old;
@@ -572,7 +572,7 @@ static LowValue inline_call(Low *L, const LowDecl *d, LowValue *vals, LowTyBinds
     if (d->library) f->deflt = f->up->deflt;
     for (uint32_t i = 0; i < sig.nparams; i++) low_bind(L, d->ast->params.p[i].name.name, vals[i], false, d->ast->params.p[i].span);
     low_push_scope(L, BARRIER_NONE);
-    low_stmts(L, d->ast->body, 0, true);
+    low_body(L, d->ast);
     LowValue r = f->ret.val.kind == LV_BOOL && !f->ret.val.i && f->result ? LOW_ERR : f->retv.val;
     low_pop_frame(L);
     return r;

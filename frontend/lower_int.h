@@ -11,6 +11,7 @@
  *   lower_lift.c     code made a function of its own               lower_std.c   the library's declarations
  *   lower_builtin.c  the table of builtins and argument binding; bi_*.c the builtins by family
  *   lower_rule.c     derivative f(x) -> z { ... }
+ *   lower_checkpoint.c  checkpoint { }, @checkpoint
  *   lower_diff.c     grad, value_and_grad, vjp      lower_script.c  leaves, backward, print */
 #ifndef TDL_FRONTEND_LOWER_INT_H
 #define TDL_FRONTEND_LOWER_INT_H
@@ -266,6 +267,7 @@ TdlVal low_i64(Low *L, LowValue v, TdlSpan at, const char *what); /* a scalar in
 /* Are the value dimensions in t known where region r is (outside: in the region around it)? */
 bool low_value_dims(Low *L, TdlType t); /* has it any? */
 bool low_type_visible(Low *L, TdlType t, TdlRegion r, bool outside);
+bool low_dim_visible(Low *L, TdlDim d, TdlRegion r); /* of a dimension, in the region around r */
 void low_check_nonneg(Low *L, TdlDim d, const char *msg);
 
 /* Sets the span of what is emitted next; returns the old one. */
@@ -324,9 +326,18 @@ void low_if_stmt(Low *L, const AstExpr *e, LowRest rest, bool tail);
 LowValue low_if_value(Low *L, const AstExpr *e);
 void low_for(Low *L, const AstStmt *s);
 void low_while(Low *L, const AstStmt *s);
+/* ---- lower_checkpoint.c ---- */
+/* Block `b` as a `checkpoint`; `value`: its last expression is the value. */
+LowValue low_checkpoint(Low *L, const AstBlock *b, bool value, TdlSpan at);
+/* The body of a function, under @checkpoint or not. */
+void low_body(Low *L, const AstDecl *d);
+
 void low_no_grad(Low *L, const AstStmt *s);
 LowValue low_cut_off(Low *L, LowValue v, TdlSpan at); /* as a constant of differentiation */
-LowValue low_scoped_value(Low *L, const AstExpr *e); /* no_grad { } with a value */
+LowValue low_scoped_value(Low *L, const AstExpr *e); /* no_grad { } or checkpoint { } with a value */
+/* As the last statement of a block with a value: is it one, and which. */
+bool low_gives_value(Low *L, const AstStmt *s);
+LowValue low_stmt_value(Low *L, const AstStmt *s);
 /* if c { t } else { e } around code in C: both give values of one type. */
 typedef LowValue (*LowThunk)(Low *L, void *user);
 LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, TdlSpan at);
@@ -335,6 +346,10 @@ typedef TDL_VEC(TdlSym) LowSyms;
 typedef struct { LowSyms assigned; bool breaks, continues, returns, backward, zero_grad; } LowScan;
 void low_scan_block(Low *L, const AstBlock *b, LowScan *out);
 void low_scan_expr(Low *L, const AstExpr *e, LowScan *out);
+/* The variables that a region with this text may change, and their present values. */
+typedef TDL_VEC(LowVar *) LowVars;
+void low_changed_vars(Low *L, const LowScan *scan, LowVars *s);
+LowValue *low_save_vars(Low *L, const LowVars *s);
 /* True when nothing of `rest` remains to be done here: this path has left for certain, or `rest` went under an `if`. */
 bool low_left(Low *L, LowRest rest);
 bool low_always_exits(const AstBlock *b);

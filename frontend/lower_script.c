@@ -176,7 +176,7 @@ void low_no_grad(Low *L, const AstStmt *s) { no_grad(L, s->block, false, s->span
 LowValue low_scoped_value(Low *L, const AstExpr *e) {
     const char *s = low_name(L, e->name.name);
     if (!strcmp(s, "no_grad")) return no_grad(L, e->block, true, e->span);
-    return low_error(L, e->span, "%s { } is not supported yet: without it every intermediate the reverse sweep needs is kept", s);
+    return low_checkpoint(L, e->block, true, e->span);
 }
 
 /* ---- backward ---- */

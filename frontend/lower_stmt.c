@@ -206,8 +206,25 @@ static void lower_assert(Low *L, const AstStmt *s)
 static void lower_scoped(Low *L, const AstStmt *s)
 {
     const char *n = low_name(L, s->name.name);
-    if (!strcmp(n, "no_grad")) { low_no_grad(L, s); return; }
-    low_error(L, s->span, "%s { } is not supported yet: without it every intermediate the reverse sweep needs is kept", n);
+    if (!strcmp(n, "no_grad")) low_no_grad(L, s);
+    else low_checkpoint(L, s->block, false, s->span);
+}
+
+bool low_gives_value(Low *L, const AstStmt *s)
+{
+    if (s->kind == AST_EXPR) return true;
+    if (s->kind != AST_SCOPED || !s->block->stmts.n) return false;
+    const AstStmt *last = VEC_LAST(s->block->stmts);
+    LowScan scan = {0};
+    low_scan_block(L, s->block, &scan);
+    if (last->kind == AST_EXPR && last->e->kind == AST_IF && (scan.returns || !last->e->block2)) return false;
+    return low_gives_value(L, last);
+}
+
+LowValue low_stmt_value(Low *L, const AstStmt *s)
+{
+    if (s->kind == AST_EXPR) return low_expr(L, s->e);
+    return low_scoped_value(L, &(AstExpr){.kind = AST_BLOCK, .span = s->span, .name = s->name, .block = s->block});
 }
 
 static void expr_stmt(Low *L, const AstStmt *s)
@@ -276,7 +293,7 @@ void low_stmts(Low *L, const AstBlock *b, uint32_t from, bool tail)
             L->b.span = old;
             continue;
         }
-        if (last && tail && s->kind == AST_EXPR) low_return(L, low_expr(L, s->e), s->span);
+        if (last && tail && low_gives_value(L, s)) low_return(L, low_stmt_value(L, s), s->span);
         else lower_stmt(L, s);
         L->b.span = old;
         if (!last && low_left(L, rest)) return;

@@ -338,6 +338,13 @@ bool low_type_visible(Low *L, TdlType t, TdlRegion r, bool outside)
     return v.ok;
 }
 
+bool low_dim_visible(Low *L, TdlDim d, TdlRegion r)
+{
+    Visible v = {L, r, true, true};
+    dim_vars(L->m, d, visible_var, &v);
+    return v.ok;
+}
+
 static void is_value_dim(void *user, TdlSym var)
 {
     Visible *v = user;

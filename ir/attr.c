@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const TdlAttrForm FORMS[] = {
-    {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
+    {"again", ATTR_INT, false},     {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
     {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"contract_a", ATTR_INTS, false},
     {"contract_b", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
     {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},

@@ -123,6 +123,13 @@ bool rule_if(TdlRule *r) {
     return true;
 }
 
+bool rule_checkpoint(TdlRule *r) {
+    const TdlOpData *y = yield_of(r, 0);
+    if (!y || !arg_count(r, 0, 0) || !rule_results(r, y->noperands)) return false;
+    for (uint32_t i = 0; i < y->noperands; i++) r->out[i] = ir_type(r->f, y->operands[i]);
+    return true;
+}
+
 bool rule_withacc(TdlRule *r) {
     const TdlOpData *y = yield_of(r, 0);
     uint32_t n = r->d->noperands;

@@ -133,7 +133,8 @@ static void use_stack(Verifier *v, TdlOp o, TdlVal x) {
     TdlRegion from = ir_region_of(v->f, x), r = ir_op(v->f, o)->parent;
     while (r.id && r.id != from.id) {
         TdlOp parent = ir_region(v->f, r)->parent;
-        if (parent.id && ir_op(v->f, parent)->code != OP_IF && ir_op(v->f, parent)->code != OP_WITHACC) {
+        TdlOpcode c = parent.id ? ir_op(v->f, parent)->code : OP_NONE;
+        if (c != OP_NONE && c != OP_IF && c != OP_WITHACC && c != OP_CHECKPOINT) {
             fault(v, o, "a stack made outside '%s' is used inside", op_info(ir_op(v->f, parent)->code)->name);
             return;
         }

@@ -124,6 +124,10 @@ TdlVals adj_clone_body(Adj *a, TdlOp o, TdlRegion t, const TdlVal *idx);
 TdlVal *adj_indices(Adj *a, TdlOp o, TdlRegion t);
 /* An operation of kind `code` over the extents of `o`, without results. The extents of a map must be dimensions. */
 TdlOp adj_over_extents(Adj *a, TdlOp o, TdlOpcode code, TdlBuilder b);
+/* A reverse that computes the primal again: `body` puts it at the end of region t and returns its n values, whose
+ * cotangents are zbar. What it computes is never merged with what was computed before (adjoint_checkpoint.c). */
+typedef const TdlVal *(*AdjAgain)(Adj *a, TdlRegion t, void *user);
+void adj_again(Adj *a, const TdlVal *zbar, uint32_t n, AdjAgain body, void *user);
 /* An argument for region r: an accumulator of the sweep's own, of tensor type t. */
 TdlVal adj_own_acc(Adj *a, TdlRegion r, TdlType t);
 

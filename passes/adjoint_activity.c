@@ -62,7 +62,7 @@ static bool bodies(Adj *a, TdlOp o) {
 static bool visit(Adj *a, TdlOp o) {
     const TdlOpData *d = ir_op(a->f, o);
     switch (d->code) {
-    case OP_MAP: case OP_REDUCE: case OP_IF: return bodies(a, o);
+    case OP_MAP: case OP_REDUCE: case OP_IF: case OP_CHECKPOINT: return bodies(a, o);
     case OP_FOR: {
         uint32_t count = op_int(a->f, o, "exit", 0) != 0;
         return loop(a, o, d->regions[0], 2, 1, count, count);

@@ -91,13 +91,13 @@ static void way_op(Way *w, TdlOp o) {
     bool any = d.code == OP_ACCADD && reached(w, d.operands[0]);
     for (uint32_t i = 0; i < d.nresults; i++) any |= reached(w, d.results[i]);
     /* what is added in a region has no result */
-    bool adds = (d.code == OP_MAP || d.code == OP_FOR || d.code == OP_WHILE || d.code == OP_IF || d.code == OP_WITHACC);
+    bool adds = (d.code == OP_MAP || d.code == OP_FOR || d.code == OP_WHILE || d.code == OP_IF || d.code == OP_WITHACC || d.code == OP_CHECKPOINT);
     if (!any && !adds) return;
     uint32_t lo, hi;
     data_operands(&d, &lo, &hi);
     switch (d.code) {
     case OP_DETACH: return;
-    case OP_MAP: case OP_IF: case OP_REDUCE:
+    case OP_MAP: case OP_IF: case OP_REDUCE: case OP_CHECKPOINT:
         for (uint32_t k = 0; k < d.nregions; k++) {
             for (uint32_t i = 0; i < d.nresults; i++) reach_if(w, reached(w, d.results[i]), yielded(a, d.regions[k], i));
             if (w->all && d.code == OP_REDUCE && op_int(a->f, o, "filter", 0)) reach(w, yielded(a, d.regions[k], 1));

@@ -43,7 +43,7 @@ uint32_t buf_class_of(const Bufferize *B, TdlVal v) { return buf_class(B, B->roo
 static bool is_loop(TdlOpcode c) { return c == OP_MAP || c == OP_REDUCE || c == OP_FOR || c == OP_WHILE; }
 
 /* True when the results are written while operands (or values used in the regions) are still read. */
-static bool writes_early(TdlOpcode c) { return c != OP_UPDATE && c != OP_FOR && c != OP_WHILE && c != OP_IF && c != OP_WITHACC; }
+static bool writes_early(TdlOpcode c) { return c != OP_UPDATE && c != OP_FOR && c != OP_WHILE && c != OP_IF && c != OP_WITHACC && c != OP_CHECKPOINT; }
 
 static void number_region(Bufferize *B, TdlRegion r, uint32_t *pos)
 {
@@ -302,6 +302,12 @@ static void wish_withacc(Bufferize *B, const TdlOpData *d)
     for (uint32_t i = 0; i < args->n; i++) wish_vals(B, d->operands[i], args->p[i]);
 }
 
+static void wish_checkpoint(Bufferize *B, const TdlOpData *d)
+{
+    const TdlOpData *y = ir_op(B->f, ir_terminator(B->f, d->regions[0]));
+    for (uint32_t i = 0; i < d->nresults; i++) wish_vals(B, y->operands[i], d->results[i]);
+}
+
 static void wish_map(Bufferize *B, TdlOp o)
 {
     const TdlOpData *d = ir_op(B->f, o);
@@ -344,6 +350,7 @@ static void wishes(Bufferize *B, TdlRegion r)
         case OP_FOR: case OP_WHILE: wish_loop(B, d); break;
         case OP_IF: wish_if(B, d); break;
         case OP_WITHACC: wish_withacc(B, d); break;
+        case OP_CHECKPOINT: wish_checkpoint(B, d); break;
         case OP_MAP: wish_map(B, o); break;
         case OP_RETURN:
             for (uint32_t i = 0; i < d->noperands; i++)

@@ -246,5 +246,18 @@ void buf_WITHACC(Bufferize *B, TdlOp o)
     buf_leave(B, mark);
 }
 
+/* The body stands where the operation stood. */
+void buf_CHECKPOINT(Bufferize *B, TdlOp o)
+{
+    const TdlOpData *d = ir_op(B->f, o);
+    TdlRegion body = d->regions[0];
+    TdlVal mark = buf_body(B, body);
+    const TdlOpData *y = ir_op(B->f, ir_terminator(B->f, body));
+    move_all(B, d->results, y->operands, y->noperands);
+    for (uint32_t i = 0; i < d->nresults; i++)
+        if (!buf_is_mem(B, d->results[i])) buf_set(B, d->results[i], buf_get(B, y->operands[i]));
+    buf_leave(B, mark);
+}
+
 void buf_YIELD(Bufferize *B, TdlOp o) { (void)B; (void)o; } /* its region's operation writes it */
 void buf_RETURN(Bufferize *B, TdlOp o) { (void)B; (void)o; }

@@ -246,13 +246,13 @@ static void write_assert(Writer *w, const ChkCheck *k, TdlVal ok, TdlVal value) 
     op_set_str(c->f, o, "msg", msg, (uint32_t)strlen(msg));
 }
 
-/* The loops that a check at `at` may leave by their kind, innermost first; withacc runs its body once. */
+/* The loops that a check at `at` may leave by their kind, innermost first; withacc and checkpoint run their body once. */
 static void loops_around(Hoist *h, TdlOp at) {
     const TdlFunc *f = h->c->f;
     for (TdlOp p = ir_region(f, ir_op(f, at)->parent)->parent; p.id && h->n < DEPTH;
          p = ir_region(f, ir_op(f, p)->parent)->parent) {
         TdlOpcode code = ir_op(f, p)->code;
-        if (code == OP_WITHACC) continue;
+        if (code == OP_WITHACC || code == OP_CHECKPOINT) continue;
         if (code != OP_MAP && code != OP_REDUCE && !(code == OP_FOR && !op_int(f, p, "exit", 0))) break;
         h->loops[h->n++] = (Loop){p, false};
     }

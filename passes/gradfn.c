@@ -38,6 +38,9 @@ static bool mark(Query *q, TdlVal v, bool on)
 
 static bool mark_region(Query *q, TdlRegion r);
 
+/* Each result is what the regions yield at its position. */
+static bool by_yield(TdlOpcode c) { return c == OP_IF || c == OP_CHECKPOINT; }
+
 /* Propagates activity through one operation; true when anything changed. */
 static bool mark_op(Query *q, TdlOp o)
 {
@@ -64,16 +67,16 @@ static bool mark_op(Query *q, TdlOp o)
             bool carried = d->code == OP_FOR || (d->code == OP_WHILE && r == 1);
             if (carried && i >= skip)
                 changed |= mark(q, args->p[arg0 + i - skip], on);
-            if ((carried || d->code == OP_IF) && i < d->nresults)
+            if ((carried || by_yield(d->code)) && i < d->nresults)
                 changed |= mark(q, d->results[i], on);
         }
     }
-    bool by_position = d->code == OP_IF || d->code == OP_FOR || d->code == OP_WHILE;
+    bool by_position = by_yield(d->code) || d->code == OP_FOR || d->code == OP_WHILE;
     for (uint16_t i = 0; i < d->nresults; i++) {
         uint32_t skip = d->code == OP_FOR && op_int(f, o, "exit", 0) ? 1 : 0;
         if (!by_position)
             changed |= mark(q, d->results[i], any);
-        else if (d->code != OP_IF && i >= skip)
+        else if (!by_yield(d->code) && i >= skip)
             changed |= mark(q, d->results[i], is_active(q, d->operands[first + i - skip]));
     }
     return changed;
@@ -107,9 +110,10 @@ static TdlBuilder at_yield(Query *q, TdlRegion r)
     return ir_before(q->f, ir_terminator(q->f, r));
 }
 
-static void resolve_if(Query *q, TdlOp o, uint32_t index)
+/* Result `index` of an `if` or a `checkpoint`. */
+static void resolve_yielded(Query *q, TdlOp o, uint32_t index)
 {
-    for (uint32_t r = 0; r < 2; r++) {
+    for (uint32_t r = 0; r < ir_op(q->f, o)->nregions; r++) {
         TdlRegion region = ir_op(q->f, o)->regions[r];
         TdlOp yield = ir_terminator(q->f, region);
         TdlBuilder b = at_yield(q, region);
@@ -209,8 +213,8 @@ static TdlVal resolve(Query *q, TdlBuilder *b, TdlVal v)
         return named(q, b, SYM_NONE);
     if (d->grad_fn.id)
         return named(q, b, d->grad_fn);
-    if (d->code == OP_IF)
-        resolve_if(q, def, index);
+    if (by_yield(d->code))
+        resolve_yielded(q, def, index);
     else if (d->code == OP_FOR || d->code == OP_WHILE)
         resolve_loop(q, def, index - (d->code == OP_FOR && op_int(q->f, def, "exit", 0) ? 1 : 0));
     else

@@ -281,6 +281,16 @@ static void leaf_op(Build *b, Frame *fr, TdlOp o)
     set_node(b, fr, d.results[0], node, 0);
 }
 
+/* Transparent: what it gives is what its body makes. */
+static void checkpoint_op(Build *b, Frame *fr, TdlOp o)
+{
+    TdlRegion body = ir_op(fr->f, o)->regions[0];
+    walk_region(b, fr, body);
+    TdlOpData *yield = ir_op(fr->f, ir_terminator(fr->f, body)), *d = ir_op(fr->f, o);
+    for (uint16_t i = 0; i < d->nresults; i++)
+        fr->sources[d->results[i].id] = fr->sources[yield->operands[i].id];
+}
+
 static void walk_op(Build *b, Frame *fr, TdlOp o)
 {
     TdlOpData *d = ir_op(fr->f, o);
@@ -301,6 +311,8 @@ static void walk_op(Build *b, Frame *fr, TdlOp o)
         if_op(b, fr, o);
     else if (d->code == OP_FOR || d->code == OP_WHILE)
         loop_op(b, fr, o);
+    else if (d->code == OP_CHECKPOINT)
+        checkpoint_op(b, fr, o);
     else if (d->code == OP_MAP)
         named_op(b, fr, o, intern(b->m->names, "MapBackward0"));
     else

@@ -76,7 +76,10 @@ static TdlOp visit(Simplify *s, TdlOp o) {
     for (uint16_t i = 0; i < d->noperands; i++) d->operands[i] = sm_get(s, d->operands[i]);
     if (d->nregions) {
         if (sm_region_before(s, o, &next)) return next;
+        uint32_t floor = s->floor;
+        if (ir_op(f, o)->code == OP_CHECKPOINT) s->floor = s->entries.n;
         for (uint16_t i = 0; i < ir_op(f, o)->nregions; i++) visit_region(s, ir_op(f, o)->regions[i]);
+        s->floor = floor;
         next = ir_op(f, o)->next;
         if (!sm_region_after(s, o, &next)) sm_merge(s, o);
         return next;

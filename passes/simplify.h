@@ -17,6 +17,7 @@ typedef struct {
     TDL_VEC(SmEntry) entries;   /* common subexpressions in scope, innermost last */
     uint32_t *buckets;        /* index of an entry + 1 */
     uint32_t nbuckets;
+    uint32_t floor;           /* entries before it are out of reach: of outside the `checkpoint` that is walked */
     const bool *effects;      /* by symbol id of a function's name: a call of it cannot be dropped */
     uint32_t neffects;
     bool derived;             /* nothing in the module is to be differentiated any more */

@@ -93,7 +93,7 @@ static void spread_op(Live *l, TdlOp o) {
         break;
     case OP_WHILE: mark_yield(l, o, 0, 0); break;
     case OP_IF: mark_operands(l, o, 0, 1); break;
-    case OP_WITHACC: break;
+    case OP_WITHACC: case OP_CHECKPOINT: break;
     default: mark_operands(l, o, 0, UINT32_MAX);
     }
 }
@@ -124,6 +124,7 @@ static void spread_val(Live *l, TdlVal v) {
     case OP_MAP:
         if (d->def.id) mark_yield(l, o, 0, i);
         break;
+    case OP_CHECKPOINT: mark_yield(l, o, 0, i); break;
     case OP_IF:
         mark_yield(l, o, 0, i);
         mark_yield(l, o, 1, i);
@@ -262,7 +263,7 @@ static void sweep(Live *l, TdlRegion r) {
             continue;
         }
         switch (d->code) {
-        case OP_MAP: case OP_IF: trim_results(l, o); break;
+        case OP_MAP: case OP_IF: case OP_CHECKPOINT: trim_results(l, o); break;
         case OP_FOR: case OP_WHILE: trim_loop(l, o); break;
         case OP_WITHACC: trim_withacc(l, o); break;
         default: break;

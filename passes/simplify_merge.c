@@ -1,5 +1,6 @@
 /* Common subexpressions: an operation that equals one that dominates it becomes that one. Operations with regions are
- * compared by their bodies: values defined inside correspond by position. */
+ * compared by their bodies: values defined inside correspond by position. Nothing in a `checkpoint` becomes what was
+ * computed outside: it is there to be computed again. */
 #include "passes/simplify.h"
 
 #include <string.h>
@@ -176,7 +177,7 @@ bool sm_merge(Simplify *s, TdlOp o) {
     if (!check && (!d->nresults || !can_merge(s, o))) return false;
     uint32_t next = 0, h = hash_op(s, o, &next), *bucket = &s->buckets[h & (s->nbuckets - 1)];
     forget_numbers(s, o);
-    for (uint32_t e = *bucket; e; e = s->entries.p[e - 1].next) {
+    for (uint32_t e = *bucket; e > s->floor; e = s->entries.p[e - 1].next) {
         TdlOp p = s->entries.p[e - 1].op;
         TdlOpData *pd = ir_op(s->f, p);
         if (s->entries.p[e - 1].hash != h || pd->code == OP_NONE || !equal(s, p, o)) continue;

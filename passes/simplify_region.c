@@ -151,11 +151,21 @@ static bool withacc_before(Simplify *s, TdlOp o, TdlOp *next) {
     return true;
 }
 
+/* ---- checkpoint ---- */
+
+/* Once nothing is left to derive, only what is computed again stays apart: it is not to become what was computed before. */
+static bool checkpoint_before(Simplify *s, TdlOp o, TdlOp *next) {
+    if (!s->derived || op_int(s->f, o, "again", 0) || !can_splice(s, ir_op(s->f, o)->regions[0])) return false;
+    splice(s, o, 0, 0, 0, next);
+    return true;
+}
+
 bool sm_region_before(Simplify *s, TdlOp o, TdlOp *next) {
     switch (ir_op(s->f, o)->code) {
     case OP_IF: return if_before(s, o, next);
     case OP_FOR: return for_before(s, o, next);
     case OP_WITHACC: return withacc_before(s, o, next);
+    case OP_CHECKPOINT: return checkpoint_before(s, o, next);
     case OP_WHILE:
         for (uint32_t i = 0; i < ir_op(s->f, o)->noperands; i++) carry_through(s, o, i, i, i, i);
         return false;

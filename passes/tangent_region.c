@@ -18,7 +18,7 @@ static void further_result(Adj *a, TdlOp o, uint32_t i) {
     adj_set_cot(a, z, ir_add_result(a->f, o, adj_type(a, z)));
 }
 
-/* map and if: result i is what the regions yield at i. */
+/* map, if and checkpoint: result i is what the regions yield at i. */
 static void bodies(Adj *a, TdlOp o) {
     uint32_t nregions = ir_op(a->f, o)->nregions, nresults = ir_op(a->f, o)->nresults;
     for (uint32_t k = 0; k < nregions; k++) tan_region(a, region_at(a, o, k));
@@ -31,6 +31,7 @@ static void bodies(Adj *a, TdlOp o) {
 
 void tan_MAP(Adj *a, TdlOp o, const TdlVal *dot) { (void)dot, bodies(a, o); }
 void tan_IF(Adj *a, TdlOp o, const TdlVal *dot) { (void)dot, bodies(a, o); }
+void tan_CHECKPOINT(Adj *a, TdlOp o, const TdlVal *dot) { (void)dot, bodies(a, o); }
 
 /* Carried values: `inits` first operand, `lead` first yield and result; the last of the `args` of each region. */
 static void loop(Adj *a, TdlOp o, const TdlVal *dot, uint32_t inits, uint32_t lead) {

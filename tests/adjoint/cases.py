@@ -169,6 +169,19 @@ case("ragged tensor in a loop", "x: f64[n]",
 case("withacc accadd", "x: f64[n], y: f64[n], k: i64[n]",
      "%3 = dim {d = n} : i64  %4 = withacc %0 {(%5: acc<f64[n]>) map %3 {(%6: i64) %7 = index %1, %6 : f64  %8 = sin %7 : f64  %9 = index %2, %6 : i64"
      "  accadd %5, %8, %9  yield}  accadd %5, %1  yield} : f64[n]  %10 = mul %4, %4 : f64[n] -> %10:f64[n]", "k=1,0,1")
+case("checkpoint", "x: f64[n], s: f64",
+     "%2, %3 = checkpoint { %4 = exp %0 : f64[n]  %5 = sin %4 : f64[n]  %6 = sum %5 {axes = [0]} : f64  %7 = mul %6, %1 : f64  yield %5, %7 } : f64[n], f64"
+     "  %8 = mul %2, %0 : f64[n] -> %8:f64[n], %3:f64")
+case("checkpoint in loops", "x: f64[n], k: i64",
+     "%2 = const {value = 0} : i64  %3 = const {value = 3.0} : f64  %4 = for %2, %1, %0 {(%5: i64, %6: f64[n]) %7 = checkpoint { %8 = sin %6 : f64[n]"
+     "  %9 = checkpoint { %10 = exp %8 : f64[n]  %11 = mul %10, %0 : f64[n]  yield %11 } : f64[n]  yield %9 } : f64[n]  yield %7 } : f64[n]"
+     "  %12 = sum %4 {axes = [0]} : f64  %13 = while %12 {(%14: f64) %15 = lt %14, %3 : bool  yield %15 }"
+     "  {(%16: f64) %17 = checkpoint { %18 = exp %16 : f64  %19 = sin %18 : f64  %20 = mul %19, %19 : f64  %21 = add %20, %18 : f64  yield %21 } : f64  yield %17 } : f64 -> %13:f64",
+     "k=3 n=2 x=0.1,0.07", "--step=1e-4 --tol=1e-5")
+case("checkpoint around a loop, accumulators", "x: f64[n], y: f64[n]",
+     "%2 = dim {d = n} : i64  %3 = const {value = 0} : i64  %30 = const {value = 0.0} : f64  %4, %31 = withacc %0 {(%5: acc<f64[n]>) %6 = checkpoint { %7 = for %3, %2, %30 {(%8: i64, %9: f64)"
+     "  %10 = index %1, %8 : f64  %11 = add %9, %10 : f64  %12 = sin %11 : f64  accadd %5, %12, %8  yield %12 } : f64  yield %7 } : f64  yield %6 } : f64[n], f64"
+     "  %13 = mul %4, %4 : f64[n] -> %13:f64[n], %31:f64")
 case("push pop", "x: f64, y: f64[n]",
      "%2 = stack_new : stack<f64, f64[n]>  %3 = sin %0 : f64  %4 = push %2, %3, %1 : stack<f64, f64[n]>  %5 = exp %0 : f64  %6 = mul %1, %1 : f64[n]"
      "  %7 = push %4, %5, %6 : stack<f64, f64[n]>  %8, %9, %10 = pop %7 : stack<f64, f64[n]>, f64, f64[n]  %11, %12, %13 = pop %8 : stack<f64, f64[n]>, f64, f64[n]"

@@ -54,7 +54,7 @@ class Program:
         if d > 3:
             return simple
         return simple + [self.map, self.map, self.reduce, self.reduce, self.loop, self.loop, self.loop, self.branch, self.branch,
-                         self.loop_while, self.withacc, self.sized, self.maps, self.adds] + [self.accadd] * 3
+                         self.loop_while, self.withacc, self.sized, self.maps, self.adds, self.checkpoint] + [self.accadd] * 3
 
     def scalar(self, d, sc):
         x = self.op(d, "%s %s, %s" % (self.r.choice(["mul", "add", "sub", "mul"]), self.pick(sc["s"]), self.pick(sc["s"])), "f64")
@@ -289,6 +289,15 @@ class Program:
             y = self.body(d + 1, sc, [], kinds)
             self.emit(d + 1, "yield " + ", ".join(y))
             self.emit(d, "} {" if k == 0 else "} : " + ", ".join(self.type(t) for t in kinds))
+        for k, z in zip(kinds, res):
+            sc[k].append(z)
+
+    def checkpoint(self, d, sc):
+        kinds = [self.r.choice("sv") for _ in range(self.r.randint(1, 2))]
+        res = [self.new() for _ in kinds]
+        self.emit(d, "%s = checkpoint {" % ", ".join(res))
+        self.emit(d + 1, "yield " + ", ".join(self.body(d + 1, sc, [], kinds)))
+        self.emit(d, "} : " + ", ".join(self.type(t) for t in kinds))
         for k, z in zip(kinds, res):
             sc[k].append(z)
 

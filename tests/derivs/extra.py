@@ -21,6 +21,7 @@ EXTRA = [
     ("for with a scalar", "    var t = 1.0\n    for k in 4 { t = t * v[k] + sin(t) }\n", "t"),
     ("for with a tensor", "    var t = v\n    for k in 3 { t = tanh(t * w + x[k]) }\n", "t"),
     ("nested for", "    var t = 0.0\n    for a in 3 { for c in a + 1 { t = t * 0.5 + x[a, c] * x[c, a] } }\n", "t"),
+    ("checkpoint", "    let t = checkpoint { let e = exp(x); e * sin(e) }\n", "t * y"),
     ("while", "    var t = s\n    while t < 5.0 { t = t * (1.5 + v[0]) }\n", "t"),
     ("while with a tensor", "    var t = v\n    while sum(t) < 20.0 { t = t * (1.2 + w) }\n", "t"),
     ("break", "    var t = s\n    for k in 100 { t = t * (1.1 + v[1]); if t > 3.0 { break } }\n", "t"),

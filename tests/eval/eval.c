@@ -265,6 +265,12 @@ static void op_if(EvCall *c, TdlOp o) {
     for (uint32_t i = 0; i < ir_op(c->f, o)->nresults && !c->why; i++) *ev_out(c, o, i) = yields[i];
 }
 
+static void op_checkpoint(EvCall *c, TdlOp o) {
+    EvVal *yields = yields_of(c, region(c, o, 0));
+    ev_region(c, region(c, o, 0), yields);
+    for (uint32_t i = 0; i < ir_op(c->f, o)->nresults && !c->why; i++) *ev_out(c, o, i) = yields[i];
+}
+
 /* ---- stacks, calls, effects ---- */
 
 static void op_push(EvCall *c, TdlOp o) {
@@ -349,6 +355,7 @@ static void op_one(EvCall *c, TdlOp o) {
     case OP_WHILE: op_while(c, o); return;
     case OP_IF: op_if(c, o); return;
     case OP_WITHACC: op_withacc(c, o); return;
+    case OP_CHECKPOINT: op_checkpoint(c, o); return;
     case OP_ACCADD: op_accadd(c, o); return;
     case OP_STACKNEW: *ev_out(c, o, 0) = (EvVal){0}; return;
     case OP_PUSH: op_push(c, o); return;
