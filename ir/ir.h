@@ -333,6 +333,8 @@ TdlOp ir_terminator(const TdlFunc *f, TdlRegion r);
 /* Values used in `r` (nested too) but defined outside, each once, in order of first use. */
 void ir_free_vals(TdlFunc *f, TdlRegion r, TdlArena *scratch, TdlVals *out);
 bool ir_op_is_pure(const TdlFunc *f, TdlOp o);              /* region bodies included; accadd to an inner accumulator is pure */
+bool ir_op_is_pure_but_calls(const TdlFunc *f, TdlOp o);    /* the same where calls do not count */
+bool ir_call_has_effect(const TdlFunc *f, TdlOp o);         /* one that a program can see, in the callee or below */
 
 /* ---- text form and verifier (print.c, parse.c, verify.c) ---- */
 

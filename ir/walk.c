@@ -59,8 +59,40 @@ void ir_free_vals(TdlFunc *f, TdlRegion r, TdlArena *scratch, TdlVals *out) {
     ir_walk(f, r, collect_free, &c);
 }
 
+typedef struct { TdlArena arena; TDL_VEC(TdlSym) seen; } Calls;
+
+static bool region_has_effect(Calls *c, const TdlFunc *f, TdlRegion r);
+
+static bool callee_has_effect(Calls *c, const TdlFunc *f, TdlOp call) {
+    TdlSym name = intern(f->module->names, op_str(f, call, "callee"));
+    for (uint32_t i = 0; i < c->seen.n; i++)
+        if (sym_eq(c->seen.p[i], name)) return false; /* looked into already */
+    VEC_PUSH(&c->arena, c->seen, name);
+    const TdlFunc *callee = ir_func_find(f->module, name);
+    return callee && region_has_effect(c, callee, callee->body);
+}
+
+static bool region_has_effect(Calls *c, const TdlFunc *f, TdlRegion r) {
+    IR_FOREACH_OP(f, r, o) {
+        const TdlOpData *d = ir_op(f, o);
+        if ((op_info(d->code)->flags & OPF_EFFECT) && d->code != OP_ACCADD) return true;
+        if (d->code == OP_CALL && callee_has_effect(c, f, o)) return true;
+        for (uint16_t i = 0; i < d->nregions; i++)
+            if (region_has_effect(c, f, d->regions[i])) return true;
+    }
+    return false;
+}
+
+bool ir_call_has_effect(const TdlFunc *f, TdlOp o) {
+    Calls c = {0};
+    arena_init(&c.arena);
+    bool has = callee_has_effect(&c, f, o);
+    arena_free(&c.arena);
+    return has;
+}
+
 /* Accumulators that are made inside `root` may be added to without anybody outside seeing it. */
-static bool pure_within(const TdlFunc *f, TdlOp o, TdlOp root) {
+static bool pure_within(const TdlFunc *f, TdlOp o, TdlOp root, bool calls_too) {
     const TdlOpData *d = ir_op(f, o);
     uint16_t flags = op_info(d->code)->flags;
     if (d->code == OP_ACCADD) {
@@ -69,11 +101,12 @@ static bool pure_within(const TdlFunc *f, TdlOp o, TdlOp root) {
         return with.id != 0 && o.id != root.id;
     }
     if ((flags & OPF_TERMINATOR) && o.id != root.id) return true;
-    if (!(flags & OPF_PURE)) return false;
+    if (!(flags & OPF_PURE) || (calls_too && d->code == OP_CALL && ir_call_has_effect(f, o))) return false;
     for (uint16_t i = 0; i < d->nregions; i++)
         for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next)
-            if (!pure_within(f, p, root)) return false;
+            if (!pure_within(f, p, root, calls_too)) return false;
     return true;
 }
 
-bool ir_op_is_pure(const TdlFunc *f, TdlOp o) { return pure_within(f, o, o); }
+bool ir_op_is_pure(const TdlFunc *f, TdlOp o) { return pure_within(f, o, o, true); }
+bool ir_op_is_pure_but_calls(const TdlFunc *f, TdlOp o) { return pure_within(f, o, o, false); }

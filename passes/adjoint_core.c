@@ -353,16 +353,17 @@ static void strip_region(Adj *a, TdlRegion r, TdlRegion root) {
     }
 }
 
-static void dce_region(Adj *a, TdlRegion r, uint32_t stamp) {
+static void dce_region(Adj *a, TdlRegion r, uint32_t stamp, bool reverse) {
     for (TdlOp o = ir_region(a->f, r)->last; o.id;) {
         const TdlOpData *d = ir_op(a->f, o);
         TdlOp prev = d->prev;
-        bool live = (op_info(d->code)->flags & OPF_TERMINATOR) || d->code == OP_NEWDIM || !ir_op_is_pure(a->f, o);
+        bool pure = reverse ? ir_op_is_pure_but_calls(a->f, o) : ir_op_is_pure(a->f, o); /* what they do was done */
+        bool live = (op_info(d->code)->flags & OPF_TERMINATOR) || d->code == OP_NEWDIM || !pure;
         for (uint32_t i = 0; i < d->nresults && !live; i++) live = marked(a, d->results[i], stamp);
         if (!live) {
             ir_remove(a->f, o);
         } else {
-            for (uint32_t i = 0; i < d->nregions; i++) dce_region(a, ir_op(a->f, o)->regions[i], stamp);
+            for (uint32_t i = 0; i < d->nregions; i++) dce_region(a, ir_op(a->f, o)->regions[i], stamp, reverse);
             d = ir_op(a->f, o);
             for (uint32_t i = 0; i < d->noperands; i++) mark_val(a, d->operands[i], stamp);
         }
@@ -372,7 +373,7 @@ static void dce_region(Adj *a, TdlRegion r, uint32_t stamp) {
 
 void adj_dce(Adj *a, TdlRegion r, bool reverse) {
     if (reverse) strip_region(a, r, r);
-    dce_region(a, r, ++a->stamp);
+    dce_region(a, r, ++a->stamp, reverse);
 }
 
 void adj_strip(Adj *a, TdlOp o) {

@@ -108,8 +108,8 @@ static void visit_region(Simplify *s, TdlRegion r) {
     sm_leave_scope(s, mark);
 }
 
-static bool round_of(TdlFunc *f, const bool *effects, uint32_t neffects, bool derived) {
-    Simplify s = {.f = f, .m = f->module, .effects = effects, .neffects = neffects, .derived = derived};
+static bool round_of(TdlFunc *f, bool derived) {
+    Simplify s = {.f = f, .m = f->module, .derived = derived};
     arena_init(&s.scratch);
     s.nbuckets = 64;
     while (s.nbuckets < f->ops.n) s.nbuckets *= 2;
@@ -123,30 +123,6 @@ static bool round_of(TdlFunc *f, const bool *effects, uint32_t neffects, bool de
 
 /* ---- the driver ---- */
 
-/* Functions whose calls cannot be dropped: those with an effect that a program can see, in themselves or below. */
-static bool *find_effects(TdlModule *m, TdlArena *a, uint32_t *n) {
-    *n = 1;
-    for (uint32_t i = 0; i < m->funcs.n; i++)
-        if (m->funcs.p[i]->name.id >= *n) *n = m->funcs.p[i]->name.id + 1;
-    bool *effects = ARENA_ARRAY(a, bool, *n), changed = true;
-    while (changed) {
-        changed = false;
-        for (uint32_t i = 0; i < m->funcs.n; i++) {
-            TdlFunc *f = m->funcs.p[i];
-            bool has = effects[f->name.id];
-            for (uint32_t k = 1; k < f->ops.n && !has; k++) {
-                TdlOpcode c = f->ops.p[k].code;
-                const char *callee = c == OP_CALL ? op_str(f, (TdlOp){k}, "callee") : NULL;
-                TdlSym s = callee ? intern(m->names, callee) : SYM_NONE;
-                has = ((op_info(c)->flags & OPF_EFFECT) && c != OP_ACCADD) || (callee && (s.id >= *n || effects[s.id]));
-            }
-            changed |= has != effects[f->name.id];
-            effects[f->name.id] = has;
-        }
-    }
-    return effects;
-}
-
 /* True when no derivative is left to be made: then `detach` has done its work. */
 static bool is_derived(const TdlModule *m) {
     for (uint32_t i = 0; i < m->funcs.n; i++)
@@ -159,13 +135,8 @@ static bool is_derived(const TdlModule *m) {
 
 bool pass_simplify(TdlModule *m, const TdlPassOptions *opt) {
     (void)opt;
-    TdlArena scratch;
-    arena_init(&scratch);
-    uint32_t neffects;
-    const bool *effects = find_effects(m, &scratch, &neffects);
     bool derived = is_derived(m);
     for (uint32_t i = 0; i < m->funcs.n; i++)
-        for (int round = 0; round < MAX_ROUNDS && round_of(m->funcs.p[i], effects, neffects, derived); round++) {}
-    arena_free(&scratch);
+        for (int round = 0; round < MAX_ROUNDS && round_of(m->funcs.p[i], derived); round++) {}
     return true;
 }

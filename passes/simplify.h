@@ -18,8 +18,6 @@ typedef struct {
     uint32_t *buckets;        /* index of an entry + 1 */
     uint32_t nbuckets;
     uint32_t floor;           /* entries before it are out of reach: of outside the `checkpoint` that is walked */
-    const bool *effects;      /* by symbol id of a function's name: a call of it cannot be dropped */
-    uint32_t neffects;
     bool derived;             /* nothing in the module is to be differentiated any more */
     TDL_VEC(uint32_t) local;  /* by value id: its number in the regions being compared or hashed; 0: from outside */
     bool changed;

@@ -149,11 +149,7 @@ static void spread_val(Live *l, TdlVal v) {
 
 static bool is_root(const Live *l, TdlOp o) {
     const TdlOpData *d = ir_op(l->f, o);
-    if (d->code == OP_CALL) {
-        const char *name = op_str(l->f, o, "callee");
-        TdlSym s = name ? intern(l->s->m->names, name) : SYM_NONE;
-        return s.id >= l->s->neffects || l->s->effects[s.id];
-    }
+    if (d->code == OP_CALL) return ir_call_has_effect(l->f, o);
     if (d->code == OP_RETURN) return true;
     return !(op_info(d->code)->flags & (OPF_PURE | OPF_TERMINATOR)) && d->code != OP_ACCADD;
 }

@@ -108,32 +108,24 @@ void tan_rule(Adj *a, const TdlFunc *f, TdlOp call, const TdlVal *dot) {
     set_results(a, call, out.p);
 }
 
-/* A call that stays, because it is recursive: a call of the callee's tangent. */
+/* A call that stays, because it is recursive, becomes one of the callee's tangent, which gives the same results first. */
 static void call_tangent(Adj *a, const TdlFunc *callee, TdlOp o, const TdlVal *dot) {
     const TdlOpData d = *ir_op(a->f, o);
-    TdlVals ops = {0};
     TDL_VEC(int64_t) wrt = {0};
-    for (uint32_t i = 0; i < d.noperands; i++) VEC_PUSH(a->arena, ops, d.operands[i]);
-    for (uint32_t i = 0; i < d.noperands; i++) {
-        if (!dot[i].id) continue;
-        VEC_PUSH(a->arena, wrt, i);
-        VEC_PUSH(a->arena, ops, dot[i]);
-    }
+    for (uint32_t i = 0; i < d.noperands; i++)
+        if (dot[i].id) VEC_PUSH(a->arena, wrt, i);
     TdlFunc *g = a->derived(a->pass, callee, wrt.p, wrt.n, true);
     if (!g) {
         a->failed = true;
         return;
     }
-    TDL_VEC(TdlType) types = {0};
-    for (uint32_t i = 0; i < d.nresults; i++) VEC_PUSH(a->arena, types, adj_type(a, d.results[i]));
-    for (uint32_t i = 0; i < d.nresults; i++)
-        if (ty_is_float(a->m, types.p[i])) VEC_PUSH(a->arena, types, types.p[i]);
-    TdlOp z = ir_emit(adj_b(a), OP_CALL, ops.p, ops.n, types.p, types.n);
     const char *name = sym_text(a->m->names, g->name);
-    op_set_str(a->f, z, "callee", name, (uint32_t)strlen(name));
-    const TdlAttr *dims = op_attr(a->f, o, "dims");
-    if (dims) op_set_dims(a->f, z, "dims", dims->dims, dims->n);
-    set_results(a, o, ir_op(a->f, z)->results + d.nresults);
+    op_set_str(a->f, o, "callee", name, (uint32_t)strlen(name));
+    for (uint32_t i = 0; i < wrt.n; i++) ir_add_operand(a->f, o, dot[wrt.p[i]]);
+    for (uint32_t i = 0; i < d.nresults; i++) {
+        TdlVal z = adj_res(a, o, i);
+        if (ty_is_float(a->m, adj_type(a, z))) adj_set_cot(a, z, ir_add_result(a->f, o, adj_type(a, z)));
+    }
 }
 
 void tan_CALL(Adj *a, TdlOp o, const TdlVal *dot) {
