@@ -198,127 +198,136 @@ define linkonce_odr hidden ptr @tdlrt_take(ptr noundef %0, i64 noundef %1) {
   %12 = icmp slt i64 %11, 1
   br i1 %12, label %13, label %14
 13:                                               ; preds = %2
-  br label %16
+  br label %22
 14:                                               ; preds = %2
   %15 = load i64, ptr %5, align 8
-  br label %16
-16:                                               ; preds = %14, %13
-  %17 = phi i64 [ 1, %13 ], [ %15, %14 ]
-  %18 = add nsw i64 %17, 63
-  %19 = and i64 %18, -64
-  store i64 %19, ptr %6, align 8
-  %20 = load ptr, ptr %4, align 8
-  %21 = getelementptr inbounds %struct.TdlrtCtx, ptr %20, i32 0, i32 4
-  %22 = load i64, ptr %21, align 8
-  %23 = icmp ne i64 %22, 0
-  br i1 %23, label %56, label %24
-24:                                               ; preds = %16
-  %25 = load i64, ptr %6, align 8
+  %16 = icmp sgt i64 %15, 4611686018427387903
+  br i1 %16, label %17, label %18
+17:                                               ; preds = %14
+  br label %20
+18:                                               ; preds = %14
+  %19 = load i64, ptr %5, align 8
+  br label %20
+20:                                               ; preds = %18, %17
+  %21 = phi i64 [ 4611686018427387903, %17 ], [ %19, %18 ]
+  br label %22
+22:                                               ; preds = %20, %13
+  %23 = phi i64 [ 1, %13 ], [ %21, %20 ]
+  %24 = add nsw i64 %23, 63
+  %25 = and i64 %24, -64
+  store i64 %25, ptr %6, align 8
   %26 = load ptr, ptr %4, align 8
-  %27 = getelementptr inbounds %struct.TdlrtCtx, ptr %26, i32 0, i32 1
-  %28 = load ptr, ptr %27, align 8
-  %29 = load ptr, ptr %4, align 8
-  %30 = getelementptr inbounds %struct.TdlrtCtx, ptr %29, i32 0, i32 0
-  %31 = load ptr, ptr %30, align 8
-  %32 = ptrtoint ptr %28 to i64
-  %33 = ptrtoint ptr %31 to i64
-  %34 = sub i64 %32, %33
+  %27 = getelementptr inbounds %struct.TdlrtCtx, ptr %26, i32 0, i32 4
+  %28 = load i64, ptr %27, align 8
+  %29 = icmp ne i64 %28, 0
+  br i1 %29, label %62, label %30
+30:                                               ; preds = %22
+  %31 = load i64, ptr %6, align 8
+  %32 = load ptr, ptr %4, align 8
+  %33 = getelementptr inbounds %struct.TdlrtCtx, ptr %32, i32 0, i32 1
+  %34 = load ptr, ptr %33, align 8
   %35 = load ptr, ptr %4, align 8
-  %36 = getelementptr inbounds %struct.TdlrtCtx, ptr %35, i32 0, i32 2
-  %37 = load i64, ptr %36, align 8
-  %38 = sub nsw i64 %34, %37
-  %39 = icmp sgt i64 %25, %38
-  br i1 %39, label %40, label %42
-40:                                               ; preds = %24
-  %41 = call i32 @tdlrt_fail(i32 noundef 4, ptr noundef @.str.1)
+  %36 = getelementptr inbounds %struct.TdlrtCtx, ptr %35, i32 0, i32 0
+  %37 = load ptr, ptr %36, align 8
+  %38 = ptrtoint ptr %34 to i64
+  %39 = ptrtoint ptr %37 to i64
+  %40 = sub i64 %38, %39
+  %41 = load ptr, ptr %4, align 8
+  %42 = getelementptr inbounds %struct.TdlrtCtx, ptr %41, i32 0, i32 2
+  %43 = load i64, ptr %42, align 8
+  %44 = sub nsw i64 %40, %43
+  %45 = icmp sgt i64 %31, %44
+  br i1 %45, label %46, label %48
+46:                                               ; preds = %30
+  %47 = call i32 @tdlrt_fail(i32 noundef 4, ptr noundef @.str.1)
   store ptr null, ptr %3, align 8
-  br label %108
-42:                                               ; preds = %24
-  %43 = load ptr, ptr %4, align 8
-  %44 = getelementptr inbounds %struct.TdlrtCtx, ptr %43, i32 0, i32 0
-  %45 = load ptr, ptr %44, align 8
-  %46 = load ptr, ptr %4, align 8
-  %47 = getelementptr inbounds %struct.TdlrtCtx, ptr %46, i32 0, i32 2
-  %48 = load i64, ptr %47, align 8
-  %49 = getelementptr inbounds i8, ptr %45, i64 %48
-  store ptr %49, ptr %7, align 8
-  %50 = load i64, ptr %6, align 8
-  %51 = load ptr, ptr %4, align 8
-  %52 = getelementptr inbounds %struct.TdlrtCtx, ptr %51, i32 0, i32 2
-  %53 = load i64, ptr %52, align 8
-  %54 = add nsw i64 %53, %50
-  store i64 %54, ptr %52, align 8
-  %55 = load ptr, ptr %7, align 8
-  store ptr %55, ptr %3, align 8
-  br label %108
-56:                                               ; preds = %16
+  br label %114
+48:                                               ; preds = %30
+  %49 = load ptr, ptr %4, align 8
+  %50 = getelementptr inbounds %struct.TdlrtCtx, ptr %49, i32 0, i32 0
+  %51 = load ptr, ptr %50, align 8
+  %52 = load ptr, ptr %4, align 8
+  %53 = getelementptr inbounds %struct.TdlrtCtx, ptr %52, i32 0, i32 2
+  %54 = load i64, ptr %53, align 8
+  %55 = getelementptr inbounds i8, ptr %51, i64 %54
+  store ptr %55, ptr %7, align 8
+  %56 = load i64, ptr %6, align 8
   %57 = load ptr, ptr %4, align 8
-  %58 = getelementptr inbounds %struct.TdlrtCtx, ptr %57, i32 0, i32 3
-  %59 = load ptr, ptr %58, align 8
-  store ptr %59, ptr %8, align 8
-  %60 = load ptr, ptr %8, align 8
-  %61 = icmp ne ptr %60, null
-  br i1 %61, label %62, label %76
-62:                                               ; preds = %56
-  %63 = load i64, ptr %6, align 8
-  %64 = load ptr, ptr %8, align 8
-  %65 = getelementptr inbounds %struct.TdlrtChunk, ptr %64, i32 0, i32 1
-  %66 = load i64, ptr %65, align 8
-  %67 = load ptr, ptr %8, align 8
-  %68 = getelementptr inbounds %struct.TdlrtChunk, ptr %67, i32 0, i32 2
-  %69 = load i64, ptr %68, align 8
-  %70 = add nsw i64 %66, %69
-  %71 = load ptr, ptr %4, align 8
-  %72 = getelementptr inbounds %struct.TdlrtCtx, ptr %71, i32 0, i32 2
-  %73 = load i64, ptr %72, align 8
-  %74 = sub nsw i64 %70, %73
-  %75 = icmp sgt i64 %63, %74
-  br i1 %75, label %76, label %86
-76:                                               ; preds = %62, %56
+  %58 = getelementptr inbounds %struct.TdlrtCtx, ptr %57, i32 0, i32 2
+  %59 = load i64, ptr %58, align 8
+  %60 = add nsw i64 %59, %56
+  store i64 %60, ptr %58, align 8
+  %61 = load ptr, ptr %7, align 8
+  store ptr %61, ptr %3, align 8
+  br label %114
+62:                                               ; preds = %22
+  %63 = load ptr, ptr %4, align 8
+  %64 = getelementptr inbounds %struct.TdlrtCtx, ptr %63, i32 0, i32 3
+  %65 = load ptr, ptr %64, align 8
+  store ptr %65, ptr %8, align 8
+  %66 = load ptr, ptr %8, align 8
+  %67 = icmp ne ptr %66, null
+  br i1 %67, label %68, label %82
+68:                                               ; preds = %62
+  %69 = load i64, ptr %6, align 8
+  %70 = load ptr, ptr %8, align 8
+  %71 = getelementptr inbounds %struct.TdlrtChunk, ptr %70, i32 0, i32 1
+  %72 = load i64, ptr %71, align 8
+  %73 = load ptr, ptr %8, align 8
+  %74 = getelementptr inbounds %struct.TdlrtChunk, ptr %73, i32 0, i32 2
+  %75 = load i64, ptr %74, align 8
+  %76 = add nsw i64 %72, %75
   %77 = load ptr, ptr %4, align 8
-  %78 = load i64, ptr %6, align 8
-  %79 = call ptr @take_chunk(ptr noundef %77, i64 noundef %78)
-  %80 = icmp ne ptr %79, null
-  br i1 %80, label %82, label %81
-81:                                               ; preds = %76
-  store ptr null, ptr %3, align 8
-  br label %108
-82:                                               ; preds = %76
+  %78 = getelementptr inbounds %struct.TdlrtCtx, ptr %77, i32 0, i32 2
+  %79 = load i64, ptr %78, align 8
+  %80 = sub nsw i64 %76, %79
+  %81 = icmp sgt i64 %69, %80
+  br i1 %81, label %82, label %92
+82:                                               ; preds = %68, %62
   %83 = load ptr, ptr %4, align 8
-  %84 = getelementptr inbounds %struct.TdlrtCtx, ptr %83, i32 0, i32 3
-  %85 = load ptr, ptr %84, align 8
-  store ptr %85, ptr %8, align 8
-  br label %86
-86:                                               ; preds = %82, %62
-  %87 = load ptr, ptr %8, align 8
-  %88 = getelementptr inbounds %struct.TdlrtChunk, ptr %87, i64 1
-  %89 = ptrtoint ptr %88 to i64
-  %90 = add i64 %89, 63
-  %91 = and i64 %90, -64
-  store i64 %91, ptr %9, align 8
-  %92 = load i64, ptr %9, align 8
-  %93 = inttoptr i64 %92 to ptr
-  %94 = load ptr, ptr %4, align 8
-  %95 = getelementptr inbounds %struct.TdlrtCtx, ptr %94, i32 0, i32 2
-  %96 = load i64, ptr %95, align 8
-  %97 = load ptr, ptr %8, align 8
-  %98 = getelementptr inbounds %struct.TdlrtChunk, ptr %97, i32 0, i32 1
-  %99 = load i64, ptr %98, align 8
-  %100 = sub nsw i64 %96, %99
-  %101 = getelementptr inbounds i8, ptr %93, i64 %100
-  store ptr %101, ptr %10, align 8
-  %102 = load i64, ptr %6, align 8
-  %103 = load ptr, ptr %4, align 8
-  %104 = getelementptr inbounds %struct.TdlrtCtx, ptr %103, i32 0, i32 2
+  %84 = load i64, ptr %6, align 8
+  %85 = call ptr @take_chunk(ptr noundef %83, i64 noundef %84)
+  %86 = icmp ne ptr %85, null
+  br i1 %86, label %88, label %87
+87:                                               ; preds = %82
+  store ptr null, ptr %3, align 8
+  br label %114
+88:                                               ; preds = %82
+  %89 = load ptr, ptr %4, align 8
+  %90 = getelementptr inbounds %struct.TdlrtCtx, ptr %89, i32 0, i32 3
+  %91 = load ptr, ptr %90, align 8
+  store ptr %91, ptr %8, align 8
+  br label %92
+92:                                               ; preds = %88, %68
+  %93 = load ptr, ptr %8, align 8
+  %94 = getelementptr inbounds %struct.TdlrtChunk, ptr %93, i64 1
+  %95 = ptrtoint ptr %94 to i64
+  %96 = add i64 %95, 63
+  %97 = and i64 %96, -64
+  store i64 %97, ptr %9, align 8
+  %98 = load i64, ptr %9, align 8
+  %99 = inttoptr i64 %98 to ptr
+  %100 = load ptr, ptr %4, align 8
+  %101 = getelementptr inbounds %struct.TdlrtCtx, ptr %100, i32 0, i32 2
+  %102 = load i64, ptr %101, align 8
+  %103 = load ptr, ptr %8, align 8
+  %104 = getelementptr inbounds %struct.TdlrtChunk, ptr %103, i32 0, i32 1
   %105 = load i64, ptr %104, align 8
-  %106 = add nsw i64 %105, %102
-  store i64 %106, ptr %104, align 8
-  %107 = load ptr, ptr %10, align 8
-  store ptr %107, ptr %3, align 8
-  br label %108
-108:                                              ; preds = %86, %81, %42, %40
-  %109 = load ptr, ptr %3, align 8
-  ret ptr %109
+  %106 = sub nsw i64 %102, %105
+  %107 = getelementptr inbounds i8, ptr %99, i64 %106
+  store ptr %107, ptr %10, align 8
+  %108 = load i64, ptr %6, align 8
+  %109 = load ptr, ptr %4, align 8
+  %110 = getelementptr inbounds %struct.TdlrtCtx, ptr %109, i32 0, i32 2
+  %111 = load i64, ptr %110, align 8
+  %112 = add nsw i64 %111, %108
+  store i64 %112, ptr %110, align 8
+  %113 = load ptr, ptr %10, align 8
+  store ptr %113, ptr %3, align 8
+  br label %114
+114:                                              ; preds = %92, %87, %48, %46
+  %115 = load ptr, ptr %3, align 8
+  ret ptr %115
 }
 define internal ptr @take_chunk(ptr noundef %0, i64 noundef %1) {
   %3 = alloca ptr, align 8

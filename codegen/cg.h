@@ -110,6 +110,7 @@ LLVMValueRef cg_dim(Cg *g, TdlDim d);
 void cg_dim_bind(Cg *g, TdlSym name, LLVMValueRef v);
 LLVMValueRef cg_numel(Cg *g, TdlType t);
 LLVMValueRef cg_bytes(Cg *g, TdlType t);
+LLVMValueRef cg_bytes_checked(Cg *g, TdlType t, LLVMValueRef *bad);
 /* As cg_dim, or-ing each overflow into *bad (an i1). */
 LLVMValueRef cg_dim_checked(Cg *g, TdlDim d, LLVMValueRef *bad);
 LLVMValueRef cg_mul_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
@@ -132,7 +133,7 @@ void cg_return_if_failed(Cg *g, LLVMValueRef status);
 void cg_mark_reductions(Cg *g);
 LLVMValueRef cg_entry_alloca(Cg *g, LLVMTypeRef t, const char *name);
 /* `bytes` of the growing part, aligned to 64; returns from the function where there are none. */
-LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes);
+LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes, LLVMValueRef bad, TdlSpan at);
 /* ---- elements of buffers (memory.c) ---- */
 LLVMValueRef cg_flat_index(Cg *g, TdlType t, const LLVMValueRef *idx, uint32_t n);
 LLVMValueRef cg_element(Cg *g, TdlVal v, LLVMValueRef at);

@@ -82,3 +82,10 @@ LLVMValueRef cg_numel(Cg *g, TdlType t) {
 LLVMValueRef cg_bytes(Cg *g, TdlType t) {
     return LLVMBuildNSWMul(g->u->b, cg_numel(g, t), cg_i64(g->u, el_bytes(ty_elem(g->f->module, t))), "");
 }
+
+LLVMValueRef cg_bytes_checked(Cg *g, TdlType t, LLVMValueRef *bad) {
+    const TdlModule *m = g->f->module;
+    LLVMValueRef n = cg_i64(g->u, el_bytes(ty_elem(m, t)));
+    for (uint32_t i = 0; i < ty_rank(m, t); i++) n = cg_mul_checked(g, n, cg_dim_checked(g, ty_dims(m, t)[i], bad), bad);
+    return n;
+}

@@ -185,8 +185,11 @@ void cg_CALL(Cg *g, TdlOp o) {
     LLVMValueRef mark = cg_call(u, "tdlrt_mark", u->i64, &g->rt, 1);
     args[0] = g->rt;
     args[1] = LLVMConstNull(u->ptr);
-    if (callee->workspace.id)
-        args[1] = cg_take(g, cg_dim(g, dim_subst(m, callee->workspace, callee->dims.p, dims ? dims->dims : NULL, nd)));
+    if (callee->workspace.id) {
+        TdlDim workspace = dim_subst(m, callee->workspace, callee->dims.p, dims ? dims->dims : NULL, nd);
+        LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0), bytes = cg_dim_checked(g, workspace, &bad);
+        args[1] = cg_take(g, bytes, bad, ir_op(g->f, o)->span);
+    }
     for (uint32_t i = 0; i < nd; i++) args[2 + i] = cg_dim(g, dims->dims[i]);
     for (uint32_t i = 0; i < n; i++) args[2 + nd + i] = cg_operand(g, o, i);
     LLVMValueRef status = LLVMBuildCall2(u->b, LLVMGlobalGetValueType(fn), fn, args, 2 + nd + n, "");

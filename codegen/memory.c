@@ -122,10 +122,18 @@ static void fail_without_memory(Cg *g, LLVMValueRef p) {
     LLVMPositionBuilderAtEnd(u->b, good);
 }
 
-LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes) {
-    LLVMValueRef args[2] = {g->rt, bytes}, p = cg_call(g->u, "tdlrt_take", g->u->ptr, args, 2);
+LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes, LLVMValueRef bad, TdlSpan at) {
+    LLVMValueRef args[2] = {g->rt, bytes};
+    if (!is_zero(bad)) cg_fail_if(g, bad, CG_NO_MEMORY, at, "a tensor is larger than any memory");
+    LLVMValueRef p = cg_call(g->u, "tdlrt_take", g->u->ptr, args, 2);
     fail_without_memory(g, p);
     return p;
+}
+
+/* A tensor whose size the entry checks did not see. */
+static LLVMValueRef take_tensor(Cg *g, TdlType t, TdlSpan at) {
+    LLVMValueRef bad = LLVMConstInt(g->u->i1, 0, 0), bytes = cg_bytes_checked(g, t, &bad);
+    return cg_take(g, bytes, bad, at);
 }
 
 LLVMValueRef cg_entry_alloca(Cg *g, LLVMTypeRef t, const char *name) {
@@ -171,7 +179,7 @@ void cg_ALLOC(Cg *g, TdlOp o) {
         p = local_buffer(g, o, t);
         root = cg_root_new(g, (TdlDim){0}, false);
     } else if (op_int(g->f, o, "dynamic", 0) || !offset) {
-        p = cg_take(g, cg_bytes(g, t));
+        p = take_tensor(g, t, d->span);
     } else {
         TdlDim at = offset->kind == ATTR_DIM ? offset->dim : dim_const((TdlModule *)g->f->module, offset->i);
         p = slot(g, at);

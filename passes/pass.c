@@ -35,7 +35,9 @@ bool passes_run(TdlModule *m, const TdlPassId *ids, uint32_t n, const TdlPassOpt
     for (uint32_t i = 0; i < n && ids[i] != PASS_NONE; i++) {
         const TdlPass *p = pass_info(ids[i]);
         double start = now();
-        if (!p->run(m, opt)) return false;
+        size_t errors = diags_errors(m->diags);
+        /* A size beyond 64 bits is reported by the arithmetic of dimensions, which has no way to fail. */
+        if (!p->run(m, opt) || diags_errors(m->diags) > errors) return false;
         double seconds = now() - start;
         /* Printed before it is verified: broken IR is what one wants to look at. */
         if (hooks && hooks->after && !hooks->after(hooks->user, m, ids[i], seconds)) return false;

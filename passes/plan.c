@@ -163,10 +163,10 @@ static void take_locals(Plan *p)
     for (uint32_t i = 0; i < p->lives.n; i++) {
         Life l = p->lives.p[i];
         TdlType t = ir_type(p->f, ir_result(p->f, l.op, 0));
-        int64_t elems, bytes;
+        int64_t elems, size = el_bytes(ty_elem(p->m, t));
         bool constant = dim_is_const(p->m, ty_numel(p->m, ty_tensor_of(p->m, t)), &elems);
-        bytes = constant ? elems * (int64_t)el_bytes(ty_elem(p->m, t)) : 0;
-        if (constant && elems >= 0 && bytes <= LOCAL_BYTES && total + bytes <= LOCAL_TOTAL) {
+        int64_t bytes = constant && elems >= 0 && elems <= LOCAL_BYTES / size ? elems * size : -1;
+        if (bytes >= 0 && total + bytes <= LOCAL_TOTAL) {
             op_set_int(p->f, l.op, "local", 1);
             total += bytes;
             continue;

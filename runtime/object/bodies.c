@@ -28,6 +28,7 @@ int tdlrt_separate(const char *function, const TdlrtMemory *args, int64_t n, int
 /* ---- temporaries ---- */
 
 #define ALIGN_UP(n) (((n) + 63) & ~(int64_t)63)
+#define MOST (INT64_MAX / 2) /* more than there is, and sums of a few such do not overflow */
 
 static void *take_chunk(TdlrtCtx *c, int64_t bytes) {
     int64_t size = bytes < 65536 ? 65536 : bytes;
@@ -45,7 +46,7 @@ static void *take_chunk(TdlrtCtx *c, int64_t bytes) {
 
 /* `bytes` of the growing part, aligned to 64; NULL with the error set when there are none. */
 void *tdlrt_take(TdlrtCtx *c, int64_t bytes) {
-    int64_t need = ALIGN_UP(bytes < 1 ? 1 : bytes);
+    int64_t need = ALIGN_UP(bytes < 1 ? 1 : bytes > MOST ? MOST : bytes);
     if (!c->grow) {
         if (need > c->hi - c->lo - c->top) {
             tdlrt_fail(TDL_WORKSPACE_FULL, "workspace: full: give more bytes than the function's workspace size, or NULL");
