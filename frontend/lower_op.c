@@ -79,6 +79,17 @@ static bool fold_dims(Low *L, AstOp op, TdlDim a, TdlDim b, LowValue *out)
     }
 }
 
+/* As the operations on run-time values, and as Python's: the remainder has the sign of y, (x - remainder) / y is whole. */
+static double floored(double x, double y, bool remainder)
+{
+    double r = fmod(x, y), q = (x - r) / y;
+    bool fix = r != 0 && (r < 0) != (y < 0);
+    if (remainder) return fix ? r + y : r;
+    if (y == 0) return x / y;
+    q = nearbyint(fix ? q - 1 : q);
+    return q == 0 ? copysign(0, x / y) : q;
+}
+
 static bool fold_floats(AstOp op, double x, double y, LowValue *out)
 {
     switch (op) {
@@ -86,8 +97,8 @@ static bool fold_floats(AstOp op, double x, double y, LowValue *out)
     case AST_OP_SUB: *out = lv_float(x - y); return true;
     case AST_OP_MUL: *out = lv_float(x * y); return true;
     case AST_OP_DIV: *out = lv_float(x / y); return true;
-    case AST_OP_FLOORDIV: *out = lv_float(floor(x / y)); return true;
-    case AST_OP_MOD: *out = lv_float(x - y * floor(x / y)); return true;
+    case AST_OP_FLOORDIV: *out = lv_float(floored(x, y, false)); return true;
+    case AST_OP_MOD: *out = lv_float(floored(x, y, true)); return true;
     case AST_OP_POW: *out = lv_float(pow(x, y)); return true;
     case AST_OP_EQ: *out = lv_bool(x == y); return true;
     case AST_OP_NE: *out = lv_bool(x != y); return true;
@@ -184,6 +195,15 @@ static LowValue joined(Low *L, LowValue a, LowValue b)
     return lv_tuple(L, v, a.n + b.n);
 }
 
+/* What no integers can be: known when compiling, as b is. */
+static const char *impossible(const Low *L, AstOp op, LowValue a, LowValue b)
+{
+    int64_t c;
+    if (!lv_int_const(L, b, &c) || !el_is_int(lv_elem(L, a))) return NULL;
+    if ((op == AST_OP_FLOORDIV || op == AST_OP_MOD) && c == 0) return "an integer divided by zero";
+    return op == AST_OP_POW && c < 0 ? "an integer to a negative power: a float has one, as in 2.0 ** -1" : NULL;
+}
+
 LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at)
 {
     if (lv_is_err(a) || lv_is_err(b)) return LOW_ERR;
@@ -197,6 +217,8 @@ LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at)
     if (op == AST_OP_MATMUL) return low_matmul(L, a, b, at, "@");
     LowValue r;
     int64_t zero;
+    const char *wrong = impossible(L, op, a, b);
+    if (wrong) return low_error(L, at, "`%s`: %s", ast_op_text(op), wrong);
     if (fold(L, op, a, b, &r)) return r;
     bool same = (op == AST_OP_ADD || op == AST_OP_SUB) && a.kind == LV_TENSOR && lv_elem(L, a) == EL_I64;
     if (same && lv_int_const(L, b, &zero) && !zero) return a;

@@ -18,6 +18,7 @@ def configure():
     if config.sanitize:
         config.available_features.add("asan")
         config.environment["TDL_ARENA_STRESS"] = "1"
+        config.environment["ASAN_OPTIONS"] = "allocator_may_return_null=1"  # as malloc does: tests of a full memory
         config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
     config.environment["LC_ALL"] = "C.UTF-8"
     config.environment["PATH"] = os.pathsep.join([bin, config.llvm_bindir, os.environ["PATH"]])
