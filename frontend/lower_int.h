@@ -7,7 +7,8 @@
  *   lower_expr.c     expressions        lower_op.c      operators
  *   lower_stmt.c     statements         lower_flow.c    regions: if, for, while, carried variables
  *   lower_comp.c     index notation     lower_index.c   x[...] and a[...] = v
- *   lower_call.c     calls: names, arguments, structs, lambdas     lower_inst.c  signatures, dimension binding, instances
+ *   lower_call.c     calls: names, arguments, structs, lambdas     lower_invoke.c  calls of declared functions
+ *   lower_inst.c     instances          lower_signature.c  parameters, dimension binding
  *   lower_lift.c     code made a function of its own               lower_std.c   the library's declarations
  *   lower_builtin.c  the table of builtins and argument binding; bi_*.c the builtins by family
  *   lower_rule.c     derivative f(x) -> z { ... }
@@ -390,6 +391,10 @@ bool low_bind_dims(Low *L, const LowInst *inst, LowValue *args, const LowDimBind
 LowInst *low_pick_instance(Low *L, const LowDecl *d, LowArgs *args, LowValue *vals, TdlDim *dims, TdlSpan at);
 bool low_has_fn_param(const LowDecl *d);
 LowValue low_call_decl(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at);
+/* Is t the type of that name, without dimensions? */
+bool low_type_is(Low *L, const AstType *t, const char *name);
+/* int, bool, str, float and untyped parameters of the library, and `static`: compile-time where the argument is. */
+bool low_may_be_static(Low *L, const LowDecl *d, const AstParam *p);
 /* Dimensions, facts and parameter types of d for type parameters tys; args are looked at only for untyped parameters. */
 bool low_signature(Low *L, LowInst *s, const LowDecl *d, const LowTyBinds *tys, const LowValue *args);
 bool low_dim_has(Low *L, TdlDim d, TdlSym v);
