@@ -165,6 +165,13 @@ static bool has_float(Low *L, LowValue v)
     return false;
 }
 
+/* `vjp(f, wrt=f)`: with respect to what f captures. */
+static bool names_itself(Low *L, const LowFn *fn, TdlSym name)
+{
+    const LowVar *v = low_find_var(L, name, NULL);
+    return v && v->val.kind == LV_FN && v->val.fn == fn;
+}
+
 static bool add_target(Low *L, LowTargets *t, const LowFn *inner, const LowValue *args, uint32_t nargs, const AstExpr *e)
 {
     const AstExpr *path[16];
@@ -174,6 +181,10 @@ static bool add_target(Low *L, LowTargets *t, const LowFn *inner, const LowValue
     LowTarget r = {0};
     uint32_t i = 0;
     for (; i < nargs && !sym_eq(param_sym(L, inner, i, nargs), e->name.name); i++) r.leaf += low_count_leaves(L, args[i]);
+    if (i == nargs && !depth && names_itself(L, inner, e->name.name)) {
+        t->p[t->n++] = (LowTarget){i, low_captures(L, (LowValue){.kind = LV_FN, .fn = (LowFn *)inner}), r.leaf};
+        return true;
+    }
     if (i == nargs) { low_error(L, e->span, "wrt: the function has no parameter `%s`", low_name(L, e->name.name)); return false; }
     r.param = i;
     r.value = args[i];
@@ -464,6 +475,30 @@ static void split_args(Low *L, const LowFn *fn, const LowArgs *args, LowArgs *re
     }
 }
 
+/* With respect to captures among which is no float: the value, and zeros. */
+static bool captures_nothing(Low *L, const LowCallee *c, const LowTargets *t)
+{
+    return t->n == 1 && t->p[0].param == c->nargs && !has_float(L, t->p[0].value);
+}
+
+static LowValue zero_of(Low *L, LowValue v)
+{
+    TdlVals leaves = {0};
+    uint32_t at = 0;
+    v = low_concrete(L, v);
+    low_flatten(L, v, &leaves);
+    for (uint32_t i = 0; i < leaves.n; i++) leaves.p[i] = ir_zeros(&L->b, ir_type(L->b.f, leaves.p[i]));
+    return low_unflatten(L, v, leaves.p, &at);
+}
+
+static LowValue without_derivative(Low *L, const LowFn *fn, const LowTargets *t, LowArgs *rest, TdlSpan at)
+{
+    LowValue value = low_apply(L, fn->inner, rest, at);
+    if (lv_is_err(value)) return value;
+    LowValue zero = zero_of(L, fn->diff == DIFF_JVP ? value : t->p[0].value);
+    return fn->diff == DIFF_GRAD ? zero : lv_tuple(L, (LowValue[]){value, zero}, 2);
+}
+
 LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 {
     LowArgs rest = {0}, own = {0};
@@ -473,6 +508,7 @@ LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
     if (low_rigid(L, fn->inner) ? !callee_instance(L, fn->inner, &rest, &c, at) : !callee_lifted(L, fn->inner, &rest, &c, at)) return LOW_ERR;
     LowTargets t = {0};
     if (!c.result || !low_find_targets(L, fn, c.args, c.nargs, &t, at)) return LOW_ERR;
+    if (captures_nothing(L, &c, &t) && fn->diff != DIFF_JACFWD && fn->diff != DIFF_JACREV) return without_derivative(L, fn, &t, &rest, at);
     switch (fn->diff) {
     case DIFF_GRAD: case DIFF_VALUE_AND_GRAD: case DIFF_VJP:
         return cotangents(L, fn, &c, own.p, at) ? emit_vjp(L, fn, &c, &t) : LOW_ERR;

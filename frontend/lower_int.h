@@ -417,6 +417,9 @@ void low_declare_rule(Low *L, const AstDecl *a, bool library);
 void low_check_rules(Low *L);                    /* once everything is declared */
 const LowRule *low_find_rule(const Low *L, const LowDecl *d); /* NULL: its derivative is automatic */
 void low_instance_rules(Low *L, LowInst *s);     /* makes the rules of an instance whose result is known */
+/* Those of a call of d, which takes functions, that became function f: args are its arguments. */
+void low_lifted_rules(Low *L, const LowDecl *d, const LowLifted *f, const LowValue *args, const LowDimBinds *dims, const LowTyBinds *tys, TdlSpan at);
+LowValue low_captures(Low *L, LowValue fn);      /* what a function captures, as a tuple: its cotangent is one like it */
 
 /* ---- lower_diff.c, lower_diff_export.c, lower_script.c ---- */
 

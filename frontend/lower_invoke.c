@@ -70,24 +70,32 @@ LowValue low_emit_call(Low *L, TdlFunc *f, const TdlVal *ops, uint32_t n, const 
     return low_from_leaves(L, rt, r, &at);
 }
 
+/* The signature of d for the arguments of a call, in the caller's dimensions. */
+static bool call_signature(Low *L, LowInst *sig, const LowDecl *d, LowValue *vals, LowTyBinds *tys, const LowDimBinds *dimargs, TdlSpan at)
+{
+    if (!low_signature(L, sig, d, tys, vals)) return false;
+    TdlDim *dims = ARENA_ARRAY(L->arena, TdlDim, sig->ndims + 1);
+    if (!low_bind_dims(L, sig, vals, dimargs, dims, at)) return false;
+    for (uint32_t i = 0; i < sig->binds.n; i++) sig->binds.p[i].d = dim_subst(L->m, sig->binds.p[i].d, sig->dims, dims, sig->ndims);
+    for (uint32_t i = 0; i < sig->tys.n; i++)
+        for (uint32_t k = 0; k < sig->tys.p[i].rank; k++) sig->tys.p[i].dims[k] = dim_subst(L->m, sig->tys.p[i].dims[k], sig->dims, dims, sig->ndims);
+    if (sig->result) sig->result = lt_subst(L, sig->result, sig->dims, dims, sig->ndims);
+    return true;
+}
+
 /* The body of d walked here, with the caller's dimensions in the places of its own. */
 static LowValue inline_call(Low *L, const LowDecl *d, LowValue *vals, LowTyBinds *tys, const LowDimBinds *dimargs, TdlSpan at)
 {
     if (L->frame->depth >= LOW_MAX_INLINE)
         return low_error(L, at, "%s: calls itself with ever new shapes or functions: a function that takes functions calls itself with the same ones", low_name(L, d->ast->name.name));
     LowInst sig = {0};
-    if (!low_signature(L, &sig, d, tys, vals)) return LOW_ERR;
-    TdlDim *dims = ARENA_ARRAY(L->arena, TdlDim, sig.ndims + 1);
-    if (!low_bind_dims(L, &sig, vals, dimargs, dims, at)) return LOW_ERR;
+    if (!call_signature(L, &sig, d, vals, tys, dimargs, at)) return LOW_ERR;
     LowFrame *f = low_push_frame(L, low_name(L, d->ast->name.name), at);
     f->decl = d;
     f->library = d->library;
     f->tys = sig.tys;
-    for (uint32_t i = 0; i < sig.binds.n; i++)
-        VEC_PUSH(L->arena, f->dims, ((LowDimBind){sig.binds.p[i].name, dim_subst(L->m, sig.binds.p[i].d, sig.dims, dims, sig.ndims)}));
-    for (uint32_t i = 0; i < f->tys.n; i++)
-        for (uint32_t k = 0; k < f->tys.p[i].rank; k++) f->tys.p[i].dims[k] = dim_subst(L->m, f->tys.p[i].dims[k], sig.dims, dims, sig.ndims);
-    f->result = sig.result ? lt_subst(L, sig.result, sig.dims, dims, sig.ndims) : NULL;
+    f->dims = sig.binds;
+    f->result = sig.result;
     if (d->library) f->deflt = f->up->deflt;
     for (uint32_t i = 0; i < sig.nparams; i++) low_bind(L, d->ast->params.p[i].name.name, vals[i], false, d->ast->params.p[i].span);
     low_push_scope(L, BARRIER_NONE);
@@ -108,10 +116,15 @@ static LowValue lifted_body(Low *L, LowValue env, void *user)
     return inline_call(L, in->d, env.elems, &tys, &in->dimargs, in->at);
 }
 
-static LowValue call_lifted(Low *L, Inline *in, const LowValue *vals, const char *grad_fn)
+static LowValue call_lifted(Low *L, Inline *in, LowValue *vals, const char *grad_fn)
 {
     LowLifted f;
+    LowTyBinds tys = {0};
+    LowInst sig = {0};
+    bool ruled = low_find_rule(L, in->d) != NULL; /* its rule has the parameters that the arguments decide */
+    if (ruled && (!bind_types(L, in->d, vals, &tys, in->at) || !call_signature(L, &sig, in->d, vals, &tys, &in->dimargs, in->at))) return LOW_ERR;
     if (!low_lift(L, low_name(L, in->d->ast->name.name), lv_tuple(L, vals, in->n), lifted_body, in, &f, in->at)) return LOW_ERR;
+    if (ruled) low_lifted_rules(L, in->d, &f, vals, &sig.binds, &sig.tys, in->at);
     return low_emit_call(L, f.f, f.ops.p, f.ops.n, f.result, f.dims, f.ndims, grad_fn);
 }
 
@@ -235,7 +248,7 @@ LowValue low_call_decl(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at)
     Mode mode = call_mode(L, d, vals, statics);
     if (!check_static(L, d, vals, at) || !bind_types(L, d, vals, &tys, at)) return LOW_ERR;
     if (mode.exact && being_inlined(L, d)) return call_recursive(L, &(Inline){d, dimargs, at, a->params.n}, vals, &tys);
-    if (mode.exact && grad_fn) return call_lifted(L, &(Inline){d, dimargs, at, a->params.n}, vals, grad_fn);
+    if (mode.exact && (grad_fn || low_find_rule(L, d))) return call_lifted(L, &(Inline){d, dimargs, at, a->params.n}, vals, grad_fn);
     if (mode.exact || (d->library && !mode.tensors)) return inline_call(L, d, vals, &tys, &dimargs, at);
     LowInst *s = low_instance(L, d, &tys, statics, at);
     TdlDim *dims = ARENA_ARRAY(L->arena, TdlDim, s ? s->ndims + 1 : 1);

@@ -5,7 +5,9 @@
  *   partial x = e     the derivative of z by x, element by element: dx = dz * e, tz = tx * e + ...; where x or z is
  *                     broadcast in z * e, the product is summed over what it lacks
  *   reverse { e }     dz is the cotangent of z; the value is those of the float parameters, in order
- *   forward { e }     tx is the tangent of x; the value is that of the results */
+ *   forward { e }     tx is the tangent of x; the value is that of the results
+ *
+ * The cotangent and the tangent of a function are tuples of those of what it captures (low_captures). */
 #include "frontend/lower_int.h"
 
 #include <string.h>
@@ -39,6 +41,13 @@ static bool known_param(const AstDecl *a, TdlSym name)
     return false;
 }
 
+static bool untyped_param(const LowDecl *d)
+{
+    for (uint32_t i = 0; i < d->ast->params.n; i++)
+        if (!d->ast->params.p[i].type) return true;
+    return false;
+}
+
 static void check_rule(Low *L, const AstDecl *a)
 {
     const char *n = low_name(L, a->name.name);
@@ -48,8 +57,10 @@ static void check_rule(Low *L, const AstDecl *a)
                   d || low_find_builtin(n) ? ": the library's functions keep their derivatives" : "");
         return;
     }
-    if (low_has_fn_param(d) && d->ast->kind == AST_FN)
-        low_error(L, a->name.span, "derivative: %s takes a function or a parameter without type: give its parameters types", n);
+    if (untyped_param(d) && d->ast->kind == AST_FN)
+        low_error(L, a->name.span, "derivative: %s has a parameter without type: give its parameters types", n);
+    else if (low_has_fn_param(d) && a->partials.n)
+        low_error(L, a->partials.p[0].name.span, "derivative: %s takes a function, which has no partial: write `reverse` and `forward` blocks", n);
     if (a->generics.n) low_error(L, a->generics.p[0].name.span, "derivative: takes no dimensions: those of %s are known by their names", n);
     if (a->params.n != d->ast->params.n) {
         low_error(L, a->name.span, "derivative: %s has %u parameters, not %u", n, d->ast->params.n, a->params.n);
@@ -80,8 +91,11 @@ typedef struct {
     Low *L;
     const AstDecl *a;
     LowInst *s;
+    const LowValue *like;       /* of a function that takes functions: the arguments of the call; else NULL */
+    const TdlFunc *like_in;     /* where those are */
     TdlFunc *f;
     LowValue *params, *results; /* by name, as the rule names them */
+    bool *takes;                /* has parameter i a cotangent and a tangent? */
     LowValue *given;            /* cotangents of the results or tangents of the parameters; LV_UNIT: an integer has none */
     uint32_t nresults;
 } Rule;
@@ -100,13 +114,24 @@ static bool has_float(Low *L, LowValue v)
     return false;
 }
 
+LowValue low_captures(Low *L, LowValue fn)
+{
+    TdlVals leaves = {0};
+    low_flatten(L, fn, &leaves);
+    LowValue *v = ARENA_ARRAY(L->arena, LowValue, leaves.n + 1);
+    for (uint32_t i = 0; i < leaves.n; i++) v[i] = lv_tensor(leaves.p[i]);
+    return lv_tuple(L, v, leaves.n);
+}
+
 /* A cotangent or tangent for v: a parameter for each float leaf, zero for the others. */
 static LowValue add_given(Rule *r, LowValue v, const char *name)
 {
     Low *L = r->L;
     TdlVals leaves = {0};
+    bool fn = v.kind == LV_FN;
+    if (fn) v = low_captures(L, v);
     low_flatten(L, v, &leaves);
-    if (!has_float(L, v)) return (LowValue){.kind = LV_UNIT};
+    if (!fn && !has_float(L, v)) return (LowValue){.kind = LV_UNIT};
     for (uint32_t i = 0; i < leaves.n; i++) {
         TdlType t = ir_type(L->b.f, leaves.p[i]);
         leaves.p[i] = ty_is_float(L->m, t) ? ir_func_add_param(r->f, intern(L->names, name), t, NULL) : ir_zeros(&L->b, t);
@@ -120,14 +145,35 @@ static const LowType *result_type(const Rule *r, uint32_t i)
     return r->nresults == 1 ? r->s->result : r->s->result->elems[i];
 }
 
+/* A parameter like argument i of the call: a function is itself, with parameters in place of what it captures. */
+static void add_like(Rule *r, uint32_t i)
+{
+    Low *L = r->L;
+    TdlVals leaves = {0};
+    uint32_t at = 0;
+    TdlSym name = r->s->decl->ast->params.p[i].name.name;
+    low_flatten(L, r->like[i], &leaves);
+    for (uint32_t k = 0; k < leaves.n; k++) leaves.p[k] = ir_func_add_param(r->f, name, ir_type(r->like_in, leaves.p[k]), NULL);
+    r->params[i] = low_unflatten(L, r->like[i], leaves.p, &at);
+    r->s->params[i] = low_type_of(L, r->params[i].kind == LV_FN ? low_captures(L, r->params[i]) : r->params[i]);
+}
+
+static void add_param(Rule *r, uint32_t i)
+{
+    Low *L = r->L;
+    bool is_static = !r->like && r->s->params[i]->kind == LT_STATIC;
+    if (r->like) add_like(r, i);
+    else if (is_static) r->params[i] = r->s->statics[i];
+    else low_add_ports(L, r->f, r->s->params[i], r->s->decl->ast->params.p[i].name.name, &r->params[i]);
+    r->takes[i] = r->params[i].kind == LV_FN || (!is_static && has_float(L, r->params[i]));
+}
+
 /* Parameters of the rule's function: f's parameters, its results, and what is given. */
 static void add_inputs(Rule *r, bool reverse)
 {
     Low *L = r->L;
-    const AstDecl *fn = r->s->decl->ast;
     for (uint32_t i = 0; i < r->s->nparams; i++) {
-        if (r->s->params[i]->kind == LT_STATIC) r->params[i] = r->s->statics[i];
-        else low_add_ports(L, r->f, r->s->params[i], fn->params.p[i].name.name, &r->params[i]);
+        add_param(r, i);
         low_bind(L, r->a->params.p[i].name.name, r->params[i], false, r->a->params.p[i].span);
     }
     for (uint32_t i = 0; i < r->nresults; i++) {
@@ -203,7 +249,7 @@ static bool partials(Rule *r, bool reverse, TdlVals *out)
     Low *L = r->L;
     TdlVal sum = {0};
     for (uint32_t i = 0; i < r->s->nparams; i++) {
-        if (r->s->params[i]->kind == LT_STATIC || !has_float(L, r->params[i])) continue;
+        if (!r->takes[i]) continue;
         LowValue p = partial(r, i);
         if (lv_is_err(p)) return false;
         TdlVal v = product(L, reverse ? r->given[0] : r->given[i], p, reverse ? r->params[i] : r->results[0]);
@@ -237,7 +283,7 @@ static bool block(Rule *r, bool reverse, TdlVals *out)
     uint32_t of[64], n = 0, all = reverse ? r->s->nparams : r->nresults;
     const char *what = reverse ? "cotangent of" : "tangent of";
     for (uint32_t i = 0; i < all && n < 64; i++)
-        if (!(reverse && r->s->params[i]->kind == LT_STATIC) && has_float(L, reverse ? r->params[i] : r->results[i])) of[n++] = i;
+        if (reverse ? r->takes[i] : has_float(L, r->results[i])) of[n++] = i;
     LowValue v = low_block_value(L, b);
     if (lv_is_err(v)) return false;
     TdlSpan at = b->stmts.n ? b->stmts.p[b->stmts.n - 1]->span : b->span;
@@ -272,12 +318,13 @@ static bool rule_body(Rule *r, bool reverse)
     return ok;
 }
 
-static TdlSym rule_func(Low *L, LowInst *s, const AstDecl *a, bool reverse)
+static TdlSym rule_func(Low *L, LowInst *s, const AstDecl *a, const LowValue *like, bool reverse)
 {
     const char *key = arena_printf(L->arena, "%s.%s", low_name(L, s->f->name), reverse ? "reverse" : "forward");
-    Rule r = {.L = L, .a = a, .s = s, .nresults = a->results.n, .f = ir_func_new(L->m, ir_fresh(L->m, key), a->name.span)};
+    Rule r = {.L = L, .a = a, .s = s, .like = like, .like_in = L->b.f, .nresults = a->results.n, .f = ir_func_new(L->m, ir_fresh(L->m, key), a->name.span)};
     r.params = ARENA_ARRAY(L->arena, LowValue, s->nparams + 1);
     r.results = ARENA_ARRAY(L->arena, LowValue, r.nresults + 1);
+    r.takes = ARENA_ARRAY(L->arena, bool, s->nparams + 1);
     r.given = ARENA_ARRAY(L->arena, LowValue, s->nparams + r.nresults + 1);
     for (uint32_t i = 0; i < s->ndims; i++) VEC_PUSH(L->m->arena, r.f->dims, s->dims[i]);
     TdlBuilder old = L->b;
@@ -291,7 +338,7 @@ static TdlSym rule_func(Low *L, LowInst *s, const AstDecl *a, bool reverse)
     fr->library = s->decl->library;
     fr->dims = s->binds;
     fr->tys = s->tys;
-    fr->deflt = low_default_float(L, s);
+    if (!like) fr->deflt = low_default_float(L, s);
     bool ok = rule_body(&r, reverse);
     low_pop_frame(L);
     L->b = old;
@@ -302,16 +349,33 @@ static TdlSym rule_func(Low *L, LowInst *s, const AstDecl *a, bool reverse)
     return SYM_NONE;
 }
 
-void low_instance_rules(Low *L, LowInst *s)
+/* `like`: NULL, or the arguments of the call that the function was made for. */
+static void add_rules(Low *L, LowInst *s, const LowRule *rule, const LowValue *like)
 {
-    const LowRule *rule = low_find_rule(L, s->decl);
-    if (!rule || !s->result || rule->ast->params.n != s->nparams || rule->ast->generics.n) return;
     const AstDecl *a = rule->ast;
     bool tuple = s->result->kind == LT_TUPLE;
     if (a->results.n != 1 && !(tuple && s->result->n == a->results.n)) {
         low_error(L, a->results.p[0].span, "derivative: %s gives %s, not %u results", low_name(L, a->name.name), lt_text(L, s->result), a->results.n);
         return;
     }
-    if (a->partials.n || a->reverse) s->f->reverse = rule_func(L, s, a, true);
-    if (a->partials.n || a->forward) s->f->forward = rule_func(L, s, a, false);
+    if (a->partials.n || a->reverse) s->f->reverse = rule_func(L, s, a, like, true);
+    if (a->partials.n || a->forward) s->f->forward = rule_func(L, s, a, like, false);
+}
+
+void low_instance_rules(Low *L, LowInst *s)
+{
+    const LowRule *rule = low_find_rule(L, s->decl);
+    if (!rule || !s->result || rule->ast->params.n != s->nparams || rule->ast->generics.n) return;
+    add_rules(L, s, rule, NULL);
+}
+
+void low_lifted_rules(Low *L, const LowDecl *d, const LowLifted *f, const LowValue *args, const LowDimBinds *dims, const LowTyBinds *tys, TdlSpan at)
+{
+    const LowRule *rule = low_find_rule(L, d);
+    if (!rule || rule->ast->params.n != d->ast->params.n || rule->ast->generics.n) return;
+    LowInst *s = ARENA_NEW(L->arena, LowInst);
+    *s = (LowInst){.decl = d, .f = f->f, .dims = f->f->dims.p, .ndims = f->f->dims.n, .nparams = d->ast->params.n, .result = f->result,
+                   .binds = *dims, .tys = *tys, .call = at};
+    s->params = ARENA_ARRAY(L->arena, const LowType *, s->nparams + 1);
+    add_rules(L, s, rule, args);
 }

@@ -39,6 +39,13 @@ EXTRA = [
     ("nested gradient", "", "grad(fn(z: f64[4]) => sum(z * z * z * w))(v)"),
     ("twice nested gradient", "", "grad(fn(z: f64[4]) => sum(grad(fn(u: f64[4]) => sum(u * u * u * w))(z) * z))(v)"),
     ("vjp", "", "vjp(fn(z: f64[4]) => sin(z) * w)(v, w).1"),
+    # equations
+    ("root", "", "root(fn(z: f64[4]) => z*z*z + v*z - w, w) * v"),
+    ("root of a number", "", "root(fn(z) => exp(z) - s - 2.0, s, tol=1e-13, steps=20) * x"),
+    ("root with nothing captured", "", "root(fn(z: f64[4]) => z*z - 2.0, v) * v"),
+    ("fixed point", "", "fixed_point(fn(z: f64[3, 4]) => 0.3*sin(z*w) + x, x) * y"),
+    ("fixed point of a number", "", "fixed_point(fn(z) => cos(s*z), 0.5, tol=1e-14, steps=500) * v"),
+    ("steps of Newton's method", "", "newton_step(fn(z: f64[4]) => exp(z*w), v, w) + adjoint_step(fn(z: f64[4]) => exp(z*w), w, v)"),
     # operations without a PyTorch expression of the same form
     ("dropout", "", "dropout(x, 0.4, 7)"),
     ("polygamma", "", "grad(fn(z: f64[4]) => sum(digamma(z)))(v + 1.0)"),
