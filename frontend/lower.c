@@ -204,6 +204,7 @@ bool lower_file(TdlModule *m, const AstFile *f, const TdlLowerOptions *opt)
     Low L = {.m = m, .arena = m->arena, .names = m->names, .diags = m->diags, .opt = opt};
     VEC_PUSH(L.arena, L.used, sources_name(m->sources, f->file));
     declare_file(&L, f);
+    for (uint32_t i = 0; opt && i < opt->nmore; i++) declare_file(&L, opt->more[i]);
     low_check_rules(&L);
     for (const LowDecl *d = L.decls; d; d = d->next) lower_decl(&L, d);
     low_export_names(&L);

@@ -15,6 +15,8 @@ typedef struct {
     uint32_t ninclude;
     const TdlDimFix *fixes;          /* -D d=10: dimension parameters of that name in exported functions */
     uint32_t nfixes;
+    const AstFile *const *more;      /* further declarations, beside those of the file: of the command line */
+    uint32_t nmore;
     bool no_script;                  /* top-level statements are an error (a file that becomes an object) */
     /* Called with the path of each file that `use` reads (dependency files); may be NULL. */
     void (*on_use)(void *user, const char *path);

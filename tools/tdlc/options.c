@@ -102,6 +102,38 @@ static void set_level(Parser *p, const char *v) {
     else p->o->cg.opt_level = p->o->pass.opt_level = v[0] - '0';
 }
 
+/* Length of the name that v begins with. */
+static size_t word(const char *v) {
+    size_t n = 0;
+    while (v[n] == '_' || (v[n] >= '0' && v[n] <= '9') || (v[n] >= 'a' && v[n] <= 'z') || (v[n] >= 'A' && v[n] <= 'Z')) n++;
+    return n;
+}
+
+/* x,p.w,...: names, fields of them, and commas between. */
+static bool is_parameters(const char *v) {
+    size_t n = word(v);
+    return n && (!v[n] || ((v[n] == ',' || v[n] == '.') && is_parameters(v + n + 1)));
+}
+
+/* --KIND [NAME=]FUNCTION[:PARAMETER,...]: a declaration in TDL, whose errors are those of the language. */
+static void derive(Parser *p, const char *flag, const char *kind, const char *v) {
+    const char *f = word(v) && v[word(v)] == '=' ? v + word(v) + 1 : v;
+    int n = (int)word(f);
+    const char *name = f != v ? arena_strndup(p->a, v, word(v)) : arena_printf(p->a, "%.*s_%s", n, f, kind);
+    const char *wrt = f[n] == ':' ? f + n + 1 : NULL;
+    if (!n || (wrt ? !is_parameters(wrt) : f[n] != 0)) {
+        fail(p, arena_printf(p->a, "%s: expected FUNCTION, FUNCTION:PARAMETER,... or NAME=FUNCTION:..., not", flag), v);
+        return;
+    }
+    const char *which = !wrt ? "" : arena_printf(p->a, strchr(wrt, ',') ? ", wrt=(%s)" : ", wrt=%s", wrt);
+    VEC_PUSH(p->a, p->o->derived, ((Derived){arena_printf(p->a, "%s %s", flag, v),
+                                             arena_printf(p->a, "export let %s = %s(%.*s%s)\n", name, kind, n, f, which)}));
+}
+
+#define DERIVE(KIND, flag) static void set_##KIND(Parser *p, const char *v) { derive(p, flag, #KIND, v); }
+DERIVE(grad, "--grad") DERIVE(value_and_grad, "--value-and-grad") DERIVE(vjp, "--vjp") DERIVE(jvp, "--jvp")
+DERIVE(jacrev, "--jacrev") DERIVE(jacfwd, "--jacfwd") DERIVE(hessian, "--hessian") DERIVE(hvp, "--hvp")
+
 static void show_help(Parser *p, const char *v);
 
 static void show_version(Parser *p, const char *v) {
@@ -122,6 +154,14 @@ static const Option OPTIONS[] = {
     {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level},
     {"-g", NULL, "debug information: lines of the .tdl", set_debug},
     {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict},
+    {"--grad ", "F:X,Y", "also exports F_grad, the gradient of F with respect to X and Y (G=F:X,Y: called G; F: every float parameter)", set_grad},
+    {"--value-and-grad ", "F:X,Y", "likewise F_value_and_grad", set_value_and_grad},
+    {"--vjp ", "F:X,Y", "likewise F_vjp", set_vjp},
+    {"--jvp ", "F:X,Y", "likewise F_jvp", set_jvp},
+    {"--jacrev ", "F:X,Y", "likewise F_jacrev", set_jacrev},
+    {"--jacfwd ", "F:X,Y", "likewise F_jacfwd", set_jacfwd},
+    {"--hessian ", "F:X,Y", "likewise F_hessian", set_hessian},
+    {"--hvp ", "F:X,Y", "likewise F_hvp", set_hvp},
     {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},

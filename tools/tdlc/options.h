@@ -15,6 +15,8 @@ typedef enum {
 typedef enum { CMD_COMPILE, CMD_RUN, CMD_GRAPH } Command;
 
 typedef struct { const char *name, *value; } Binding;
+/* --grad f:x,y, and the declaration that it stands for. */
+typedef struct { const char *flag, *source; } Derived;
 
 typedef struct {
     Command command;
@@ -30,6 +32,7 @@ typedef struct {
     TDL_VEC(Binding) arguments, results;  /* run: name=value, -o name=file */
     TdlWarningLevel warnings[WARN_COUNT];
     bool warnings_are_errors;
+    TDL_VEC(Derived) derived;
     TdlPassOptions pass;
     CgOptions cg;
 } Options;

@@ -46,18 +46,34 @@ static bool check_fixed(Session *s) {
     return true;
 }
 
+/* What --grad and its like stand for, each as a source of its own. */
+static const AstFile *const *parse_derived(Session *s) {
+    const AstFile **files = ARENA_ARRAY(s->arena, const AstFile *, s->o->derived.n + 1);
+    for (uint32_t i = 0; i < s->o->derived.n; i++) {
+        const Derived *d = &s->o->derived.p[i];
+        uint32_t file = sources_add(s->sources, d->flag, d->source, strlen(d->source));
+        files[i] = parse_file(s->arena, s->names, s->diags, file);
+    }
+    return files;
+}
+
 bool stage_front(Session *s, bool script) {
     size_t errors = diags_errors(s->diags);
     uint32_t file = read_input(s);
     if (!file) return false;
     VEC_PUSH(s->arena, s->deps, s->o->input);
+    if (is_ir_text(s->o->input) && s->o->derived.n) {
+        diag_error(s->diags, SPAN_NONE, "%s: derivatives are made of a .tdl file, not of IR text", s->o->derived.p[0].flag);
+        return false;
+    }
     if (is_ir_text(s->o->input)) return front_ir(s, file);
     AstFile *ast = parse_file(s->arena, s->names, s->diags, file);
+    const AstFile *const *derived = parse_derived(s);
     if (diags_errors(s->diags) > errors) return false;
     TdlDimFix *fixes = ARENA_ARRAY(s->arena, TdlDimFix, s->o->fixed.n);
     for (uint32_t i = 0; i < s->o->fixed.n; i++) fixes[i] = (TdlDimFix){s->o->fixed.p[i].name, s->o->fixed.p[i].value};
     TdlLowerOptions lower = {.include_dirs = s->o->includes.p, .ninclude = s->o->includes.n, .fixes = fixes,
-                             .nfixes = s->o->fixed.n, .no_script = !script && !s->o->any_emit, .on_use = note_dep, .user = s};
+                             .nfixes = s->o->fixed.n, .more = derived, .nmore = s->o->derived.n, .no_script = !script && !s->o->any_emit, .on_use = note_dep, .user = s};
     s->m = ir_module_new(s->arena, s->names, s->sources, s->diags);
     if (!lower_file(s->m, ast, &lower)) return false;
     if (s->o->verify_each && !ir_verify_module(s->m)) {
