@@ -34,16 +34,28 @@ static void extension(const Cg *g, uint32_t i, LLVMValueRef fn, unsigned index) 
     if (e == EL_BOOL || e == EL_F16 || e == EL_BF16) cg_attr(g->u, fn, index, "zeroext", 0);
 }
 
-static uint32_t nargs(const Cg *g) { return g->f->dims.n + g->f->params.n + 2; }
+static bool is_half(const TdlFunc *f) { return f->saves.id || f->restores.id; }
+
+/* The number of parameter i's argument in C: `saved` ones are none. */
+static uint32_t arg_of(const Cg *g, uint32_t i) {
+    uint32_t n = g->f->dims.n;
+    for (uint32_t k = 0; k < i; k++) n += !port(g, k)->saved;
+    return n;
+}
+
+/* The first argument behind the parameters: `saved, saved_bytes` of a split function's half, or the workspace. */
+static uint32_t args_end(const Cg *g) { return arg_of(g, g->f->params.n); }
+
+static uint32_t nargs(const Cg *g) { return args_end(g) + (is_half(g->f) ? 4 : 2); }
 
 static LLVMTypeRef abi_function_type(const Cg *g) {
     CgUnit *u = g->u;
     uint32_t n = 0;
     LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, nargs(g));
     for (uint32_t i = 0; i < g->f->dims.n; i++) types[n++] = u->i64;
-    for (uint32_t i = 0; i < g->f->params.n; i++) types[n++] = abi_type(g, i);
-    types[n++] = u->ptr;
-    types[n++] = u->i64;
+    for (uint32_t i = 0; i < g->f->params.n; i++)
+        if (!port(g, i)->saved) types[n++] = abi_type(g, i);
+    for (; n < nargs(g); n += 2) types[n] = u->ptr, types[n + 1] = u->i64;
     return LLVMFunctionType(u->i32, types, n, 0);
 }
 
@@ -84,7 +96,7 @@ static void bind(Cg *g) {
 /* Does the workspace size take parameter i: an integer, by value? */
 static bool sizing(const Cg *g, uint32_t i) {
     TdlElem e = ty_elem(g->f->module, port(g, i)->type);
-    return by_value(g, i) && (e == EL_I64 || e == EL_I32);
+    return by_value(g, i) && !port(g, i)->saved && (e == EL_I64 || e == EL_I32);
 }
 
 /* ---- sizes ---- */
@@ -122,9 +134,8 @@ static LLVMValueRef argument_value(Cg *g, TdlVal v) {
     return g->vals[v.id];
 }
 
-/* Bytes of the growing part that the arguments decide. `params[i]`: parameter i, where it is an integer. */
-static LLVMValueRef growing(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
-    Growth w = growth_of(g->f);
+/* The bytes of w, which the arguments decide. `params[i]`: parameter i, where it is an integer. */
+static LLVMValueRef growing(Cg *g, Growth w, const LLVMValueRef *params, LLVMValueRef *bad) {
     g->vals = ARENA_ARRAY(g->u->arena, LLVMValueRef, g->f->vals.n);
     const TdlVals *args = &ir_region(g->f, g->f->body)->args;
     for (uint32_t i = 0; i < g->f->params.n; i++) g->vals[args->p[i].id] = params[i];
@@ -149,8 +160,17 @@ static LLVMValueRef negative_dims(Cg *g) {
     return bad;
 }
 
-/* size_t f_workspace_size(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
-static void workspace_size(CgUnit *u, TdlFunc *f) {
+static LLVMValueRef workspace_bytes(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
+    LLVMValueRef bytes = cg_add_checked(g, planned(g, bad), growing(g, growth_of(g->f), params, bad), bad);
+    return with_alignment(g, bytes, bad);
+}
+
+static LLVMValueRef saved_bytes(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) { return growing(g, growth_saved(g->f), params, bad); }
+
+typedef LLVMValueRef (*Size)(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad);
+
+/* size_t name(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
+static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
     Cg g = {.u = u, .f = f, .ok = true};
     unsigned n = 0;
     LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, f->dims.n + f->params.n + 1u);
@@ -158,7 +178,6 @@ static void workspace_size(CgUnit *u, TdlFunc *f) {
     for (uint32_t i = 0; i < f->dims.n; i++) types[n++] = u->i64;
     for (uint32_t i = 0; i < f->params.n; i++)
         if (sizing(&g, i)) types[n++] = abi_type(&g, i);
-    const char *name = arena_printf(u->arena, "%s_workspace_size", name_of(&g));
     g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->i64, types, n, 0));
     cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
     n = f->dims.n;
@@ -171,19 +190,18 @@ static void workspace_size(CgUnit *u, TdlFunc *f) {
     bind(&g);
     LLVMValueRef bad = negative_dims(&g);
     check_sizes(&g, &bad);
-    LLVMValueRef bytes = cg_add_checked(&g, planned(&g, &bad), growing(&g, params, &bad), &bad);
-    bytes = with_alignment(&g, bytes, &bad);
+    LLVMValueRef bytes = size(&g, params, &bad);
     LLVMBuildRet(u->b, LLVMBuildSelect(u->b, bad, cg_i64(u, -1), bytes, ""));
 }
 
 /* ---- checks at entry ---- */
 
-static void fail_text(Cg *g, LLVMValueRef bad, int status, const char *what) {
+void cg_fail_text(Cg *g, LLVMValueRef bad, int status, const char *what) {
     cg_fail_if(g, bad, status, SPAN_NONE, arena_printf(g->u->arena, "%s: %s", name_of(g), what));
 }
 
 /* Fails with the value of `v` in the message. */
-static void fail_value(Cg *g, LLVMValueRef bad, int status, const char *what, LLVMValueRef v) {
+void cg_fail_value(Cg *g, LLVMValueRef bad, int status, const char *what, LLVMValueRef v) {
     CgUnit *u = g->u;
     LLVMBasicBlockRef failed = cg_block(g, "failed"), good = cg_block(g, "");
     LLVMValueRef cell = cg_entry_alloca(g, u->i64, "");
@@ -201,12 +219,12 @@ static void check_dims(Cg *g) {
     for (uint32_t i = 0; i < g->f->dims.n; i++) {
         const char *name = sym_text(u->ir->names, g->f->dims.p[i]);
         LLVMValueRef v = LLVMGetParam(g->fn, i);
-        fail_value(g, LLVMBuildICmp(u->b, LLVMIntSLT, v, cg_i64(u, 0), ""), CG_BAD_DIMENSION,
+        cg_fail_value(g, LLVMBuildICmp(u->b, LLVMIntSLT, v, cg_i64(u, 0), ""), CG_BAD_DIMENSION,
                    arena_printf(u->arena, "dimension %s is negative: {}", name), v);
         for (uint32_t k = 0; k < u->opt.nfixed; k++) {
             if (strcmp(u->opt.fixed[k].name, name) != 0) continue;
             LLVMValueRef want = cg_i64(u, u->opt.fixed[k].value);
-            fail_value(g, LLVMBuildICmp(u->b, LLVMIntNE, v, want, ""), CG_BAD_DIMENSION,
+            cg_fail_value(g, LLVMBuildICmp(u->b, LLVMIntNE, v, want, ""), CG_BAD_DIMENSION,
                        arena_printf(u->arena, "dimension %s is {}: the object was compiled for %lld", name,
                                     (long long)u->opt.fixed[k].value), v);
         }
@@ -214,17 +232,18 @@ static void check_dims(Cg *g) {
     LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0);
     check_sizes(g, &bad);
     planned(g, &bad);
-    fail_text(g, bad, CG_BAD_DIMENSION, "dimensions: the size of an argument or of the workspace is negative or does not fit");
+    if (is_half(g->f)) cg_dim_checked(g, cg_saved_bytes(g->f, g->f->params.n), &bad);
+    cg_fail_text(g, bad, CG_BAD_DIMENSION, "dimensions: the size of an argument or of the workspace is negative or does not fit");
 }
 
 /* An input of some elements needs memory; an output may be NULL. */
 static void check_pointers(Cg *g) {
     CgUnit *u = g->u;
     for (uint32_t i = 0; i < g->f->params.n; i++) {
-        if (by_value(g, i) || port(g, i)->out) continue;
-        LLVMValueRef null = LLVMBuildIsNull(u->b, LLVMGetParam(g->fn, g->f->dims.n + i), "");
+        if (by_value(g, i) || port(g, i)->out || port(g, i)->saved) continue;
+        LLVMValueRef null = LLVMBuildIsNull(u->b, LLVMGetParam(g->fn, arg_of(g, i)), "");
         LLVMValueRef some = LLVMBuildICmp(u->b, LLVMIntNE, cg_numel(g, port(g, i)->type), cg_i64(u, 0), "");
-        fail_text(g, LLVMBuildAnd(u->b, null, some, ""), CG_BAD_ARGUMENT,
+        cg_fail_text(g, LLVMBuildAnd(u->b, null, some, ""), CG_BAD_ARGUMENT,
                   arena_printf(u->arena, "%s is NULL", sym_text(u->ir->names, port(g, i)->name)));
     }
 }
@@ -235,26 +254,31 @@ static bool lies_over(const TdlPort *dest, uint32_t param) {
     return false;
 }
 
-/* Fails where a destination overlaps another argument that it may not (its port says which it may). */
+/* Fails where a destination overlaps another argument that it may not (its port says which it may). The saved state
+ * of a split function is an output of the forward half, an input of the reverse half. */
 static void check_overlap(Cg *g) {
     CgUnit *u = g->u;
+    const uint32_t state = g->f->params.n;
     uint32_t n = 0, ninputs = 0, *at = ARENA_ARRAY(u->arena, uint32_t, g->f->params.n + 1u);
+    if (g->f->restores.id) at[n++] = state, ninputs++;
     for (uint32_t i = 0; i < g->f->params.n; i++) {
-        if (by_value(g, i)) continue;
+        if (by_value(g, i) || port(g, i)->saved) continue;
         ninputs += !port(g, i)->out;
         at[n++] = i;
     }
+    if (g->f->saves.id) at[n++] = state;
     if (n < 2) return;
     LLVMTypeRef arg = LLVMStructTypeInContext(u->ctx, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64}, 3, 0);
     LLVMValueRef list = cg_entry_alloca(g, LLVMArrayType2(arg, n), "arguments");
     char *over = arena_alloc(u->arena, (size_t)n * n);
     for (uint32_t i = 0; i < n; i++) {
-        const TdlPort *p = port(g, at[i]);
+        bool whole = at[i] == state;
         LLVMValueRef k = cg_i64(u, i), row = LLVMBuildInBoundsGEP2(u->b, arg, list, &k, 1, "");
-        LLVMValueRef field[3] = {cg_string(u, sym_text(u->ir->names, p->name)), LLVMGetParam(g->fn, g->f->dims.n + at[i]),
-                                 cg_bytes(g, p->type)};
+        LLVMValueRef field[3] = {cg_string(u, whole ? "saved" : sym_text(u->ir->names, port(g, at[i])->name)),
+                                 LLVMGetParam(g->fn, arg_of(g, at[i])),
+                                 whole ? LLVMGetParam(g->fn, args_end(g) + 1) : cg_bytes(g, port(g, at[i])->type)};
         for (unsigned j = 0; j < 3; j++) LLVMBuildStore(u->b, field[j], LLVMBuildStructGEP2(u->b, arg, row, j, ""));
-        for (uint32_t j = 0; j < n; j++) over[i*n + j] = lies_over(p, at[j]);
+        for (uint32_t j = 0; j < n; j++) over[i*n + j] = !whole && at[j] != state && lies_over(port(g, at[i]), at[j]);
     }
     LLVMValueRef may = LLVMAddGlobal(u->mod, LLVMArrayType2(u->i8, (uint64_t)n * n), "over");
     LLVMSetInitializer(may, LLVMConstStringInContext2(u->ctx, over, (size_t)n * n, 1));
@@ -283,8 +307,8 @@ static LLVMValueRef all_memory(Cg *g, LLVMValueRef slots, LLVMValueRef need) {
     CgUnit *u = g->u;
     LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0), *params = ARENA_ARRAY(u->arena, LLVMValueRef, g->f->params.n + 1u);
     for (uint32_t i = 0; i < g->f->params.n; i++)
-        if (sizing(g, i)) params[i] = LLVMGetParam(g->fn, g->f->dims.n + i);
-    LLVMValueRef all = cg_add_checked(g, slots, growing(g, params, &bad), &bad);
+        if (sizing(g, i)) params[i] = LLVMGetParam(g->fn, arg_of(g, i));
+    LLVMValueRef all = cg_add_checked(g, slots, growing(g, growth_of(g->f), params, &bad), &bad);
     all = with_alignment(g, all, &bad);
     return LLVMBuildSelect(u->b, bad, need, all, "");
 }
@@ -303,13 +327,13 @@ static Memory find_memory(Cg *g, LLVMValueRef ws, LLVMValueRef given) {
     LLVMValueRef block = null;
     if (!none) {
         block = cg_call(u, "malloc", u->ptr, &need, 1);
-        fail_text(g, LLVMBuildIsNull(u->b, block, ""), CG_NO_MEMORY, "out of memory");
+        cg_fail_text(g, LLVMBuildIsNull(u->b, block, ""), CG_NO_MEMORY, "out of memory");
     }
     from[0] = cg_here(g);
     LLVMBuildBr(u->b, ready);
     LLVMPositionBuilderAtEnd(u->b, theirs);
     if (all != cg_i64(u, 0))
-        fail_value(g, LLVMBuildICmp(u->b, LLVMIntULT, given, all, ""), CG_WORKSPACE_FULL,
+        cg_fail_value(g, LLVMBuildICmp(u->b, LLVMIntULT, given, all, ""), CG_WORKSPACE_FULL,
                    "workspace: too small: {} bytes are needed", all);
     from[1] = cg_here(g);
     LLVMBuildBr(u->b, ready);
@@ -335,7 +359,10 @@ static LLVMValueRef call_body(Cg *g, const Memory *m) {
     args[0] = m->ctx;
     args[1] = m->base;
     for (uint32_t i = 0; i < nd; i++) args[2 + i] = LLVMGetParam(g->fn, i);
-    for (uint32_t i = 0; i < np; i++) args[2 + nd + i] = from_abi(g, i, LLVMGetParam(g->fn, nd + i));
+    for (uint32_t i = 0; i < np; i++) {
+        LLVMValueRef arg = LLVMGetParam(g->fn, port(g, i)->saved ? args_end(g) : arg_of(g, i));
+        args[2 + nd + i] = port(g, i)->saved ? cg_saved_port(g, i, arg) : from_abi(g, i, arg);
+    }
     return LLVMBuildCall2(u->b, LLVMGlobalGetValueType(body), body, args, 2 + nd + np, "");
 }
 
@@ -343,15 +370,18 @@ static void name_params(Cg *g) {
     CgUnit *u = g->u;
     uint32_t nd = g->f->dims.n;
     for (uint32_t i = 0; i < nd + g->f->params.n; i++) {
+        if (i >= nd && port(g, i - nd)->saved) continue;
         TdlSym s = i < nd ? g->f->dims.p[i] : port(g, i - nd)->name;
-        LLVMSetValueName2(LLVMGetParam(g->fn, i), sym_text(u->ir->names, s), strlen(sym_text(u->ir->names, s)));
-        if (i >= nd) extension(g, i - nd, g->fn, i + 1);
+        uint32_t k = i < nd ? i : arg_of(g, i - nd);
+        LLVMSetValueName2(LLVMGetParam(g->fn, k), sym_text(u->ir->names, s), strlen(sym_text(u->ir->names, s)));
+        if (i >= nd) extension(g, i - nd, g->fn, k + 1);
     }
 }
 
 void cg_export(CgUnit *u, TdlFunc *f) {
     Cg g = {.u = u, .f = f, .ok = true};
-    workspace_size(u, f);
+    size_function(u, f, arena_printf(u->arena, "%s_workspace_size", name_of(&g)), workspace_bytes);
+    if (f->saves.id) size_function(u, f, arena_printf(u->arena, "%s_saved_size", sym_text(u->ir->names, f->saves)), saved_bytes);
     g.fn = LLVMAddFunction(u->mod, name_of(&g), abi_function_type(&g));
     cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
     name_params(&g);
@@ -360,9 +390,12 @@ void cg_export(CgUnit *u, TdlFunc *f) {
     check_dims(&g);
     check_pointers(&g);
     check_overlap(&g);
-    uint32_t last = nargs(&g);
+    uint32_t last = nargs(&g), end = args_end(&g);
+    if (is_half(f)) cg_saved_check(&g, LLVMGetParam(g.fn, end), LLVMGetParam(g.fn, end + 1));
     Memory m = find_memory(&g, LLVMGetParam(g.fn, last - 2), LLVMGetParam(g.fn, last - 1));
+    if (is_half(f)) cg_saved_enter(&g, m.ctx, LLVMGetParam(g.fn, end), LLVMGetParam(g.fn, end + 1));
     LLVMValueRef status = call_body(&g, &m);
+    if (is_half(f)) cg_saved_leave(&g, m.ctx, LLVMGetParam(g.fn, end), status);
     cg_call(u, "tdlrt_finish", u->voidt, &m.ctx, 1);
     cg_call(u, "free", u->voidt, &m.owned, 1);
     LLVMBuildRet(u->b, status);

@@ -128,12 +128,23 @@ void cg_op(Cg *g, TdlOp o);
 void cg_region(Cg *g, TdlRegion r);
 /* Returns `status` from the function when `bad`; the message says where. */
 void cg_fail_if(Cg *g, LLVMValueRef bad, int status, TdlSpan span, const char *message);
+/* In an exported symbol, with its name in front; `{}` of the second is v. */
+void cg_fail_text(Cg *g, LLVMValueRef bad, int status, const char *what);
+void cg_fail_value(Cg *g, LLVMValueRef bad, int status, const char *what, LLVMValueRef v);
 void cg_return_if_failed(Cg *g, LLVMValueRef status);
 /* Marks additions along the values that a `for` carries, and along load-add-store, as free to be reassociated. */
 void cg_mark_reductions(Cg *g);
 LLVMValueRef cg_entry_alloca(Cg *g, LLVMTypeRef t, const char *name);
 /* `bytes` of the growing part, aligned to 64; returns from the function where there are none. */
 LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes, LLVMValueRef bad, TdlSpan at);
+void cg_fail_without_memory(Cg *g, LLVMValueRef p);
+LLVMValueRef cg_row_bytes(Cg *g, TdlType stack);
+/* The saved state of a split function (saved.c): checks at entry; then its place in the state of the call; the address
+ * of `saved` parameter i, or its value; and at exit what completes it. */
+void cg_saved_check(Cg *g, LLVMValueRef saved, LLVMValueRef given);
+void cg_saved_enter(Cg *g, LLVMValueRef ctx, LLVMValueRef saved, LLVMValueRef given);
+LLVMValueRef cg_saved_port(Cg *g, uint32_t i, LLVMValueRef saved);
+void cg_saved_leave(Cg *g, LLVMValueRef ctx, LLVMValueRef saved, LLVMValueRef status);
 /* ---- elements of buffers (memory.c) ---- */
 LLVMValueRef cg_flat_index(Cg *g, TdlType t, const LLVMValueRef *idx, uint32_t n);
 LLVMValueRef cg_element(Cg *g, TdlVal v, LLVMValueRef at);
@@ -180,7 +191,7 @@ void cg_debug_none(Cg *g);
 void cg_debug_finish(CgUnit *u);
 
 /* ---- structure that loop IR keeps (control.c, memory.c) ---- */
-#define CG_STRUCTURE(X) X(UNDEF) X(FOR) X(IF) X(WHILE) X(YIELD) X(RETURN) X(CALL) X(ASSERT) X(PRINT) X(STACKNEW) X(PUSH) X(POP)
+#define CG_STRUCTURE(X) X(UNDEF) X(FOR) X(IF) X(WHILE) X(YIELD) X(RETURN) X(CALL) X(ASSERT) X(PRINT) X(STACKNEW) X(PUSH) X(POP) X(SAVE) X(RESTORE)
 #define X(NAME) void cg_##NAME(Cg *g, TdlOp o);
 CG_STRUCTURE(X)
 #undef X

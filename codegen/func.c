@@ -119,8 +119,9 @@ static void bind_params(Cg *g) {
         if (*name) LLVMSetValueName2(v, name, strlen(name));
         cg_set(g, args->p[i], v);
         bool out = i < g->f->params.n && g->f->params.p[i].out;
-        if (ty_kind(g->f->module, ir_type(g->f, args->p[i])) == TY_BUF && !out)
-            g->root[args->p[i].id] = cg_root_new(g, (TdlDim){0}, !overlaps(g->f, i));
+        bool saved = i < g->f->params.n && g->f->params.p[i].saved; /* never NULL */
+        if (ty_kind(g->f->module, ir_type(g->f, args->p[i])) == TY_BUF && (!out || saved))
+            g->root[args->p[i].id] = cg_root_new(g, (TdlDim){0}, !out && !overlaps(g->f, i));
     }
 }
 

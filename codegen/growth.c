@@ -7,6 +7,7 @@
  * so that `f_workspace_size(n, s)` covers the tape of a loop over an argument. What lies in loops and branches, and what
  * is counted or computed from data, is not in it. */
 #include "codegen/growth.h"
+#include "codegen/codegen.h"
 
 static bool integer(const TdlFunc *f, TdlVal v)
 {
@@ -53,7 +54,7 @@ static bool certain(Growth *g, TdlVal v, uint32_t depth)
 {
     TdlOp o = ir_val(g->f, v)->def;
     if (!depth || !integer(g->f, v)) return false;
-    if (!o.id) return ir_val(g->f, v)->region.id == g->f->body.id;
+    if (!o.id) return ir_val(g->f, v)->region.id == g->f->body.id && !g->f->params.p[ir_val(g->f, v)->index].saved;
     if (ir_op(g->f, o)->parent.id != g->f->body.id) return false;
     switch (ir_op(g->f, o)->code) {
     case OP_CONST: return true;
@@ -79,28 +80,44 @@ static TdlDim lines(TdlModule *m, TdlType t)
     return dim_mul(m, dim_floordiv(m, dim_add(m, bytes, dim_const(m, spare)), 64), dim_const(m, 64));
 }
 
-static void add_buffer(Growth *g, TdlOp o)
+TdlDim growth_words(TdlModule *m, TdlType t)
 {
-    TdlModule *m = g->f->module;
-    TdlType t = ty_tensor_of(m, ir_type(g->f, ir_op(g->f, o)->results[0]));
-    for (uint32_t i = 0; i < ty_rank(m, t); i++)
-        if (!known(g, ty_dims(m, t)[i])) return;
-    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], use, g);
-    g->bytes = dim_add(m, g->bytes, lines(m, t));
+    uint32_t size = el_bytes(ty_elem(m, t));
+    TdlDim bytes = dim_mul(m, ty_numel(m, t), dim_const(m, size));
+    if (size % 8 == 0) return bytes;
+    return dim_mul(m, dim_floordiv(m, dim_add(m, bytes, dim_const(m, 7)), 8), dim_const(m, 8));
 }
 
-Growth growth_of(TdlFunc *f)
+static void add_buffer(Growth *g, TdlVal v, TdlDim (*size)(TdlModule *m, TdlType t))
+{
+    TdlModule *m = g->f->module;
+    TdlType t = ty_tensor_of(m, ir_type(g->f, v));
+    bool all = ty_kind(m, t) == TY_TENSOR;
+    for (uint32_t i = 0; all && i < ty_rank(m, t); i++) all = known(g, ty_dims(m, t)[i]);
+    g->more = g->more || !all;
+    if (!all) return;
+    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], use, g);
+    g->bytes = dim_add(m, g->bytes, size(m, t));
+}
+
+/* Beside `bytes`: the dynamic allocations, or what is saved. */
+static Growth grown(TdlFunc *f, TdlDim bytes, bool saved)
 {
     enum { DEPTH = 12 }; /* of the computation of a size */
-    Growth g = {.f = f, .bytes = dim_const(f->module, 0)};
+    Growth g = {.f = f, .bytes = bytes};
     IR_FOREACH_OP(f, f->body, o) {
         TdlOpcode code = ir_op(f, o)->code;
         if (code == OP_NEWDIM && certain(&g, ir_op(f, o)->operands[0], DEPTH))
             VEC_PUSH(f->module->arena, g.vars, ((GrowthVar){intern(f->module->names, op_str(f, o, "sym")), ir_op(f, o)->operands[0], false}));
-        if (code == OP_ALLOC && op_int(f, o, "dynamic", 0)) add_buffer(&g, o);
+        if (!saved && code == OP_ALLOC && op_int(f, o, "dynamic", 0)) add_buffer(&g, ir_result(f, o, 0), lines);
+        if (saved && code == OP_SAVE) add_buffer(&g, ir_op(f, o)->operands[0], growth_words);
     }
     return g;
 }
+
+Growth growth_of(TdlFunc *f) { return grown(f, dim_const(f->module, 0), false); }
+
+Growth growth_saved(TdlFunc *f) { return grown(f, cg_saved_bytes(f, f->params.n), true); }
 
 /* ---- as text ---- */
 

@@ -20,7 +20,7 @@ static bool is_keyword(const char *s) {
         "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "operator", "or",
         "private", "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
         "switch", "template", "this", "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using", "virtual",
-        "void", "volatile", "while", "xor", "workspace", "workspace_bytes"};
+        "void", "volatile", "while", "xor", "workspace", "workspace_bytes", "saved", "saved_bytes"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(s, words[i])) return true;
     return false;
@@ -124,14 +124,14 @@ static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
 }
 
 /* The dimensions, then the integers that are passed by value. */
-static void size_prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
-    str_printf(out, "size_t %s_workspace_size(", text(m, f->name));
+static void size_prototype(const TdlModule *m, const TdlFunc *f, const char *name, const char *what, TdlStr *out) {
+    str_printf(out, "size_t %s_%s_size(", name, what);
     dims_list(m, f, out);
     bool any = f->dims.n > 0;
     for (uint32_t i = 0; i < f->params.n; i++) {
         const TdlPort *p = &f->params.p[i];
         TdlElem e = ty_elem(m, p->type);
-        if (!by_value(m, p) || (e != EL_I64 && e != EL_I32)) continue;
+        if (!by_value(m, p) || p->saved || (e != EL_I64 && e != EL_I32)) continue;
         str_printf(out, "%s%s ", any ? ", " : "", c_type(e));
         c_name(out, text(m, p->name));
         any = true;
@@ -139,19 +139,39 @@ static void size_prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     str_puts(out, any ? ");\n" : "void);\n");
 }
 
+/* The state between the halves of a split function. */
+static void saved_text(const TdlModule *m, TdlFunc *f, TdlStr *out) {
+    if (!f->saves.id && !f->restores.id) return;
+    const char *base = text(m, f->saves.id ? f->saves : f->restores);
+    if (f->restores.id) {
+        str_printf(out, " * Saved: what %s_forward left for the same inputs. It is only read: the call may be repeated.\n", base);
+        return;
+    }
+    Growth g = growth_saved(f);
+    str_puts(out, " * Saved: ");
+    dim_print(m, g.bytes, out);
+    str_printf(out, " bytes for %s_reverse, aligned to 8", base);
+    growth_text(&g, out);
+    str_puts(out, g.more ? ", and what loops keep whose length is found at run time.\n" : ".\n");
+}
+
 static void prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     str_printf(out, "int %s(", text(m, f->name));
     dims_list(m, f, out);
     for (uint32_t i = 0; i < f->params.n; i++) {
         const TdlPort *p = &f->params.p[i];
+        if (p->saved) continue;
         if (i || f->dims.n) str_puts(out, ", ");
         if (!by_value(m, p) && !p->out) str_puts(out, "const ");
         str_printf(out, "%s %s", c_type(ty_elem(m, p->type)), by_value(m, p) ? "" : "*");
         c_name(out, text(m, p->name));
     }
     if (f->dims.n || f->params.n) str_puts(out, ", ");
+    if (f->saves.id) str_puts(out, "void *saved, size_t saved_bytes, ");
+    if (f->restores.id) str_puts(out, "const void *saved, size_t saved_bytes, ");
     str_puts(out, "void *workspace, size_t workspace_bytes);\n");
-    size_prototype(m, f, out);
+    if (f->saves.id) size_prototype(m, f, text(m, f->saves), "saved", out);
+    size_prototype(m, f, text(m, f->name), "workspace", out);
 }
 
 static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
@@ -159,12 +179,14 @@ static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out
     if (f->doc) comment_text(out, f->doc, " * ");
     else str_puts(out, text(m, f->name));
     str_puts(out, "\n *\n");
-    for (uint32_t i = 0; i < f->params.n; i++) describe_port(m, f, &f->params.p[i], out);
+    for (uint32_t i = 0; i < f->params.n; i++)
+        if (!f->params.p[i].saved) describe_port(m, f, &f->params.p[i], out);
     for (uint32_t i = 0; i < f->dims.n; i++)
         for (uint32_t k = 0; k < opt->nfixed; k++)
             if (!strcmp(text(m, f->dims.p[i]), opt->fixed[k].name))
                 str_printf(out, " * Compiled for %s = %lld: any other value is TDL_BAD_DIMENSION.\n", opt->fixed[k].name,
                            (long long)opt->fixed[k].value);
+    saved_text(m, f, out);
     workspace_text(m, f, out);
     str_puts(out, " */\n");
     prototype(m, f, out);
@@ -236,6 +258,21 @@ static void json_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, Td
     str_putc(out, '}');
 }
 
+static void json_saved(const TdlModule *m, TdlFunc *f, TdlStr *out) {
+    if (!f->saves.id && !f->restores.id) return;
+    TdlStr bytes = str_new(m->arena);
+    Growth g = growth_saved(f);
+    dim_print(m, g.bytes, &bytes);
+    growth_text(&g, &bytes);
+    str_puts(out, ",\n      \"saved\": {");
+    json_key(out, "role", f->saves.id ? "output" : "input");
+    str_puts(out, ", ");
+    json_key(out, "bytes", bytes.p);
+    str_puts(out, ", ");
+    json_key(out, "size_function", arena_printf(m->arena, "%s_saved_size", text(m, f->saves.id ? f->saves : f->restores)));
+    str_puts(out, "}");
+}
+
 static void json_function(TdlModule *m, TdlFunc *f, TdlStr *out) {
     str_puts(out, "    {");
     json_key(out, "name", text(m, f->name));
@@ -245,16 +282,21 @@ static void json_function(TdlModule *m, TdlFunc *f, TdlStr *out) {
         str_json(out, text(m, f->dims.p[i]));
     }
     str_puts(out, "],\n      \"arguments\": [\n");
+    bool any = false;
     for (uint32_t i = 0; i < f->params.n; i++) {
+        if (f->params.p[i].saved) continue;
+        str_puts(out, any ? ",\n" : "");
         json_port(m, f, &f->params.p[i], out);
-        str_puts(out, i + 1 < f->params.n ? ",\n" : "\n");
+        any = true;
     }
+    str_puts(out, any ? "\n" : "");
     TdlStr w = str_new(m->arena);
     Growth g = growth_of(f);
     dim_print(m, workspace_bytes(m, f, &g), &w);
     growth_text(&g, &w);
     str_puts(out, "      ],\n      ");
     json_key(out, "workspace", w.p);
+    json_saved(m, f, out);
     if (f->doc) {
         str_puts(out, ",\n      ");
         json_key(out, "doc", f->doc);

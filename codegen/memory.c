@@ -113,7 +113,7 @@ void cg_FILL(Cg *g, TdlOp o) {
 
 /* ---- allocation ---- */
 
-static void fail_without_memory(Cg *g, LLVMValueRef p) {
+void cg_fail_without_memory(Cg *g, LLVMValueRef p) {
     CgUnit *u = g->u;
     LLVMBasicBlockRef bad = cg_block(g, "full"), good = cg_block(g, "");
     LLVMBuildCondBr(u->b, LLVMBuildIsNull(u->b, p, ""), bad, good);
@@ -126,7 +126,7 @@ LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes, LLVMValueRef bad, TdlSpan at) {
     LLVMValueRef args[2] = {g->rt, bytes};
     if (!is_zero(bad)) cg_fail_if(g, bad, CG_NO_MEMORY, at, "a tensor is larger than any memory");
     LLVMValueRef p = cg_call(g->u, "tdlrt_take", g->u->ptr, args, 2);
-    fail_without_memory(g, p);
+    cg_fail_without_memory(g, p);
     return p;
 }
 
@@ -213,13 +213,16 @@ static TdlType row_elem(const Cg *g, TdlType stack, uint32_t i) {
     return ty_tensor_of(g->f->module, ty_stack_elem(g->f->module, stack, i));
 }
 
-void cg_STACKNEW(Cg *g, TdlOp o) {
-    TdlType stack = ir_type(g->f, ir_op(g->f, o)->results[0]);
+LLVMValueRef cg_row_bytes(Cg *g, TdlType stack) {
     LLVMValueRef bytes = cg_i64(g->u, 0);
     for (uint32_t i = 0; i < ty_stack_n(g->f->module, stack); i++)
         bytes = LLVMBuildAdd(g->u->b, bytes, padded_bytes(g, row_elem(g, stack, i)), "");
-    LLVMValueRef args[2] = {g->rt, bytes}, p = cg_call(g->u, "tdlrt_stack", g->u->ptr, args, 2);
-    fail_without_memory(g, p);
+    return bytes;
+}
+
+void cg_STACKNEW(Cg *g, TdlOp o) {
+    LLVMValueRef args[2] = {g->rt, cg_row_bytes(g, ir_type(g->f, ir_op(g->f, o)->results[0]))}, p = cg_call(g->u, "tdlrt_stack", g->u->ptr, args, 2);
+    cg_fail_without_memory(g, p);
     cg_result(g, o, p);
 }
 
@@ -227,7 +230,7 @@ void cg_PUSH(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlType stack = ir_type(g->f, ir_op(g->f, o)->operands[0]);
     LLVMValueRef args[2] = {g->rt, cg_operand(g, o, 0)}, row = cg_call(u, "tdlrt_push", u->ptr, args, 2);
-    fail_without_memory(g, row);
+    cg_fail_without_memory(g, row);
     for (uint32_t i = 0; i < ty_stack_n(g->f->module, stack); i++) {
         TdlType t = row_elem(g, stack, i);
         TdlElem e = ty_elem(g->f->module, t);

@@ -21,8 +21,8 @@ static void make_types(CgUnit *u) {
     u->f64 = LLVMDoubleTypeInContext(c);
     u->ptr = LLVMPointerTypeInContext(c, 0);
     u->voidt = LLVMVoidTypeInContext(c);
-    /* struct TdlrtCtx of runtime/object/bodies.h: lo, hi, top, chunks, grow */
-    u->ctx_type = LLVMStructTypeInContext(c, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64, u->ptr, u->i64}, 5, 0);
+    /* struct TdlrtCtx of runtime/object/bodies.h: lo, hi, top, chunks, grow, saved, saved_end */
+    u->ctx_type = LLVMStructTypeInContext(c, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64, u->ptr, u->i64, u->ptr, u->ptr}, 7, 0);
 }
 
 /* What users call is kept, in a COMDAT: several objects of one program each bring it. */

@@ -8,7 +8,7 @@
 static const struct { const char *name; LowDiffKind k; bool of_grad; } kinds[] = {
     {"grad", DIFF_GRAD, false}, {"value_and_grad", DIFF_VALUE_AND_GRAD, false}, {"vjp", DIFF_VJP, false},
     {"jvp", DIFF_JVP, false}, {"jacrev", DIFF_JACREV, false}, {"jacfwd", DIFF_JACFWD, false},
-    {"hessian", DIFF_JACFWD, true}, {"hvp", DIFF_JVP, true},
+    {"hessian", DIFF_JACFWD, true}, {"hvp", DIFF_JVP, true}, {"split", DIFF_VJP, false},
 };
 
 bool low_is_diff(const char *name)
@@ -26,6 +26,7 @@ static LowFn named_kind(const char *name, LowFn fn)
         fn.diff = kinds[i].k;
         fn.of_grad = kinds[i].of_grad;
         fn.name = kinds[i].name;
+        fn.split = !strcmp(name, "split");
     }
     return fn;
 }
@@ -501,6 +502,7 @@ static LowValue without_derivative(Low *L, const LowFn *fn, const LowTargets *t,
 
 LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 {
+    if (fn->split) return low_error(L, at, "split: gives two C functions: write export let g = split(f); within the language vjp(f) is the one function");
     LowArgs rest = {0}, own = {0};
     split_args(L, fn, args, &rest, &own);
     if (fn->diff == DIFF_VJP && !own.n) return low_error(L, at, "vjp: the cotangent of the result is its last argument");

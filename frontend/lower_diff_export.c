@@ -115,9 +115,11 @@ static bool seed_ports(Low *L, const LowFn *fn, const LowType *root_result, TdlF
     return true;
 }
 
-static void export_body(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, const AstParams *names, TdlFunc *f)
+static void export_body(Low *L, const LowDecl *d, const LowFn *what, const LowInst *sig, const AstParams *names, TdlFunc *f)
 {
     LowArgs args = {0};
+    LowFn whole = *what, *fn = &whole;
+    whole.split = false; /* pass `split` cuts it when the reverse sweep is there */
     size_t errors = diags_errors(L->diags);
     for (uint32_t i = 0; i < sig->nparams; i++) {
         LowValue v;
@@ -126,6 +128,7 @@ static void export_body(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig,
         low_bind(L, names->p[i].name.name, v, false, names->p[i].span);
     }
     bool seeded = seed_ports(L, fn, sig->result, f, &args, d->ast->span);
+    if (seeded && what->split) f->split = f->params.n - low_count_leaves(L, args.p[args.n - 1].v);
     low_check_fixes(L, sig);
     LowValue r = !seeded || diags_errors(L->diags) > errors ? LOW_ERR : low_apply(L, fn, &args, d->ast->span);
     L->frame->retv.val = r;

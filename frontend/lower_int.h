@@ -97,6 +97,7 @@ struct LowFn {
     LowDiffKind diff;                /* DIFF of .inner */
     LowFn *inner;
     const char *name;                /* what the program calls it: hvp */
+    bool split;                      /* vjp as two C functions */
     bool of_grad;                    /* hessian, hvp: inner is the gradient */
     const AstExpr *wrt;              /* NULL: every float parameter */
     bool aux;

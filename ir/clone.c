@@ -127,6 +127,9 @@ TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name) {
     f->doc = src->doc;
     f->workspace = src->workspace;
     f->symbol = src->symbol;
+    f->split = src->split;
+    f->saves = src->saves;
+    f->restores = src->restores;
     f->reverse = src->reverse;
     f->forward = src->forward;
     for (uint32_t i = 0; i < src->dims.n; i++) VEC_PUSH(m->arena, f->dims, src->dims.p[i]);

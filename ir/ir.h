@@ -192,6 +192,7 @@ typedef struct {
     TdlType type;
     int32_t cotangent_of;  /* results: index of the parameter it is the cotangent of; -1 */
     int32_t prior_of;      /* parameters, not of the C function: result whose memory holds it at entry; -1 */
+    bool saved;            /* a part of the state between forward and reverse: no argument of the C function */
     bool out;              /* loop IR: this parameter is a result's destination */
     TDL_VEC(uint32_t) over;/* loop IR, destinations: parameters that it may be the same memory as */
 } TdlPort;
@@ -205,6 +206,8 @@ struct TdlFunc {
     TDL_VEC(TdlSym) dims;  /* dimension parameters, in the order of the C signature */
     TDL_VEC(TdlPort) params, results;
     const char *symbol;    /* a C function of this name, without a body here; NULL: none */
+    uint32_t split;        /* number of the first cotangent parameter of what pass `split` cuts in two; 0: it does not */
+    TdlSym saves, restores;/* forward and reverse of what was split: its name; 0: neither */
     TdlSym reverse, forward; /* its derivative rules, functions of the module (docs/ir.md); 0: none */
     TdlDim workspace;      /* loop IR: bytes of the static slots, set by `plan`; 0: none yet */
     TdlRegion body;        /* its arguments are the parameters; ends in `return` */

@@ -275,7 +275,7 @@ static bool port_over(Parser *p, TdlPort *port) {
     return true;
 }
 
-/* After the name and type of a port: `of p`, `prior k`, `over p` and `doc "..."`. */
+/* After the name and type of a port: `of p`, `saved`, `prior k`, `over p` and `doc "..."`. */
 static bool port_tail(Parser *p, TdlPort *port) {
     char *s;
     size_t n;
@@ -285,6 +285,7 @@ static bool port_tail(Parser *p, TdlPort *port) {
         if (!port_param(p, &k)) return false;
         port->cotangent_of = (int32_t)k;
     }
+    port->saved = port_word(p, "saved");
     if (port_word(p, "prior")) {
         scan_space(p);
         const char *from = p->p;
@@ -348,8 +349,21 @@ static bool rule_name(Parser *p, TdlSym *name) {
     return scan_expect(p, "=") && scan_expect(p, "@") && scan_name(p, name, "the name of a function");
 }
 
+/* = k, the number of a parameter behind the first */
+static bool split_number(Parser *p) {
+    int64_t k;
+    if (!scan_expect(p, "=")) return false;
+    scan_space(p);
+    const char *from = p->p;
+    if (!scan_int(p, &k)) return false;
+    if (k < 1 || k >= (int64_t)p->f->params.n) return scan_error(p, from, "expected the number of the first cotangent");
+    p->f->split = (uint32_t)k;
+    return true;
+}
+
 static bool func_attributes(Parser *p) {
-    static const char *const names[] = {"export", "script", "workspace", "extern", "reverse", "forward"};
+    static const char *const names[] = {"export", "script", "workspace", "extern", "reverse", "forward",
+                                        "split", "saves", "restores"};
     const char *from = p->p, *s;
     size_t n;
     TdlSym symbol;
@@ -369,6 +383,12 @@ static bool func_attributes(Parser *p) {
         } else if (n == 6 && !memcmp(s, "extern", n)) {
             if (!scan_expect(p, "=") || !scan_name(p, &symbol, "the name of a C function")) return false;
             p->f->symbol = sym_text(p->m->names, symbol);
+        } else if (n == 5 && !memcmp(s, "split", n)) {
+            if (!split_number(p)) return false;
+        } else if (n == 5 && !memcmp(s, "saves", n)) {
+            if (!scan_expect(p, "=") || !scan_name(p, &p->f->saves, "a name")) return false;
+        } else if (n == 8 && !memcmp(s, "restores", n)) {
+            if (!scan_expect(p, "=") || !scan_name(p, &p->f->restores, "a name")) return false;
         } else if (n == 7 && !memcmp(s, "reverse", n)) {
             if (!rule_name(p, &p->f->reverse)) return false;
         } else if (n == 7 && !memcmp(s, "forward", n)) {

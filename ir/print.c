@@ -183,6 +183,7 @@ static void print_port(Printer *p, const TdlPort *port) {
     }
     ty_print(p->m, port->type, p->out);
     if (port->cotangent_of >= 0) print_param(p, " of ", (uint32_t)port->cotangent_of);
+    if (port->saved) str_puts(p->out, " saved");
     if (port->prior_of >= 0) str_printf(p->out, " prior %" PRId32, port->prior_of);
     for (uint32_t i = 0; i < port->over.n; i++) print_param(p, i ? ", " : " over ", port->over.p[i]);
     if (!port->doc) return;
@@ -220,6 +221,9 @@ static void print_func_attrs(Printer *p) {
         str_printf(p->out, "%sextern = ", sep), sep = ", ";
         print_name(p->out, f->symbol);
     }
+    if (f->split) str_printf(p->out, "%ssplit = %" PRIu32, sep, f->split), sep = ", ";
+    if (f->saves.id) str_printf(p->out, "%ssaves = %s", sep, sym_text(p->m->names, f->saves)), sep = ", ";
+    if (f->restores.id) str_printf(p->out, "%srestores = %s", sep, sym_text(p->m->names, f->restores)), sep = ", ";
     if (f->reverse.id) str_printf(p->out, "%sreverse = @%s", sep, sym_text(p->m->names, f->reverse)), sep = ", ";
     if (f->forward.id) str_printf(p->out, "%sforward = @%s", sep, sym_text(p->m->names, f->forward)), sep = ", ";
     if (f->workspace.id) {

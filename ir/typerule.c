@@ -183,6 +183,15 @@ bool rule_stack_new(TdlRule *r) {
     return ty_kind(r->m, r->given[0]) == TY_STACK || rule_fault(r, "not a stack: %s", rule_text(r, r->given[0]));
 }
 
+/* A tensor or a stack; in loop IR a buffer. */
+static bool keepable(TdlRule *r, TdlType t) {
+    return ty_kind(r->m, t) != TY_ACC || rule_fault(r, "not a tensor or stack: %s", rule_text(r, t));
+}
+
+bool rule_save(TdlRule *r) { return rule_results(r, 0) && keepable(r, rule_in(r, 0)); }
+
+bool rule_restore(TdlRule *r) { return rule_results(r, 1) && given(r) && keepable(r, r->given[0]); }
+
 /* In loop IR a tensor on a stack is given and taken as a buffer. */
 static bool is_elem(TdlRule *r, TdlType t, TdlType elem) {
     if (ty_eq(t, elem)) return true;

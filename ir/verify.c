@@ -175,7 +175,8 @@ static bool in_loop_ir(TdlOpcode c) {
     case LOWER_STRUCT: break;
     }
     return c == OP_FOR || c == OP_WHILE || c == OP_IF || c == OP_YIELD || c == OP_RETURN || c == OP_STACKNEW ||
-           c == OP_PUSH || c == OP_POP || c == OP_CALL || c == OP_ASSERT || c == OP_PRINT || c == OP_UNDEF;
+           c == OP_PUSH || c == OP_POP || c == OP_CALL || c == OP_ASSERT || c == OP_PRINT || c == OP_UNDEF ||
+           c == OP_SAVE || c == OP_RESTORE;
 }
 
 /* Loop IR moves 16-bit floats and converts them: pass `widen` leaves nothing else. */
@@ -198,6 +199,25 @@ static void check_stage(Verifier *v, TdlOp o) {
         TdlType t = ir_type(v->f, d->results[i]);
         if (t.id && ty_kind(v->m, t) == TY_TENSOR && ty_rank(v->m, t)) fault(v, o, "a tensor in loop IR: %s", type_text(v, t));
     }
+}
+
+/* ---- split functions ---- */
+
+/* What is saved is given by the forward half alone, and taken by the reverse half alone. */
+static void check_saved(Verifier *v) {
+    const TdlFunc *f = v->f;
+    for (uint32_t i = 0; i < f->params.n; i++)
+        if (f->params.p[i].saved && !(f->params.p[i].out ? f->saves.id : f->restores.id)) fault(v, (TdlOp){0}, "parameter %u is saved by no split function", i);
+    for (uint32_t i = 0; i < f->results.n; i++)
+        if (f->results.p[i].saved && !f->saves.id) fault(v, (TdlOp){0}, "result %u is saved by no split function", i);
+    if (f->split && (!f->exported || f->split >= f->params.n)) fault(v, (TdlOp){0}, "split: there is no cotangent, or it is not exported");
+}
+
+static void check_half(Verifier *v, TdlOp o) {
+    TdlOpcode c = ir_op(v->f, o)->code;
+    if (c == OP_SAVE && !v->f->saves.id) fault(v, o, "this is not the forward half of a split function");
+    if (c == OP_RESTORE && !v->f->restores.id) fault(v, o, "this is not the reverse half of a split function");
+    if ((c == OP_SAVE || c == OP_RESTORE) && ir_op(v->f, o)->parent.id != v->f->body.id) fault(v, o, "stands in a region");
 }
 
 /* ---- operations and regions ---- */
@@ -255,6 +275,7 @@ static void verify_op(Verifier *v, TdlOp o, TdlRegion r, TdlOp parent) {
     check_operands(v, o);
     check_attrs(v, o);
     check_stage(v, o);
+    check_half(v, o);
     verify_regions(v, o);
     TdlType *want = ARENA_ARRAY(&v->scratch, TdlType, ir_op(v->f, o)->nresults);
     bool ran = false;
@@ -321,6 +342,7 @@ static void check_signature(Verifier *v) {
         check_type(v, (TdlOp){0}, p->type);
         if (p->cotangent_of >= (int32_t)f->params.n) fault(v, (TdlOp){0}, "result %u is the cotangent of no parameter", i);
     }
+    check_saved(v);
     if (f->workspace.id) check_dim(v, (TdlOp){0}, f->workspace, "workspace");
 }
 

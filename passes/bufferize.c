@@ -316,6 +316,8 @@ static void start_function(Bufferize *B)
 {
     TdlFunc *f = B->f, *g = B->g;
     g->exported = f->exported;
+    g->saves = f->saves;
+    g->restores = f->restores;
     g->script = f->script;
     g->doc = f->doc;
     for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(B->m->arena, g->dims, f->dims.p[i]);
@@ -328,6 +330,7 @@ static void start_function(Bufferize *B)
         bool mem = buf_is_mem(B, v);
         if (p->prior_of >= 0) continue; /* what the destination holds */
         TdlVal w = ir_func_add_param(g, p->name, mem ? ty_buf(B->m, p->type) : p->type, p->doc);
+        g->params.p[g->params.n - 1].saved = p->saved;
         if (mem) B->buf[v.id] = w;
         else buf_set(B, v, w);
     }
@@ -337,6 +340,7 @@ static void start_function(Bufferize *B)
         TdlPort *q = &g->params.p[g->params.n - 1];
         q->cotangent_of = p->cotangent_of;
         q->out = true;
+        q->saved = p->saved;
         buf_over(B, i, q);
     }
     B->zero = ir_const_int(&B->b, EL_I64, 0);
@@ -344,7 +348,7 @@ static void start_function(Bufferize *B)
     for (uint32_t i = 0; i < f->results.n; i++) {
         TdlVal *out = &B->buf[buf_dest(B, i)];
         TdlType t = ir_type(g, *out);
-        if (f->exported) *out = ir_result(g, ir_emit(&B->b, OP_ALLOC, out, 1, &t, 1), 0);
+        if (f->exported && !f->results.p[i].saved) *out = ir_result(g, ir_emit(&B->b, OP_ALLOC, out, 1, &t, 1), 0);
         B->buf[buf_class(B, buf_dest(B, i))] = *out;
     }
     for (uint32_t i = 0; i < f->params.n; i++) {

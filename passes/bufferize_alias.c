@@ -333,7 +333,7 @@ static void keep_inputs(Bufferize *B)
         if (!o.id || ir_op(B->f, o)->code != OP_MAP || !map_of_elements(B, o)) continue;
         for (uint32_t k = 0; k < params->n && !B->keep[v.id]; k++) {
             TdlVal p = params->p[k];
-            if (!buf_is_mem(B, p) || !same_memory_type(B, p.id, v.id) || !may_overwrite(B, p.id, v.id)) continue;
+            if (!buf_is_mem(B, p) || B->f->params.p[k].saved || !same_memory_type(B, p.id, v.id) || !may_overwrite(B, p.id, v.id)) continue;
             for (uint32_t u = B->use_start[p.id]; u < B->use_start[p.id + 1]; u++)
                 if (own_element(B, o, B->uses[u].op)) B->keep[v.id] = p.id;
         }
@@ -477,8 +477,8 @@ static bool may_be_over(const Bufferize *B, uint32_t p, uint32_t i)
 void buf_over(Bufferize *B, uint32_t i, TdlPort *port)
 {
     const TdlVals *params = &ir_region(B->f, B->f->body)->args;
-    for (uint32_t k = 0; k < params->n && B->f->exported; k++)
-        if (buf_is_mem(B, params->p[k]) && B->f->params.p[k].prior_of < 0 && may_be_over(B, params->p[k].id, i))
+    for (uint32_t k = 0; k < params->n && B->f->exported && !B->f->results.p[i].saved; k++)
+        if (buf_is_mem(B, params->p[k]) && B->f->params.p[k].prior_of < 0 && !B->f->params.p[k].saved && may_be_over(B, params->p[k].id, i))
             VEC_PUSH(B->m->arena, port->over, k);
 }
 
@@ -518,6 +518,8 @@ void buf_analyse(Bufferize *B)
         if (prior_of < 0 || !buf_is_mem(B, params->p[i])) B->fixed[v] = B->read_only[v] = true;
         else join(B, buf_class(B, v), buf_class(B, buf_dest(B, (uint32_t)prior_of)));
     }
+    IR_FOREACH_OP(f, f->body, o)
+        if (ir_op(f, o)->code == OP_RESTORE) B->fixed[ir_result(f, o, 0).id] = B->read_only[ir_result(f, o, 0).id] = true;
     uint32_t pos = 1;
     number_region(B, f->body, &pos);
     find_views(B, f->body);

@@ -103,6 +103,25 @@ void buf_POP(Bufferize *B, TdlOp o)
     }
 }
 
+/* ---- between the halves of a split function ---- */
+
+void buf_SAVE(Bufferize *B, TdlOp o)
+{
+    TdlVal v = buf_get(B, ir_op(B->f, o)->operands[0]);
+    ir_emit(&B->b, OP_SAVE, &v, 1, NULL, 0);
+}
+
+/* Memory of the saved state: never written. */
+void buf_RESTORE(Bufferize *B, TdlOp o)
+{
+    TdlVal v = ir_result(B->f, o, 0);
+    TdlType t = ir_type(B->f, v);
+    if (buf_is_mem(B, v)) t = ty_buf(B->m, t);
+    TdlVal w = ir_result(B->g, ir_emit(&B->b, OP_RESTORE, NULL, 0, &t, 1), 0);
+    if (buf_is_mem(B, v)) B->buf[buf_class(B, v.id)] = w;
+    else buf_set(B, v, w);
+}
+
 /* ---- calls and effects ---- */
 
 void buf_CALL(Bufferize *B, TdlOp o)

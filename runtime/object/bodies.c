@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- arguments ---- */
 
@@ -129,6 +130,50 @@ void *tdlrt_pop(TdlrtStack *s) {
         s->used = s->block->capacity;
     }
     return (char *)s->block + 64 + s->row_bytes * --s->used;
+}
+
+/* ---- the state between the halves of a split function ---- */
+
+/* The next `bytes` of it, rounded up to a multiple of 8; NULL: there are not so many. */
+void *tdlrt_saved(TdlrtCtx *c, int64_t bytes) {
+    char *at = c->saved;
+    if (bytes < 0 || bytes > INT64_MAX - 7) return NULL;
+    bytes = (bytes + 7) & ~(int64_t)7;
+    if (bytes > c->saved_end - at) return NULL;
+    c->saved = at + bytes;
+    return at;
+}
+
+/* Keeps the rows of a stack as a block of it, which `tdlrt_restore_stack` takes as it stands. 0: no memory. */
+int tdlrt_save_stack(TdlrtCtx *c, TdlrtStack *s) {
+    int64_t rows = s->used;
+    for (const TdlrtBlock *k = s->block ? s->block->prev : NULL; k; k = k->prev) rows += k->capacity;
+    if (s->row_bytes && rows > (INT64_MAX - 64) / s->row_bytes) return 0;
+    char *to = tdlrt_saved(c, 64 + rows * s->row_bytes);
+    if (!to) return 0;
+    TdlrtBlock *header = (TdlrtBlock *)(void *)to;
+    header->prev = header->next = NULL;
+    header->capacity = rows;
+    to += 64 + rows * s->row_bytes;
+    int64_t used = s->used;
+    for (const TdlrtBlock *k = s->block; k; k = k->prev) {
+        to -= used * s->row_bytes;
+        memcpy(to, (const char *)k + 64, (size_t)(used * s->row_bytes));
+        if (k->prev) used = k->prev->capacity;
+    }
+    return 1;
+}
+
+/* A stack whose rows are in the saved state: to be popped alone. NULL: no memory, or the state is damaged. */
+TdlrtStack *tdlrt_restore_stack(TdlrtCtx *c, int64_t row_bytes) {
+    const TdlrtBlock *header = tdlrt_saved(c, 64);
+    if (!header || header->capacity < 0 || (row_bytes && header->capacity > (INT64_MAX - 64) / row_bytes)) return NULL;
+    if (!tdlrt_saved(c, header->capacity * row_bytes)) return NULL;
+    TdlrtStack *s = tdlrt_stack(c, row_bytes);
+    if (!s) return NULL;
+    s->block = (TdlrtBlock *)(void *)(uintptr_t)header;
+    s->used = header->capacity;
+    return s;
 }
 
 /* Frees what the call took by malloc. */

@@ -25,6 +25,7 @@ typedef struct TdlrtCtx {
     int64_t top;
     TdlrtChunk *chunks;
     int64_t grow;
+    char *saved, *saved_end; /* of a split function: what is left of the state between its halves */
 } TdlrtCtx;
 
 /* An argument in memory. */
@@ -41,6 +42,9 @@ void tdlrt_release(TdlrtCtx *c, int64_t mark);
 TdlrtStack *tdlrt_stack(TdlrtCtx *c, int64_t row_bytes);
 void *tdlrt_push(TdlrtCtx *c, TdlrtStack *s);
 void *tdlrt_pop(TdlrtStack *s);
+void *tdlrt_saved(TdlrtCtx *c, int64_t bytes);
+int tdlrt_save_stack(TdlrtCtx *c, TdlrtStack *s);
+TdlrtStack *tdlrt_restore_stack(TdlrtCtx *c, int64_t row_bytes);
 void tdlrt_finish(TdlrtCtx *c);
 int64_t tdlrt_ipow(int64_t x, int64_t n);
 int64_t tdlrt_philox(int64_t seed, int64_t counter);

@@ -133,6 +133,7 @@ static void derive(Parser *p, const char *flag, const char *kind, const char *v)
 #define DERIVE(KIND, flag) static void set_##KIND(Parser *p, const char *v) { derive(p, flag, #KIND, v); }
 DERIVE(grad, "--grad") DERIVE(value_and_grad, "--value-and-grad") DERIVE(vjp, "--vjp") DERIVE(jvp, "--jvp")
 DERIVE(jacrev, "--jacrev") DERIVE(jacfwd, "--jacfwd") DERIVE(hessian, "--hessian") DERIVE(hvp, "--hvp")
+DERIVE(split, "--split")
 
 static void show_help(Parser *p, const char *v);
 
@@ -162,6 +163,7 @@ static const Option OPTIONS[] = {
     {"--jacfwd ", "F:X,Y", "likewise F_jacfwd", set_jacfwd},
     {"--hessian ", "F:X,Y", "likewise F_hessian", set_hessian},
     {"--hvp ", "F:X,Y", "likewise F_hvp", set_hvp},
+    {"--split ", "F:X,Y", "likewise F_split_forward and F_split_reverse, with the saved state between them", set_split},
     {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},

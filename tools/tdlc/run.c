@@ -30,6 +30,10 @@ static bool is_output(const TdlPort *p) { return p->out; }
 static TdlFunc *find_function(Session *s) {
     for (uint32_t i = 0; i < s->m->funcs.n; i++) {
         TdlFunc *f = s->m->funcs.p[i];
+        if (s->o->call && (f->saves.id || f->restores.id) && !strcmp(sym_text(s->names, f->name), s->o->call)) {
+            diag_error(s->diags, SPAN_NONE, "run: %s is a half of a split function: export the whole one, vjp", s->o->call);
+            return NULL;
+        }
         if (s->o->call ? f->exported && !strcmp(sym_text(s->names, f->name), s->o->call) : f->script) return f;
     }
     if (s->o->call) diag_error(s->diags, SPAN_NONE, "run: no exported function is named %s", s->o->call);
