@@ -124,12 +124,22 @@ static LLVMValueRef planned(Cg *g, LLVMValueRef *bad) {
     return cg_dim_checked(g, w, bad);
 }
 
+/* c // p of a constant c >= 0, where p is at least 1 but for dimensions that the caller should not have given. */
+static LLVMValueRef share(Cg *g, TdlOp o) {
+    LLVMBuilderRef b = g->u->b;
+    LLVMValueRef p = cg_operand(g, o, 1), one = cg_i64(g->u, 1);
+    p = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntSLT, p, one, ""), one, p, "");
+    return LLVMBuildUDiv(b, cg_operand(g, o, 0), p, "");
+}
+
 /* The value of an integer that the arguments decide (growth.h): its operations, once. */
 static LLVMValueRef argument_value(Cg *g, TdlVal v) {
     TdlOp o = ir_val(g->f, v)->def;
     if (g->vals[v.id]) return g->vals[v.id];
     for (uint32_t i = 0; i < ir_op(g->f, o)->noperands; i++) argument_value(g, ir_op(g->f, o)->operands[i]);
-    if (ir_op(g->f, o)->code == OP_NEWDIM) cg_set(g, v, cg_operand(g, o, 0));
+    TdlOpcode code = ir_op(g->f, o)->code;
+    if (code == OP_NEWDIM) cg_set(g, v, cg_operand(g, o, 0));
+    else if (code == OP_FLOORDIV) cg_set(g, v, share(g, o));
     else cg_op(g, o);
     return g->vals[v.id];
 }

@@ -49,6 +49,15 @@ static bool all_certain(Growth *g, TdlOp o, uint32_t depth)
     return true;
 }
 
+/* A budget shared out, c // p: the constant is at least 0, the divisor never 0. */
+static bool is_share(const Growth *g, const TdlVal *x)
+{
+    TdlModule *m = g->f->module;
+    TdlDim c, d;
+    int64_t i;
+    return ir_val_dim(g->f, x[0], &c) && dim_is_const(m, c, &i) && i >= 0 && ir_val_dim(g->f, x[1], &d) && dim_known_ge(m, d, dim_const(m, 1));
+}
+
 /* Is v an integer that is computed at the top of the function from its arguments alone, without what can fail? */
 static bool certain(Growth *g, TdlVal v, uint32_t depth)
 {
@@ -61,6 +70,7 @@ static bool certain(Growth *g, TdlVal v, uint32_t depth)
     case OP_DIM: return known(g, op_attr(g->f, o, "d")->dim);
     case OP_NEWDIM: case OP_NEG: case OP_ADD: case OP_SUB: case OP_MUL: case OP_MAX: case OP_MIN: case OP_CAST:
         return all_certain(g, o, depth - 1);
+    case OP_FLOORDIV: return is_share(g, ir_op(g->f, o)->operands) && all_certain(g, o, depth - 1);
     default: return false;
     }
 }
@@ -143,12 +153,17 @@ static void value_text(const TdlFunc *f, TdlVal v, TdlStr *out)
     }
     switch (ir_op(f, o)->code) {
     case OP_CONST: str_printf(out, "%lld", (long long)op_int(f, o, "value", 0)); break;
-    case OP_DIM: dim_print(f->module, op_attr(f, o, "d")->dim, out); break;
+    case OP_DIM:
+        str_puts(out, dim_nterms(f->module, op_attr(f, o, "d")->dim) > 1 ? "(" : "");
+        dim_print(f->module, op_attr(f, o, "d")->dim, out);
+        str_puts(out, dim_nterms(f->module, op_attr(f, o, "d")->dim) > 1 ? ")" : "");
+        break;
     case OP_MAX: infix(f, o, "max(", ", ", out); break;
     case OP_MIN: infix(f, o, "min(", ", ", out); break;
     case OP_ADD: infix(f, o, "(", " + ", out); break;
     case OP_SUB: infix(f, o, "(", " - ", out); break;
     case OP_MUL: infix(f, o, "(", " * ", out); break;
+    case OP_FLOORDIV: infix(f, o, "(", " // ", out); break;
     case OP_NEG: str_puts(out, "-"); operand_text(f, o, 0, out); break;
     default: operand_text(f, o, 0, out); break; /* newdim, cast */
     }

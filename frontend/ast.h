@@ -114,8 +114,8 @@ typedef enum {
     AST_ASSIGN,   /* x = e, a[i] = e, p.w = e          .target .e, .op when has_op (+= -= *= /= ...) */
     AST_EXPR,     /* e as a statement, or a block's value when last     .e */
     AST_RETURN,   /* return e                          .e or NULL */
-    AST_FOR,      /* for i in r { }                    .pat (one name) .e range .block */
-    AST_WHILE,    /* while c { }                       .e .block */
+    AST_FOR,      /* for i in r { }                    .pat (one name) .e range .block; .name is checkpoint where it stands before it */
+    AST_WHILE,    /* while c { }                       .e .block .name */
     AST_BREAK, AST_CONTINUE,
     AST_ASSERT,   /* assert(c, "msg")                  .e .e2 or NULL */
     AST_SCOPED,   /* no_grad { }, checkpoint { }       .name .block */

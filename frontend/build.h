@@ -46,6 +46,7 @@ AstStmt *bld_assign(Parse *p, TdlSpan at, TdlSpan op_at, AstExpr *target, int op
 AstStmt *bld_expr_stmt(Parse *p, AstExpr *e);
 AstStmt *bld_simple(Parse *p, AstStmtKind kind, TdlSpan at, AstExpr *e, AstExpr *e2); /* RETURN BREAK CONTINUE ASSERT */
 AstStmt *bld_for(Parse *p, TdlSpan at, const Tok *name, AstExpr *range, AstBlock *b);
+AstStmt *bld_again(Parse *p, const Tok *word, AstStmt *loop); /* a loop under `checkpoint` */
 AstStmt *bld_while(Parse *p, TdlSpan at, AstExpr *cond, AstBlock *b);
 AstStmt *bld_decl_stmt(Parse *p, AstDecl *d);
 /* NULL statements (those with errors) are left out. */

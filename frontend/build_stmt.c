@@ -96,6 +96,11 @@ AstStmt *bld_while(Parse *p, TdlSpan at, AstExpr *cond, AstBlock *b) {
     return s;
 }
 
+AstStmt *bld_again(Parse *p, const Tok *word, AstStmt *loop) {
+    loop->name = name_of(p, word);
+    return loop;
+}
+
 AstStmt *bld_decl_stmt(Parse *p, AstDecl *d) {
     AstStmt *s = stmt(p, AST_DECL, d->span);
     s->decl = d;

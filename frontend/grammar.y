@@ -121,6 +121,8 @@ stmt: "let" pattern opt_type "=" expr  { $$ = bld_bind(p, AST_LET, @$, $2, false
     | "continue"                  { $$ = bld_simple(p, AST_CONTINUE, @$, NULL, NULL); }
     | "for" NAME "in" range block { $$ = bld_for(p, @$, $2, $4, $5); }
     | "while" expr block          { $$ = bld_while(p, @$, $2, $3); }
+    | SCOPED "for" NAME "in" range block { $$ = bld_again(p, $1, bld_for(p, @$, $3, $5, $6)); }
+    | SCOPED "while" expr block   { $$ = bld_again(p, $1, bld_while(p, @$, $3, $4)); }
     | "assert" "(" expr opt_comma ")"           { $$ = bld_simple(p, AST_ASSERT, @$, $3, NULL); }
     | "assert" "(" expr "," expr opt_comma ")"  { $$ = bld_simple(p, AST_ASSERT, @$, $3, $5); }
     | decl                        { $$ = bld_decl_stmt(p, $1); }

@@ -76,6 +76,7 @@ static int word_kind(const Lines *l, const Tok *t, int next) {
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if ((next == words[i].next || next == words[i].next2) && strcmp(s, words[i].word) == 0) return words[i].kind;
     int last = last_kind(l);
+    if (l->at_start && (next == T_FOR || next == T_WHILE) && !strcmp(s, "checkpoint")) return T_SCOPED;
     if (next == T_LBRACE) {
         bool value = last == T_ASSIGN || last == T_LPAREN || last == T_COMMA || last == T_LBRACK || last == T_DARROW ||
                      last == T_RETURN;

@@ -479,6 +479,7 @@ void low_for(Low *L, const AstStmt *s)
     for (uint32_t i = 0; i < lp.init.n; i++) rt[nr++] = lp.tys[i];
     TdlOp op = ir_emit(&L->b, OP_FOR, ops.p, ops.n, rt, nr);
     if (lp.exits) op_set_int(L->b.f, op, "exit", 1);
+    if (s->name.name.id) op_set_int(L->b.f, op, "checkpoint", 1);
     TdlRegion r = ir_op(L->b.f, op)->regions[0];
     TdlBuilder outer = L->b;
     in_region(L, r);
@@ -527,6 +528,7 @@ void low_while(Low *L, const AstStmt *s)
         lp.start = low_save_vars(L, &lp.vars);
     }
     TdlOp op = ir_emit(&L->b, OP_WHILE, lp.init.p, lp.init.n, lp.tys, lp.init.n);
+    if (s->name.name.id) op_set_int(L->b.f, op, "checkpoint", 1);
     TdlBuilder outer = L->b;
     TdlRegion r0 = ir_op(L->b.f, op)->regions[0];
     in_region(L, r0);

@@ -5,7 +5,7 @@
 
 static const TdlAttrForm FORMS[] = {
     {"again", ATTR_INT, false},     {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
-    {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"contract_a", ATTR_INTS, false},
+    {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"checkpoint", ATTR_INT, false},     {"contract_a", ATTR_INTS, false},
     {"contract_b", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
     {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
     {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},

@@ -20,6 +20,7 @@ typedef struct {
     TdlModule *m;
     TdlArena *arena;
     TdlModule *formulas;
+    const TdlPassOptions *opt;
     TDL_VEC(struct { TdlFunc *f; State state; bool generated; }) seen; /* generated: it holds sweeps */
     TDL_VEC(TdlFunc *) made; /* reverses and tangents that no call names: not needed after the pass */
     bool failed;
@@ -33,6 +34,7 @@ static void start(Pass *p, Adj *a, AdjFrame *fr, TdlFunc *f, TdlOp before) {
     adj_init(a, f, p->arena, p->formulas);
     a->derived = derived;
     a->pass = p;
+    a->opt = p->opt;
     *fr = (AdjFrame){.region = ir_op(f, before)->parent, .b = ir_before(f, before)};
     a->top = fr;
 }
@@ -335,7 +337,7 @@ bool pass_adjoint(TdlModule *m, const TdlPassOptions *opt) {
     TdlArena arena;
     arena_init(&arena);
     arena.stress = m->arena->stress, arena.on_full = m->arena->on_full, arena.user = m->arena->user;
-    Pass p = {.m = m, .arena = &arena};
+    Pass p = {.m = m, .arena = &arena, .opt = opt};
     bool ok = !any_call(m, &arena) || pass_inline(m, opt);
     if (ok) p.formulas = adj_formulas(m, &arena);
     uint32_t n = m->funcs.n;

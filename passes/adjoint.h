@@ -41,6 +41,7 @@ typedef struct {
     bool forward;             /* forward mode */
     TdlFunc *(*derived)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward); /* @f.jvp or @f.vjp, for a call that stays */
     void *pass;
+    const TdlPassOptions *opt;
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */
     bool failed;

@@ -8,32 +8,17 @@
  *     %y0bar = for %lo, %hi, %zbar {(%i, %y1bar) %v = index %t1, %i ... yield %ybar} {down = 1}
  *
  * `while` keeps its values on a stack and counts its iterations; its reverse is a `for` over the count. */
-#include "passes/adjoint.h"
+#include "passes/adjoint_loop.h"
 #include <string.h>
-
-typedef struct {
-    TdlOp fwd, rev;
-    TdlRegion body, t;        /* primal body; body of the reverse */
-    TdlVal lo, hi, count;     /* for: bounds; while: the number of iterations */
-    bool has_trip, from_lo;
-    TdlDim trip;              /* slots of a tape */
-    TdlVal stack, top;        /* the reverse's stack; what was pushed, after the loop */
-    TdlOp push, pop;
-    TDL_VEC(TdlType) rows;    /* types on the stack */
-} Loop;
 
 /* ---- carried values ---- */
 
-typedef struct { TdlVal init, arg, yield, result, zbar; } Carried;
-typedef TDL_VEC(Carried) CarriedVec;
-
-/* The carried values that have a cotangent, with the cotangents of their results. */
-static CarriedVec carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint32_t args, uint32_t lead,
+AdjCarriedVec adj_carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint32_t args, uint32_t lead,
                           const TdlVal *zbar) {
-    CarriedVec out = {0};
+    AdjCarriedVec out = {0};
     TdlOp end = ir_terminator(a->f, body);
     for (uint32_t i = 0; i + inits < ir_op(a->f, o)->noperands; i++) {
-        Carried c = {.init = adj_arg(a, o, inits + i), .arg = ir_region(a->f, body)->args.p[args + i],
+        AdjCarried c = {.at = i, .init = adj_arg(a, o, inits + i), .arg = ir_region(a->f, body)->args.p[args + i],
                      .yield = adj_arg(a, end, lead + i), .result = adj_res(a, o, lead + i), .zbar = zbar[lead + i]};
         TdlOp def = adj_def(a, c.yield);
         bool unread = !c.zbar.id && def.id && ir_op(a->f, def)->code == OP_PUSH; /* a stack that nothing pops */
@@ -45,7 +30,7 @@ static CarriedVec carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint3
 }
 
 /* Makes the reverse loop l->rev over lo, hi inside the scope, reverses the body into it. */
-static void reverse_body(Adj *a, Loop *l, AdjScope *s, CarriedVec *cs, TdlVal lo, TdlVal hi, bool down) {
+static void reverse_body(Adj *a, AdjLoop *l, AdjScope *s, AdjCarriedVec *cs, TdlVal lo, TdlVal hi, bool down) {
     TdlBuilder b = ir_at_end(a->f, s->body, a->top->b.span);
     TdlVals ops = {0};
     VEC_PUSH(a->arena, ops, lo);
@@ -75,12 +60,12 @@ static void reverse_body(Adj *a, Loop *l, AdjScope *s, CarriedVec *cs, TdlVal lo
 }
 
 /* The reverse loop's results are the cotangents of the initial values. */
-static void finish(Adj *a, Loop *l, CarriedVec *cs) {
+static void finish(Adj *a, AdjLoop *l, AdjCarriedVec *cs) {
     for (uint32_t i = 0; i < cs->n; i++) cs->p[i].zbar = ir_add_result(a->f, l->rev, adj_type(a, cs->p[i].init));
     if (l->push.id) ir_add_result(a->f, l->rev, adj_type(a, l->top));
 }
 
-static void to_inits(Adj *a, AdjScope *s, const CarriedVec *cs) {
+static void to_inits(Adj *a, AdjScope *s, const AdjCarriedVec *cs) {
     TdlVals res = {0};
     for (uint32_t i = 0; i < cs->n; i++) VEC_PUSH(a->arena, res, cs->p[i].zbar);
     adj_scope_close(a, s, res.p, res.n);
@@ -172,7 +157,7 @@ static bool at_least_zero(Adj *a, TdlDim *d) {
 
 /* The size of a tape as a run-time value, where lo and hi are known: max(hi, lo) - lo, which is negative where it is more
  * than i64 holds; `newdim` does not let that pass. */
-static TdlDim new_trip(Adj *a, const Loop *l) {
+static TdlDim new_trip(Adj *a, const AdjLoop *l) {
     TdlBuilder b = ir_before(a->f, outermost(a, l->fwd, l->lo, l->hi));
     b.grad_fn = SYM_NONE;
     TdlVal n = ir_binary(&b, OP_SUB, ir_binary(&b, OP_MAX, l->hi, l->lo), l->lo);
@@ -183,7 +168,7 @@ static TdlDim new_trip(Adj *a, const Loop *l) {
 
 /* Slots of the loop's tapes, and in l->from_lo whether slot 0 is iteration lo or 0: hi - lo where that is a dimension;
  * else a dimension that hi cannot exceed (the tape of a triangular loop is a rectangle, and static); else a new one. */
-static TdlDim trip_dim(Adj *a, Loop *l) {
+static TdlDim trip_dim(Adj *a, AdjLoop *l) {
     if (l->has_trip) return l->trip;
     l->has_trip = true;
     TdlDim lo, hi, zero = dim_const(a->m, 0);
@@ -200,7 +185,7 @@ static TdlDim trip_dim(Adj *a, Loop *l) {
 }
 
 /* The slot of iteration `i`. */
-static TdlVal slot(Adj *a, const Loop *l, TdlBuilder *b, TdlVal i) {
+static TdlVal slot(Adj *a, const AdjLoop *l, TdlBuilder *b, TdlVal i) {
     TdlDim d;
     int64_t c;
     if (!l->from_lo || (ir_val_dim(a->f, l->lo, &d) && dim_is_const(a->m, d, &c) && c == 0)) return i;
@@ -208,8 +193,9 @@ static TdlVal slot(Adj *a, const Loop *l, TdlBuilder *b, TdlVal i) {
 }
 
 static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
-    Loop *l = n->user;
-    TdlDim trip = trip_dim(a, l);
+    AdjLoop *l = n->user;
+    TdlDim trip = trip_dim(a, l), bytes = adj_bytes(a, adj_type(a, v));
+    l->row = l->row.id ? dim_add(a->m, l->row, bytes) : bytes;
     TdlType t = ty_prepend(a->m, adj_type(a, v), &trip, 1);
     TdlBuilder out = ir_before(a->f, l->fwd);
     out.grad_fn = SYM_NONE;
@@ -231,9 +217,7 @@ static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
 
 /* ---- stacks: where the number of iterations has no useful bound ---- */
 
-/* Adds a carried value to the forward loop; returns the body's argument and sets *after to the result. The value that
- * the body yields for it is to be added to the body's terminator. */
-static TdlVal carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
+TdlVal adj_carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
     TdlType t = adj_type(a, init);
     uint32_t last = ir_op(a->f, o)->nregions - 1u;
     ir_add_operand(a->f, o, init);
@@ -243,11 +227,11 @@ static TdlVal carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
 }
 
 /* The first value saved: a stack is pushed to in the body and popped in the reverse. Its type grows with the values. */
-static void start_stack(Adj *a, Loop *l, AdjNeed *n, TdlType empty) {
+static void start_stack(Adj *a, AdjLoop *l, AdjNeed *n, TdlType empty) {
     TdlBuilder out = ir_before(a->f, l->fwd);
     out.grad_fn = SYM_NONE;
     TdlVal init = ir_result(a->f, ir_emit(&out, OP_STACKNEW, NULL, 0, &empty, 1), 0);
-    TdlVal arg = carry(a, l->fwd, init, &l->top);
+    TdlVal arg = adj_carry(a, l->fwd, init, &l->top);
     TdlOp end = ir_terminator(a->f, l->body);
     TdlBuilder in = ir_before(a->f, end);
     in.grad_fn = SYM_NONE;
@@ -261,7 +245,7 @@ static void start_stack(Adj *a, Loop *l, AdjNeed *n, TdlType empty) {
 
 static void set_type(Adj *a, TdlVal v, TdlType t) { ir_val(a->f, v)->type = t; }
 
-static void set_stack_type(Adj *a, Loop *l, TdlType t) {
+static void set_stack_type(Adj *a, AdjLoop *l, TdlType t) {
     uint32_t k = ir_op(a->f, l->fwd)->noperands - 1;
     set_type(a, adj_arg(a, l->fwd, k), t);
     for (uint32_t i = 0; i < ir_op(a->f, l->fwd)->nregions; i++)
@@ -273,7 +257,7 @@ static void set_stack_type(Adj *a, Loop *l, TdlType t) {
 }
 
 static TdlVal save_push(Adj *a, AdjNeed *n, TdlVal v) {
-    Loop *l = n->user;
+    AdjLoop *l = n->user;
     VEC_PUSH(a->arena, l->rows, adj_type(a, v));
     TdlType t = ty_stack(a->m, l->rows.p, l->rows.n);
     if (!l->push.id) start_stack(a, l, n, t);
@@ -285,7 +269,7 @@ static TdlVal save_push(Adj *a, AdjNeed *n, TdlVal v) {
 enum { LONGEST_EXIT_TAPE = 4096 };
 
 /* A loop that may be left early keeps a tape only where its bound says something: a dimension, or a small constant. */
-static bool short_bound(const Adj *a, const Loop *l) {
+static bool short_bound(const Adj *a, const AdjLoop *l) {
     TdlDim lo, hi;
     int64_t c;
     if (!ir_val_dim(a->f, l->lo, &lo) || !ir_val_dim(a->f, l->hi, &hi)) return false;
@@ -294,23 +278,28 @@ static bool short_bound(const Adj *a, const Loop *l) {
 
 /* z = for lo, hi, y0 { y <- body(i, y) }:  ybar runs through the transposed body from the last iteration to the first.
  * With an exit the iterations that were run are lo .. lo + count - 1. */
-void adj_FOR(Adj *a, TdlOp o, const TdlVal *zbar) {
+void adj_for(Adj *a, AdjLoop *l, const TdlVal *zbar) {
+    TdlOp o = l->fwd;
     bool exits = op_int(a->f, o, "exit", 0) != 0, down = op_int(a->f, o, "down", 0) != 0;
-    Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[0], .lo = adj_arg(a, o, 0), .hi = adj_arg(a, o, 1)};
-    CarriedVec cs = carried(a, o, l.body, 2, 1, exits, zbar);
-    TdlVal lo = l.lo, hi = l.hi;
-    if (exits && down) lo = adj_op2(a, OP_SUB, l.hi, adj_res(a, o, 0));
-    else if (exits) hi = adj_op2(a, OP_ADD, l.lo, adj_res(a, o, 0));
+    AdjCarriedVec cs = adj_carried(a, o, l->body, 2, 1, exits, zbar);
+    TdlVal lo = l->lo, hi = l->hi;
+    if (exits && down) lo = adj_op2(a, OP_SUB, l->hi, adj_res(a, o, 0));
+    else if (exits) hi = adj_op2(a, OP_ADD, l->lo, adj_res(a, o, 0));
     AdjScope *s = adj_scope_open(a);
-    reverse_body(a, &l, s, &cs, lo, hi, !down);
+    reverse_body(a, l, s, &cs, lo, hi, !down);
     if (a->failed) return;
-    TdlVal *args = ARENA_ARRAY(a->arena, TdlVal, ir_region(a->f, l.body)->args.n);
-    args[0] = ir_region(a->f, l.t)->args.p[0];
-    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .args = args, .user = &l};
-    need.save = exits && !short_bound(a, &l) ? save_push : save_tape;
+    TdlVal *args = ARENA_ARRAY(a->arena, TdlVal, ir_region(a->f, l->body)->args.n);
+    args[0] = ir_region(a->f, l->t)->args.p[0];
+    AdjNeed need = {.from = l->body, .first = ir_region(a->f, l->t)->first, .args = args, .user = l};
+    need.save = exits && !short_bound(a, l) ? save_push : save_tape;
     adj_need(a, &need);
-    finish(a, &l, &cs);
+    finish(a, l, &cs);
     to_inits(a, s, &cs);
+}
+
+void adj_FOR(Adj *a, TdlOp o, const TdlVal *zbar) {
+    if (adj_long(a, o, zbar)) return;
+    adj_for(a, &(AdjLoop){.fwd = o, .body = ir_op(a->f, o)->regions[0], .lo = adj_arg(a, o, 0), .hi = adj_arg(a, o, 1)}, zbar);
 }
 
 /* ---- while: a stack and a count ---- */
@@ -318,7 +307,7 @@ void adj_FOR(Adj *a, TdlOp o, const TdlVal *zbar) {
 static TdlVal count_iterations(Adj *a, TdlOp o) {
     TdlBuilder out = ir_before(a->f, o);
     out.grad_fn = SYM_NONE;
-    TdlVal after, arg = carry(a, o, ir_const_int(&out, EL_I64, 0), &after);
+    TdlVal after, arg = adj_carry(a, o, ir_const_int(&out, EL_I64, 0), &after);
     TdlOp end = ir_terminator(a->f, ir_op(a->f, o)->regions[1]);
     TdlBuilder in = ir_before(a->f, end);
     in.grad_fn = SYM_NONE;
@@ -328,8 +317,9 @@ static TdlVal count_iterations(Adj *a, TdlOp o) {
 
 /* z = while cond(y) { y <- body(y) }:  a `for` over the number of iterations that were run. */
 void adj_WHILE(Adj *a, TdlOp o, const TdlVal *zbar) {
-    Loop l = {.fwd = o, .body = ir_op(a->f, o)->regions[1]};
-    CarriedVec cs = carried(a, o, l.body, 0, 0, 0, zbar);
+    if (adj_long(a, o, zbar)) return;
+    AdjLoop l = {.fwd = o, .body = ir_op(a->f, o)->regions[1]};
+    AdjCarriedVec cs = adj_carried(a, o, l.body, 0, 0, 0, zbar);
     l.count = count_iterations(a, o);
     TdlVal zero = adj_cint(a, 0);
     AdjScope *s = adj_scope_open(a);

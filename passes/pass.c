@@ -1,6 +1,8 @@
 /* The table of passes, from passes.def, and running them. */
 #include "passes/pass.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -43,5 +45,15 @@ bool passes_run(TdlModule *m, const TdlPassId *ids, uint32_t n, const TdlPassOpt
         if (hooks && hooks->after && !hooks->after(hooks->user, m, ids[i], seconds)) return false;
         if (hooks && hooks->verify_each && !verify(m, p->name)) return false;
     }
+    return true;
+}
+
+bool pass_bytes(const char *text, int64_t *bytes) {
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (end == text || errno || n < 0 || end[shift != 0] || n > INT64_MAX >> shift) return false;
+    *bytes = (int64_t)n << shift;
     return true;
 }

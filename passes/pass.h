@@ -8,7 +8,12 @@ typedef struct {
     int opt_level;        /* -O0 .. -O3 */
     bool strict_fp;       /* no reassociation of reductions */
     bool accumulate;      /* functions that add to gradients, too */
+    bool limit_tape;      /* loops keep at most */
+    int64_t max_tape;     /* this many bytes for their reverse */
 } TdlPassOptions;
+
+/* Reads a number of bytes with an optional suffix K, M or G (powers of 1024); false: it is none. */
+bool pass_bytes(const char *text, int64_t *bytes);
 
 /* A pass changes the module in place. Errors go to m->diags; false: stop, the module is not to be used. */
 typedef bool (*TdlPassFn)(TdlModule *m, const TdlPassOptions *opt);

@@ -172,6 +172,15 @@ case("withacc accadd", "x: f64[n], y: f64[n], k: i64[n]",
 case("checkpoint", "x: f64[n], s: f64",
      "%2, %3 = checkpoint { %4 = exp %0 : f64[n]  %5 = sin %4 : f64[n]  %6 = sum %5 {axes = [0]} : f64  %7 = mul %6, %1 : f64  yield %5, %7 } : f64[n], f64"
      "  %8 = mul %2, %0 : f64[n] -> %8:f64[n], %3:f64")
+for down in ("", ", down = 1"):
+    case("for, few states" + down, "x: f64[n], s: f64, k: i64",
+         "%3 = const {value = 2} : i64  %4, %5 = for %3, %2, %0, %1 {(%6: i64, %7: f64[n], %8: f64) %9 = sin %7 : f64[n]  %10 = mul %9, %0 : f64[n]"
+         "  %11 = sum %10 {axes = [0]} : f64  %12 = cast %6 {to = f64} : f64  %13 = mul %8, %11 : f64  %14 = add %13, %12 : f64  yield %10, %14} {checkpoint = 1" + down + "} : f64[n], f64 -> %4:f64[n], %5:f64",
+         "k=7 n=2", "--step=1e-4 --tol=1e-5")
+case("while, few states", "x: f64, y: f64",
+     "%2 = const {value = 3.0} : f64  %3, %4 = while %0, %1 {(%5: f64, %6: f64) %7 = lt %5, %2 : bool  yield %7}"
+     " {(%8: f64, %9: f64) %10 = add %8, %9 : f64  %11 = mul %9, %9 : f64  %12 = sin %11 : f64  %13 = exp %12 : f64  yield %10, %13} {checkpoint = 1} : f64, f64 -> %3:f64, %4:f64",
+     "x=-3.3 y=0.8", "--step=1e-4 --tol=1e-5")
 case("checkpoint in loops", "x: f64[n], k: i64",
      "%2 = const {value = 0} : i64  %3 = const {value = 3.0} : f64  %4 = for %2, %1, %0 {(%5: i64, %6: f64[n]) %7 = checkpoint { %8 = sin %6 : f64[n]"
      "  %9 = checkpoint { %10 = exp %8 : f64[n]  %11 = mul %10, %0 : f64[n]  yield %11 } : f64[n]  yield %9 } : f64[n]  yield %7 } : f64[n]"

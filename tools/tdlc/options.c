@@ -70,6 +70,12 @@ static void set_json(Parser *p, const char *v) { (void)v; p->o->json = true; }
 static void set_debug(Parser *p, const char *v) { (void)v; p->o->cg.debug_info = true; }
 static void set_strict(Parser *p, const char *v) { (void)v; p->o->cg.strict_fp = p->o->pass.strict_fp = true; }
 static void set_accumulate(Parser *p, const char *v) { (void)v; p->o->pass.accumulate = true; }
+
+static void set_max_tape(Parser *p, const char *v) {
+    p->o->pass.limit_tape = true;
+    if (!pass_bytes(v, &p->o->pass.max_tape)) fail(p, "--max-tape: expected bytes, as in --max-tape=64M, not", v);
+}
+
 static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
 static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
@@ -165,6 +171,7 @@ static const Option OPTIONS[] = {
     {"--hvp ", "F:X,Y", "likewise F_hvp", set_hvp},
     {"--split ", "F:X,Y", "likewise F_split_forward and F_split_reverse, with the saved state between them", set_split},
     {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
+    {"--max-tape=", "BYTES", "most that a loop keeps for its reverse (K, M, G): it computes the rest again", set_max_tape},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
     {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps},
