@@ -100,6 +100,33 @@ static void reverse_branch(Adj *a, TdlOp o, TdlRegion from, TdlRegion t, AdjScop
     adj_need(a, &need);
 }
 
+/* Which of the two regions of `rev` use acc: 1, 2 or both. */
+static int used_in(Adj *a, TdlOp rev, TdlVal acc) {
+    int which = 0;
+    for (int k = 0; k < 2; k++) {
+        TdlVals vals = {0};
+        ir_free_vals(a->f, ir_op(a->f, rev)->regions[k], a->arena, &vals);
+        for (uint32_t i = 0; i < vals.n; i++)
+            if (vals.p[i].id == acc.id) which |= 1 << k;
+    }
+    return which;
+}
+
+/* What one branch alone contributes to is an exact 0 when that is not taken, as with `select`: v was computed in front of
+ * the `if`, and what it was computed from must not see a 0 times an infinity. `old` is its cotangent before. */
+static void mask_branch(Adj *a, TdlVal v, TdlVal c, int which, TdlVal old) {
+    TdlOp def = adj_def(a, v);
+    if (which == 3 || !def.id || ir_op(a->f, def)->code == OP_INDEX) return;
+    AdjMask before = {0}, mask = {.of = adj_cot(a, v)};
+    if (old.id) before = adj_unmask(a, old);
+    if (old.id && !before.cond.id) return;
+    TdlType shape = ty_with_elem(a->m, adj_type(a, v), EL_BOOL);
+    mask.cond = which == 1 ? c : ir_unary(adj_b(a), OP_NOT, c);
+    mask.cond = ir_full(adj_b(a), mask.cond, shape);
+    if (old.id) mask.cond = adj_op2(a, OP_OR, mask.cond, before.cond);
+    adj_set_cot(a, v, adj_mask(a, &mask, mask.of));
+}
+
 /* z = c ? then : else.  An `if` on the same condition, each branch reversed from zbar. */
 void adj_IF(Adj *a, TdlOp o, const TdlVal *zbar) {
     uint32_t n = ir_op(a->f, o)->nresults;
@@ -109,7 +136,11 @@ void adj_IF(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlOp rev = ir_emit(&b, OP_IF, &c, 1, NULL, 0);
     for (int i = 0; i < 2 && !a->failed; i++)
         reverse_branch(a, o, ir_op(a->f, o)->regions[i], ir_op(a->f, rev)->regions[i], s, zbar, n);
+    int *which = ARENA_ARRAY(a->arena, int, s->accs.n);
+    TdlVal *old = ARENA_ARRAY(a->arena, TdlVal, s->accs.n);
+    for (uint32_t i = 0; i < s->accs.n; i++) which[i] = used_in(a, rev, s->accs.p[i].acc), old[i] = adj_cot(a, s->accs.p[i].of);
     adj_scope_close(a, s, NULL, 0);
+    for (uint32_t i = 0; i < s->accs.n && !a->failed; i++) mask_branch(a, s->accs.p[i].of, c, which[i], old[i]);
 }
 
 /* z = withacc x { accadd(acc, v, i) }, that is z = x + v at i:  xbar = zbar, vbar = zbar[i].  The body runs once: its
