@@ -55,7 +55,8 @@ static LowArg *named_arg(Low *L, LowArgs *args, const char *name) {
     return NULL;
 }
 
-/* Where a list is meant, [a, b] is one: its elements may differ in shape. */
+/* Where a list is meant, [a, b] is one: its elements may differ in shape. Of several arguments that make the list
+ * together, each is an element. */
 static LowValue list_value(Low *L, LowArg *a, const char *param) {
     static const char *const lists[] = {"tensors", "shape", "dim", "dims", "shifts", "operands"};
     bool list = false;
@@ -72,7 +73,8 @@ static LowValue take_rest(Low *L, LowArgs *args, uint32_t *next, TdlSpan *span, 
     LowValues rest = {0};
     while (*next < args->n && !args->p[*next].name.name.id) {
         LowArg *a = &args->p[(*next)++];
-        LowValue v = list_value(L, a, param);
+        bool alone = !rest.n && (*next == args->n || args->p[*next].name.name.id);
+        LowValue v = alone ? list_value(L, a, param) : low_arg_value(L, a);
         if (lv_is_err(v)) return LOW_ERR;
         *span = rest.n ? span_join(*span, a->span) : a->span;
         VEC_PUSH(L->arena, rest, v);

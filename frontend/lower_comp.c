@@ -190,7 +190,7 @@ static LowValue reduce_rest(Low *L, Red *r, uint32_t from, LowValue *filter)
     *filter = reduce_from(L, &any, from);
     if (lv_is_err(*filter)) return LOW_ERR;
     Guard guard = {.r = r, .from = from};
-    return low_if_thunks(L, filter->v, guard_rest, guard_left_out, &guard, r->gen->span);
+    return low_if_thunks(L, filter->v, guard_rest, guard_left_out, &guard, &(LowScan){0}, r->gen->span);
 }
 
 static LowValue reduce_body(Low *L, Red *r, uint32_t to, LowValue *filter)
@@ -208,7 +208,7 @@ static LowValue reduce_body(Low *L, Red *r, uint32_t to, LowValue *filter)
     if (r->exists) return lv_tensor(ir_const_int(&L->b, EL_BOOL, 1));
     if (filter->kind == LV_TENSOR) {
         Guard guard = {.r = r};
-        return prepare(L, r, low_if_thunks(L, filter->v, guard_body, guard_left_out, &guard, g->span), g->span);
+        return prepare(L, r, low_if_thunks(L, filter->v, guard_body, guard_left_out, &guard, &(LowScan){0}, g->span), g->span);
     }
     return prepare(L, r, low_concrete(L, body_value(L, g)), g->span);
 }

@@ -154,6 +154,7 @@ LowValue low_array(Low *L, const LowValue *elems, uint32_t n, TdlSpan at)
     low_named(L, "StackBackward0");
     LowValue r = lv_tensor(low_emit(L, OP_STACK, v, n, ty_prepend(L->m, ir_type(L->b.f, v[0]), &d, 1)));
     r.weak = literals && e != EL_BOOL; /* an array of literals is a literal: it takes the type of what it meets */
+    if (r.weak) r.elems = arena_memdup(L->arena, elems, n * sizeof *elems), r.n = n;
     return r;
 }
 
@@ -197,8 +198,10 @@ static LowValue short_circuit(Low *L, const AstExpr *e)
     }
     if (a.kind != LV_TENSOR || lv_rank(L, a) || cheap(e->b) || lv_elem(L, a) != EL_BOOL) return low_binary(L, e->op, a, low_expr(L, e->b), e->span);
     LogicSides s = {e->b, lv_bool(is_or)};
-    return is_or ? low_if_thunks(L, a.v, thunk_value, thunk_expr, &s, e->span)
-                 : low_if_thunks(L, a.v, thunk_expr, thunk_value, &s, e->span);
+    LowScan scan = {0};
+    low_scan_expr(L, e->b, &scan);
+    return is_or ? low_if_thunks(L, a.v, thunk_value, thunk_expr, &s, &scan, e->span)
+                 : low_if_thunks(L, a.v, thunk_expr, thunk_value, &s, &scan, e->span);
 }
 
 /* ---- lambdas ---- */

@@ -161,7 +161,7 @@ typedef struct { TdlOp op; TdlBuilder outer; LowVars vars; LowValue *before; Low
 
 static void if_begin(Low *L, If *s, TdlVal c, const LowScan *scan)
 {
-    if (scan) low_changed_vars(L, scan, &s->vars);
+    low_changed_vars(L, scan, &s->vars);
     s->before = low_save_vars(L, &s->vars);
     low_unname(L);
     s->op = ir_emit(&L->b, OP_IF, &c, 1, NULL, 0);
@@ -204,10 +204,10 @@ static LowValue if_end(Low *L, If *s, TdlSpan at)
     return resolve(L, v, res);
 }
 
-LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, TdlSpan at)
+LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, const LowScan *scan, TdlSpan at)
 {
     If s = {0};
-    if_begin(L, &s, c, NULL);
+    if_begin(L, &s, c, scan);
     if_branch(L, &s, 0);
     if_branch_end(L, &s, 0, t(L, user));
     if_branch(L, &s, 1);
@@ -514,6 +514,8 @@ static LowValue while_false(Low *L, void *user) { (void)L; (void)user; return lv
 
 void low_while(Low *L, const AstStmt *s)
 {
+    const AstStmt *assigning = low_while_true(L, s);
+    if (assigning) s = assigning;
     LowScan scan = {0};
     low_scan_block(L, s->block, &scan);
     low_scan_expr(L, s->e, &scan);
@@ -534,10 +536,11 @@ void low_while(Low *L, const AstStmt *s)
     in_region(L, r0);
     loop_set(L, &lp, loop_args(L, &lp, r0));
     WhileCond wc = {s->e};
+    LowScan none = {0}; /* it assigns nothing: low_while_true */
     LowValue c = lv_bool(false);
     if (lp.exits) {
         LowValue stop = low_binary(L, AST_OP_OR, scan.returns ? L->frame->ret.val : lv_bool(false), scan.breaks ? lp.brk.val : lv_bool(false), s->span);
-        c = low_if_thunks(L, low_mat(L, stop, EL_BOOL), while_false, while_cond, &wc, s->e->span);
+        c = low_if_thunks(L, low_mat(L, stop, EL_BOOL), while_false, while_cond, &wc, &none, s->e->span);
     } else {
         c = while_cond(L, &wc);
     }

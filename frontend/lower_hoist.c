@@ -86,3 +86,27 @@ AstBlock *low_hoist(Low *L, const AstBlock *b, uint32_t at) {
     low_bind(L, name->name.name, (LowValue){.kind = LV_UNIT}, true, v->span);
     return out;
 }
+
+const AstStmt *low_while_true(Low *L, const AstStmt *s) {
+    LowScan scan = {0};
+    low_scan_expr(L, s->e, &scan);
+    bool assigns = false;
+    for (uint32_t i = 0; i < scan.assigned.n; i++) assigns |= low_find_var(L, scan.assigned.p[i], NULL) != NULL;
+    if (!assigns) return NULL;
+    AstExpr *test = ARENA_NEW(L->arena, AstExpr), *always = ARENA_NEW(L->arena, AstExpr);
+    AstBlock *go_on = ARENA_NEW(L->arena, AstBlock), *stop = ARENA_NEW(L->arena, AstBlock);
+    *always = (AstExpr){.kind = AST_BOOL, .span = s->e->span, .ival = 1};
+    *go_on = *stop = (AstBlock){.span = s->e->span};
+    AstStmt *leave = statement(L, AST_BREAK, s->e);
+    leave->e = NULL;
+    VEC_PUSH(L->arena, stop->stmts, leave);
+    *test = (AstExpr){.kind = AST_IF, .span = s->e->span, .a = s->e, .block = go_on, .block2 = stop};
+    AstStmt *r = arena_memdup(L->arena, s, sizeof *s);
+    AstBlock *body = arena_memdup(L->arena, s->block, sizeof *s->block);
+    body->stmts = (AstStmts){0};
+    VEC_PUSH(L->arena, body->stmts, statement(L, AST_EXPR, test));
+    for (uint32_t i = 0; i < s->block->stmts.n; i++) VEC_PUSH(L->arena, body->stmts, s->block->stmts.p[i]);
+    r->e = always;
+    r->block = body;
+    return r;
+}

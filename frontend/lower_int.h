@@ -41,7 +41,7 @@ typedef enum {
     LV_FLOAT,  /* float literal or what is computed from literals: .f */
     LV_BOOL,   /* .i */
     LV_STR,    /* .s, .n bytes */
-    LV_TENSOR, /* SSA value .v */
+    LV_TENSOR, /* SSA value .v; of an array of literals also .elems, .n: exact, whatever its own type */
     LV_TUPLE,  /* .elems, .n */
     LV_STRUCT, /* .decl, .elems in the order of the fields, .n */
     LV_FN,     /* .fn */
@@ -52,7 +52,7 @@ typedef enum {
 
 struct LowValue {
     LowKind kind;
-    bool weak;       /* TENSOR: a scalar made of literals and dimensions only: takes the type of what it meets */
+    bool weak;       /* TENSOR: made of literals and dimensions only: takes the type of what it meets */
     TdlElem elem;
     TdlVal v;
     TdlDim d;
@@ -340,12 +340,12 @@ LowValue low_scoped_value(Low *L, const AstExpr *e); /* no_grad { } or checkpoin
 /* As the last statement of a block with a value: is it one, and which. */
 bool low_gives_value(Low *L, const AstStmt *s);
 LowValue low_stmt_value(Low *L, const AstStmt *s);
-/* if c { t } else { e } around code in C: both give values of one type. */
-typedef LowValue (*LowThunk)(Low *L, void *user);
-LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, TdlSpan at);
 /* What a block may do, by its text. */
 typedef TDL_VEC(TdlSym) LowSyms;
 typedef struct { LowSyms assigned; bool breaks, continues, returns, backward, zero_grad; } LowScan;
+/* if c { t } else { e } around code in C: both give values of one type. */
+typedef LowValue (*LowThunk)(Low *L, void *user);
+LowValue low_if_thunks(Low *L, TdlVal c, LowThunk t, LowThunk e, void *user, const LowScan *scan, TdlSpan at);
 void low_scan_block(Low *L, const AstBlock *b, LowScan *out);
 void low_scan_expr(Low *L, const AstExpr *e, LowScan *out);
 /* The variables that a region with this text may change, and their present values. */
@@ -359,6 +359,8 @@ bool low_always_exits(const AstBlock *b);
 /* Where statement `at` of b evaluates a value that may leave: the statements from there on, with that value computed by
  * a statement of its own in front. NULL: there is none. */
 AstBlock *low_hoist(Low *L, const AstBlock *b, uint32_t at);
+/* `while c { ... }` whose condition assigns as `while true { if c { } else { break }; ... }`; NULL: it assigns nothing. */
+const AstStmt *low_while_true(Low *L, const AstStmt *s);
 /* Names used in an expression (over-approximate: binders are not removed). */
 void low_names_expr(Low *L, const AstExpr *e, LowSyms *out);
 void low_names_block(Low *L, const AstBlock *b, LowSyms *out);

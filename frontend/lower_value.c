@@ -184,6 +184,14 @@ static void check_literal(Low *L, LowValue v, TdlElem e)
     if (!fits) low_error(L, L->b.span, "%s is out of range for %s", whole ? arena_printf(L->arena, "%lld", (long long)i) : arena_printf(L->arena, "%g", x), el_name(e));
 }
 
+/* An array of literals, made again in another type: a cast would keep the rounding of its own. */
+static TdlVal array_of(Low *L, LowValue v, TdlElem e)
+{
+    TdlVal *x = ARENA_ARRAY(L->arena, TdlVal, v.n);
+    for (uint32_t i = 0; i < v.n; i++) x[i] = low_mat(L, v.elems[i], e);
+    return low_emit(L, OP_STACK, x, v.n, ty_with_elem(L->m, ir_type(L->b.f, v.v), e));
+}
+
 TdlVal low_mat(Low *L, LowValue v, TdlElem e)
 {
     int64_t i;
@@ -201,6 +209,7 @@ TdlVal low_mat(Low *L, LowValue v, TdlElem e)
         return el_is_float(e) ? ir_const_float(&L->b, e, v.i ? 1 : 0) : ir_const_int(&L->b, e, v.i);
     case LV_TENSOR: {
         if (lv_elem(L, v) == e) return v.v;
+        if (v.weak && v.elems && el_is_float(e)) return array_of(L, v, e);
         if (el_is_float(e) && el_is_float(lv_elem(L, v)) && !v.weak) low_named(L, "ToCopyBackward0");
         TdlVal r = ir_cast(&L->b, v.v, e);
         low_unname(L);
