@@ -3,6 +3,7 @@
 #include "codegen/growth.h"
 #include "ir/graph.h"
 #include "support/embed.h"
+#include "support/json.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -213,115 +214,75 @@ void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlS
 
 /* ---- the manifest ---- */
 
-static void json_key(TdlStr *out, const char *key, const char *value) {
-    str_json(out, key);
-    str_puts(out, ": ");
-    str_json(out, value);
-}
+static cJSON *list(cJSON *object, const char *key) { return cJSON_AddArrayToObject(object, key); }
 
-static void json_dims(const TdlModule *m, TdlType t, TdlStr *out) {
-    str_puts(out, ", \"shape\": [");
-    for (uint32_t i = 0; i < ty_rank(m, t); i++) {
+static void json_append(cJSON *list, TdlModule *m, const char *s) { cJSON_AddItemToArray(list, json_string(m->arena, s)); }
+
+static cJSON *json_port(TdlModule *m, const TdlFunc *f, const TdlPort *p) {
+    cJSON *port = cJSON_CreateObject();
+    json_add_string(port, "name", m->arena, text(m, p->name));
+    cJSON_AddStringToObject(port, "role", p->out ? "output" : "input");
+    cJSON_AddStringToObject(port, "type", el_name(ty_elem(m, p->type)));
+    cJSON_AddStringToObject(port, "c_type", c_type(ty_elem(m, p->type)));
+    cJSON *dims = list(port, "shape");
+    for (uint32_t i = 0; i < ty_rank(m, p->type); i++) {
         TdlStr d = str_new(m->arena);
-        dim_print(m, ty_dims(m, t)[i], &d);
-        if (i) str_puts(out, ", ");
-        str_json(out, d.p);
+        dim_print(m, ty_dims(m, p->type)[i], &d);
+        json_append(dims, m, d.p);
     }
-    str_puts(out, "]");
+    cJSON_AddBoolToObject(port, "by_value", by_value(m, p));
+    cJSON_AddBoolToObject(port, "may_be_null", p->out);
+    cJSON *aliases = list(port, "aliases");
+    for (uint32_t i = 0; i < p->over.n; i++) json_append(aliases, m, text(m, f->params.p[p->over.p[i]].name));
+    if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n)
+        json_add_string(port, "gradient_of", m->arena, text(m, f->params.p[p->cotangent_of].name));
+    if (p->doc) json_add_string(port, "doc", m->arena, p->doc);
+    return port;
 }
 
-static void json_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, TdlStr *out) {
-    str_puts(out, "        {");
-    json_key(out, "name", text(m, p->name));
-    str_puts(out, ", ");
-    json_key(out, "role", p->out ? "output" : "input");
-    str_puts(out, ", ");
-    json_key(out, "type", el_name(ty_elem(m, p->type)));
-    str_puts(out, ", ");
-    json_key(out, "c_type", c_type(ty_elem(m, p->type)));
-    json_dims(m, p->type, out);
-    str_printf(out, ", \"by_value\": %s, \"may_be_null\": %s, \"aliases\": [", by_value(m, p) ? "true" : "false",
-               p->out ? "true" : "false");
-    for (uint32_t i = 0; i < p->over.n; i++) {
-        str_puts(out, i ? ", " : "");
-        str_json(out, text(m, f->params.p[p->over.p[i]].name));
-    }
-    str_putc(out, ']');
-    if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n) {
-        str_puts(out, ", ");
-        json_key(out, "gradient_of", text(m, f->params.p[p->cotangent_of].name));
-    }
-    if (p->doc) {
-        str_puts(out, ", ");
-        json_key(out, "doc", p->doc);
-    }
-    str_putc(out, '}');
-}
-
-static void json_saved(const TdlModule *m, TdlFunc *f, TdlStr *out) {
+/* The state between the halves of a split function. */
+static void json_saved(cJSON *function, TdlModule *m, TdlFunc *f) {
     if (!f->saves.id && !f->restores.id) return;
     TdlStr bytes = str_new(m->arena);
     Growth g = growth_saved(f);
     dim_print(m, g.bytes, &bytes);
     growth_text(&g, &bytes);
-    str_puts(out, ",\n      \"saved\": {");
-    json_key(out, "role", f->saves.id ? "output" : "input");
-    str_puts(out, ", ");
-    json_key(out, "bytes", bytes.p);
-    str_puts(out, ", ");
-    json_key(out, "size_function", arena_printf(m->arena, "%s_saved_size", text(m, f->saves.id ? f->saves : f->restores)));
-    str_puts(out, "}");
+    cJSON *saved = cJSON_AddObjectToObject(function, "saved");
+    cJSON_AddStringToObject(saved, "role", f->saves.id ? "output" : "input");
+    json_add_string(saved, "bytes", m->arena, bytes.p);
+    json_add_string(saved, "size_function", m->arena, arena_printf(m->arena, "%s_saved_size", text(m, f->saves.id ? f->saves : f->restores)));
 }
 
-static void json_function(TdlModule *m, TdlFunc *f, TdlStr *out) {
-    str_puts(out, "    {");
-    json_key(out, "name", text(m, f->name));
-    str_puts(out, ",\n      \"dimensions\": [");
-    for (uint32_t i = 0; i < f->dims.n; i++) {
-        if (i) str_puts(out, ", ");
-        str_json(out, text(m, f->dims.p[i]));
-    }
-    str_puts(out, "],\n      \"arguments\": [\n");
-    bool any = false;
-    for (uint32_t i = 0; i < f->params.n; i++) {
-        if (f->params.p[i].saved) continue;
-        str_puts(out, any ? ",\n" : "");
-        json_port(m, f, &f->params.p[i], out);
-        any = true;
-    }
-    str_puts(out, any ? "\n" : "");
+static cJSON *json_function(TdlModule *m, TdlFunc *f) {
+    cJSON *function = cJSON_CreateObject();
+    json_add_string(function, "name", m->arena, text(m, f->name));
+    cJSON *dims = list(function, "dimensions");
+    for (uint32_t i = 0; i < f->dims.n; i++) json_append(dims, m, text(m, f->dims.p[i]));
+    cJSON *arguments = list(function, "arguments");
+    for (uint32_t i = 0; i < f->params.n; i++)
+        if (!f->params.p[i].saved) cJSON_AddItemToArray(arguments, json_port(m, f, &f->params.p[i]));
     TdlStr w = str_new(m->arena);
     Growth g = growth_of(f);
     dim_print(m, workspace_bytes(m, f, &g), &w);
     growth_text(&g, &w);
-    str_puts(out, "      ],\n      ");
-    json_key(out, "workspace", w.p);
-    json_saved(m, f, out);
-    if (f->doc) {
-        str_puts(out, ",\n      ");
-        json_key(out, "doc", f->doc);
-    }
-    str_puts(out, "}");
+    json_add_string(function, "workspace", m->arena, w.p);
+    json_saved(function, m, f);
+    if (f->doc) json_add_string(function, "doc", m->arena, f->doc);
+    return function;
 }
 
 void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
-    bool first = true;
-    str_puts(out, "{\n  ");
-    json_key(out, "producer", "tdlc " TDL_VERSION);
-    str_puts(out, ",\n  ");
-    json_key(out, "object", object_name);
-    str_puts(out, ",\n  \"fixed_dimensions\": {");
-    for (uint32_t k = 0; k < opt->nfixed; k++) {
-        str_puts(out, k ? ", " : "");
-        str_json(out, opt->fixed[k].name);
-        str_printf(out, ": %lld", (long long)opt->fixed[k].value);
-    }
-    str_printf(out, "},\n  \"libraries\": [%s\"m\"],\n  \"functions\": [\n", cg_uses_lapack(m) ? "\"lapack\", \"blas\", " : "");
-    for (uint32_t i = 0; i < m->funcs.n; i++) {
-        if (!m->funcs.p[i]->exported) continue;
-        if (!first) str_puts(out, ",\n");
-        first = false;
-        json_function(m, m->funcs.p[i], out);
-    }
-    str_puts(out, "\n  ]\n}\n");
+    cJSON *all = cJSON_CreateObject();
+    cJSON_AddStringToObject(all, "producer", "tdlc " TDL_VERSION);
+    json_add_string(all, "object", m->arena, object_name);
+    cJSON *fixed = cJSON_AddObjectToObject(all, "fixed_dimensions");
+    for (uint32_t k = 0; k < opt->nfixed; k++) json_add_int(fixed, opt->fixed[k].name, opt->fixed[k].value);
+    cJSON *libraries = list(all, "libraries");
+    for (int k = 0; k < 2 && cg_uses_lapack(m); k++) json_append(libraries, m, k ? "blas" : "lapack");
+    json_append(libraries, m, "m");
+    cJSON *functions = list(all, "functions");
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        if (m->funcs.p[i]->exported) cJSON_AddItemToArray(functions, json_function(m, m->funcs.p[i]));
+    json_write(all, false, out);
+    str_putc(out, '\n');
 }

@@ -1,6 +1,8 @@
 /* Backward graphs as text, JSON and Graphviz dot (--emit=graph, tdlc graph). */
 #include "passes/graph_print.h"
 
+#include "support/json.h"
+
 /* "file.tdl:12", or "" where the node comes from nowhere. */
 static const char *place(const TdlModule *m, TdlSpan span, TdlArena *a)
 {
@@ -58,44 +60,43 @@ void graph_print_text(const TdlModule *m, TdlStr *out)
         graph_text(m, &m->graphs->graphs.p[i], out->arena, out);
 }
 
-static void graph_json(const TdlModule *m, const TdlGraph *g, TdlArena *a, TdlStr *out)
+static cJSON *node_json(const TdlModule *m, const TdlGraphNode *n, TdlArena *a)
 {
-    str_puts(out, "{\"function\": ");
-    str_json(out, sym_text(m->names, g->func));
-    str_puts(out, ", \"results\": [");
-    for (uint32_t i = 0; i < g->roots.n; i++)
-        str_printf(out, "%s%d", i ? ", " : "", g->roots.p[i]);
-    str_puts(out, "], \"nodes\": [");
-    for (uint32_t i = 0; i < g->nodes.n; i++) {
-        const TdlGraphNode *n = &g->nodes.p[i];
-        str_printf(out, "%s\n  {\"kind\": \"%s\", \"name\": ", i ? "," : "", graph_kind_text(n->kind));
-        str_json(out, sym_text(m->names, n->name));
-        if (n->variable.id) {
-            str_puts(out, ", \"variable\": ");
-            str_json(out, sym_text(m->names, n->variable));
-        }
-        TdlStr type = str_new(a);
-        ty_print(m, n->type, &type);
-        str_puts(out, ", \"type\": ");
-        str_json(out, type.p);
-        str_puts(out, ", \"at\": ");
-        str_json(out, place(m, n->span, a));
-        str_puts(out, ", \"next\": [");
-        for (uint32_t j = 0; j < n->edges.n; j++)
-            str_printf(out, "%s[%d, %u]", j ? ", " : "", n->edges.p[j].node, n->edges.p[j].input);
-        str_puts(out, "]}");
+    cJSON *node = cJSON_CreateObject();
+    cJSON_AddStringToObject(node, "kind", graph_kind_text(n->kind));
+    json_add_string(node, "name", a, sym_text(m->names, n->name));
+    if (n->variable.id)
+        json_add_string(node, "variable", a, sym_text(m->names, n->variable));
+    TdlStr type = str_new(a);
+    ty_print(m, n->type, &type);
+    json_add_string(node, "type", a, type.p);
+    json_add_string(node, "at", a, place(m, n->span, a));
+    cJSON *next = cJSON_AddArrayToObject(node, "next");
+    for (uint32_t j = 0; j < n->edges.n; j++) {
+        cJSON *edge = cJSON_CreateArray();
+        cJSON_AddItemToArray(edge, json_int(n->edges.p[j].node));
+        cJSON_AddItemToArray(edge, json_int(n->edges.p[j].input));
+        cJSON_AddItemToArray(next, edge);
     }
-    str_puts(out, g->nodes.n ? "\n]}" : "]}");
+    return node;
 }
 
 void graph_print_json(const TdlModule *m, TdlStr *out)
 {
-    str_putc(out, '[');
+    cJSON *all = cJSON_CreateArray();
     for (uint32_t i = 0; m->graphs && i < m->graphs->graphs.n; i++) {
-        str_puts(out, i ? ",\n" : "");
-        graph_json(m, &m->graphs->graphs.p[i], out->arena, out);
+        const TdlGraph *g = &m->graphs->graphs.p[i];
+        cJSON *graph = cJSON_CreateObject();
+        json_add_string(graph, "function", out->arena, sym_text(m->names, g->func));
+        cJSON *results = cJSON_AddArrayToObject(graph, "results"), *nodes = cJSON_AddArrayToObject(graph, "nodes");
+        for (uint32_t k = 0; k < g->roots.n; k++)
+            cJSON_AddItemToArray(results, json_int(g->roots.p[k]));
+        for (uint32_t k = 0; k < g->nodes.n; k++)
+            cJSON_AddItemToArray(nodes, node_json(m, &g->nodes.p[k], out->arena));
+        cJSON_AddItemToArray(all, graph);
     }
-    str_puts(out, "]\n");
+    json_write(all, false, out);
+    str_putc(out, '\n');
 }
 
 static void graph_dot(const TdlModule *m, const TdlGraph *g, uint32_t number, TdlArena *a, TdlStr *out)

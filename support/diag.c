@@ -2,6 +2,7 @@
 #include "support/diag.h"
 
 #include "support/diag_text.h"
+#include "support/json.h"
 #include "support/vec.h"
 #include <stdlib.h>
 #include <string.h>
@@ -173,46 +174,47 @@ void diags_render_text(const TdlDiags *d, TdlStr *out, size_t cap) {
     if (warnings) str_printf(out, "%zu warning%s not shown\n", warnings, plural(warnings));
 }
 
-static void json_place(const TdlDiags *d, TdlStr *out, TdlSpan at) {
+static void json_place(const TdlDiags *d, cJSON *to, TdlArena *scratch, TdlSpan at) {
     if (!at.file) {
-        str_puts(out, "\"file\":null");
+        cJSON_AddNullToObject(to, "file");
         return;
     }
     uint32_t line, col, end_line, end_col;
     sources_line_col(d->sources, at.file, at.lo, &line, &col);
     sources_line_col(d->sources, at.file, at.hi, &end_line, &end_col);
-    str_puts(out, "\"file\":");
-    str_json(out, sources_name(d->sources, at.file));
-    str_printf(out, ",\"line\":%u,\"column\":%u,\"end_line\":%u,\"end_column\":%u,\"offset\":%u,\"end_offset\":%u,\"caret\":%u",
-               line, col, end_line, end_col, at.lo, at.hi, at.at);
+    json_add_string(to, "file", scratch, sources_name(d->sources, at.file));
+    json_add_int(to, "line", line);
+    json_add_int(to, "column", col);
+    json_add_int(to, "end_line", end_line);
+    json_add_int(to, "end_column", end_col);
+    json_add_int(to, "offset", at.lo);
+    json_add_int(to, "end_offset", at.hi);
+    json_add_int(to, "caret", at.at);
 }
 
-static void json_extras(const TdlDiags *d, TdlStr *out, const Diag *g, bool fixit) {
-    bool first = true;
-    str_printf(out, ",\"%s\":[", fixit ? "fixits" : "notes");
+static void json_extras(const TdlDiags *d, cJSON *to, TdlArena *scratch, const Diag *g, bool fixit) {
+    cJSON *list = cJSON_AddArrayToObject(to, fixit ? "fixits" : "notes");
     for (uint32_t i = 0; i < g->extras.n; i++) {
         const Extra *x = &g->extras.p[i];
         if (x->fixit != fixit) continue;
-        str_puts(out, first ? "{" : ",{");
-        first = false;
-        json_place(d, out, x->at);
-        str_puts(out, fixit ? ",\"text\":" : ",\"message\":");
-        str_json(out, x->text);
-        str_putc(out, '}');
+        cJSON *item = cJSON_CreateObject();
+        json_place(d, item, scratch, x->at);
+        json_add_string(item, fixit ? "text" : "message", scratch, x->text);
+        cJSON_AddItemToArray(list, item);
     }
-    str_putc(out, ']');
 }
 
 void diags_render_json(const TdlDiags *d, TdlStr *out) {
     size_t n;
     const Diag **v = sorted(d, out->arena, &n);
     for (size_t i = 0; i < n; i++) {
-        str_printf(out, "{\"severity\":\"%s\",", v[i]->severity == DIAG_ERROR ? "error" : "warning");
-        json_place(d, out, v[i]->at);
-        str_puts(out, ",\"message\":");
-        str_json(out, v[i]->text);
-        json_extras(d, out, v[i], false);
-        json_extras(d, out, v[i], true);
-        str_puts(out, "}\n");
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "severity", v[i]->severity == DIAG_ERROR ? "error" : "warning");
+        json_place(d, item, out->arena, v[i]->at);
+        json_add_string(item, "message", out->arena, v[i]->text);
+        json_extras(d, item, out->arena, v[i], false);
+        json_extras(d, item, out->arena, v[i], true);
+        json_write(item, true, out);
+        str_putc(out, '\n');
     }
 }

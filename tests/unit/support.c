@@ -1,6 +1,7 @@
 /* Arenas, vectors, interned names and strings keep what was put into them, across growth and under stress. */
 #include "support/arena.h"
 #include "support/intern.h"
+#include "support/json.h"
 #include "support/str.h"
 #include "support/vec.h"
 
@@ -55,6 +56,12 @@ static void test_str(TdlArena *a) {
     TdlStr s = str_new(a);
     str_json(&s, "a\"\\\n\x01\xff\xc3\xa9");
     CHECK(strcmp(s.p, "\"a\\\"\\\\\\n\\u0001\\ufffd\xc3\xa9\"") == 0);
+    s = str_new(a);
+    cJSON *object = cJSON_CreateObject();
+    json_add_string(object, "text", a, "a\"\n\xff\xc3\xa9");
+    json_add_int(object, "large", INT64_MAX);
+    json_write(object, true, &s);
+    CHECK(strcmp(s.p, "{\"text\":\"a\\\"\\n\xef\xbf\xbd\xc3\xa9\",\"large\":9223372036854775807}") == 0);
     for (int i = 0; i < 100; i++) str_printf(&s, "%d,", i);
     CHECK(strcmp(s.p + s.n - 3, "99,") == 0);
 }
