@@ -93,7 +93,7 @@ LowValue bi_max(LowCall *c) {
     bool less;
     if (c->given[1] && c->a[0].kind == LV_INT && c->a[1].kind == LV_INT && low_dims_ordered(L, c->a[0].d, c->a[1].d, &less))
         return c->a[less == (op == OP_AMAX)];
-    bool axis_form = c->given[1] && lv_int_const(L, c->a[1], &k) && lv_rank(L, c->a[0]) > 0;
+    bool axis_form = c->named[1] || (c->given[1] && lv_int_const(L, c->a[1], &k) && lv_rank(L, c->a[0]) > 0);
     if (c->given[1] && lv_is_num(c->a[1]) && !axis_form) {
         LowCall d = *c;
         d.bi = low_find_builtin(op == OP_AMAX ? "maximum" : "minimum");

@@ -16,7 +16,7 @@ static void declare(Low *L, const AstDecl *a)
     TdlElem e;
     if (low_elem_name(L, a->name.name, &e)) low_error(L, a->name.span, "`%s` is a type: it names nothing else", low_name(L, a->name.name));
     LowDecl *d = ARENA_NEW(L->arena, LowDecl);
-    *d = (LowDecl){.ast = a};
+    *d = (LowDecl){.ast = a, .walked = ARENA_NEW(L->arena, bool)};
     const LowDecl **tail = &L->decls;
     while (*tail) tail = (const LowDecl **)&((LowDecl *)*tail)->next;
     *tail = d;
@@ -209,5 +209,6 @@ bool lower_file(TdlModule *m, const AstFile *f, const TdlLowerOptions *opt)
     for (const LowDecl *d = L.decls; d; d = d->next) lower_decl(&L, d);
     low_export_names(&L);
     if (has_script(f)) low_script(&L, f);
+    low_check_unused(&L);
     return diags_errors(m->diags) == before;
 }

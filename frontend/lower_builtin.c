@@ -94,6 +94,7 @@ static bool bind_args(LowCall *c, LowArgs *args) {
             low_error(L, named->name.span, "%s: `%s` is given twice", c->bi->name, p.name);
             return false;
         }
+        c->named[i] = named != NULL;
         if (named) {
             c->a[i] = list_value(L, named, p.name);
             c->span[i] = named->span;

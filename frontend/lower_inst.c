@@ -171,6 +171,7 @@ LowInst *low_instance(Low *L, const LowDecl *d, const LowTyBinds *tys, const Low
     }
     LowInst *s = ARENA_NEW(L->arena, LowInst);
     s->key = key;
+    *d->walked = true;
     s->call = d->library || tys->n || has_statics(d, statics) ? at : SPAN_NONE;
     s->statics = arena_memdup(L->arena, statics, sizeof *statics * d->ast->params.n);
     s->fix = d->ast->exported && !d->library;

@@ -150,6 +150,7 @@ struct LowDecl {
     const AstDecl *ast;
     bool library;
     TdlSym grad_fn;      /* library: PyTorch's name, from the attribute @...Backward0 */
+    bool *walked;        /* has its body been lowered, once at least? */
     const LowDecl *next; /* same table */
 };
 
@@ -290,6 +291,7 @@ const LowType *low_type(Low *L, const AstType *t);         /* in the current fra
 bool low_elem_name(Low *L, TdlSym name, TdlElem *e);        /* f64, ..., or a type parameter of the frame */
 bool low_dim_expr(Low *L, const AstExpr *e, TdlDim *d);
 const LowDecl *low_find_decl(Low *L, TdlSym name);
+void low_check_unused(Low *L);                              /* the names in functions whose bodies nothing lowered */
 const LowType *lt_tensor(Low *L, TdlType t);
 const LowType *lt_tuple(Low *L, const LowType **elems, uint32_t n);
 /* Type parameters and packs of `tys` that the value decides. */
@@ -459,7 +461,7 @@ typedef struct {
     Low *L;
     const struct LowBuiltin *bi;
     LowValue a[8];      /* by the signature's parameters */
-    bool given[8];
+    bool given[8], named[8]; /* named: by its name */
     TdlSpan at, span[8];
     bool method;
 } LowCall;

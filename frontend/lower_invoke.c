@@ -92,6 +92,7 @@ static LowValue inline_call(Low *L, const LowDecl *d, LowValue *vals, LowTyBinds
     if (!call_signature(L, &sig, d, vals, tys, dimargs, at)) return LOW_ERR;
     LowFrame *f = low_push_frame(L, low_name(L, d->ast->name.name), at);
     f->decl = d;
+    *d->walked = true;
     f->library = d->library;
     f->tys = sig.tys;
     f->dims = sig.binds;

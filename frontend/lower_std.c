@@ -39,7 +39,7 @@ static void load(Low *L, uint32_t i)
             continue;
         }
         LowDecl *d = ARENA_NEW(L->arena, LowDecl);
-        *d = (LowDecl){.ast = s->decl, .library = true, .next = L->libdecls};
+        *d = (LowDecl){.ast = s->decl, .library = true, .walked = ARENA_NEW(L->arena, bool), .next = L->libdecls};
         for (uint32_t a = 0; a < s->decl->attrs.n; a++)
             if (strstr(low_name(L, s->decl->attrs.p[a].name), "Backward")) d->grad_fn = s->decl->attrs.p[a].name;
         L->libdecls = d;

@@ -61,14 +61,14 @@ static void assign_var(Low *L, const AstExpr *t, LowValue v)
     LowVar *x = low_find_var(L, t->name.name, &crossed);
     const char *s = low_name(L, t->name.name);
     if (!x) { low_unknown(L, t->span, "name", s, ": `var` declares a name that changes"); return; }
+    if (crossed) { /* first: what a lambda captured is no var in there, whatever it was declared as */
+        low_error(L, t->span, "`%s` belongs to the function around: %s cannot assign to it", s,
+                  crossed == BARRIER_COMP ? "index notation" : "a lambda");
+        return;
+    }
     if (!x->is_var) {
         low_error(L, t->span, "`%s` is not a var: it cannot change", s);
         diag_note(L->diags, x->span, "%s declared here; `var` makes it assignable", s);
-        return;
-    }
-    if (crossed) {
-        low_error(L, t->span, "`%s` belongs to the function around: %s cannot assign to it", s,
-                  crossed == BARRIER_COMP ? "index notation" : "a lambda");
         return;
     }
     if (lv_is_err(x->val)) return;

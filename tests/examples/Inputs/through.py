@@ -16,7 +16,7 @@ def run(*args):
     return done
 
 
-order = re.findall(r"^(\w+) +[\d.]+ ms$", run(tdlc, source, "--time-passes", "-o", folder / "whole.o").stderr, re.M)
+order = re.findall(r"^(\w+) +[\d.]+ ms$", run(tdlc, source, "--emit=obj", "--time-passes", "-o", folder / "whole.o").stderr, re.M)
 if "adjoint" not in order or "plan" not in order:
     sys.exit(f"--time-passes names {order}")
 text = folder / "text.tir"
@@ -24,7 +24,7 @@ run(tdlc, source, "--emit=ir", "--print-spans", "-o", text)
 for name in order:
     run(tdl_opt, text, f"--passes={name}", "--print-spans", "-o", folder / "next.tir")
     (folder / "next.tir").replace(text)
-run(tdlc, text, "--loops-input", "-o", folder / "parts.o")
+run(tdlc, text, "--loops-input", "--emit=obj", "-o", folder / "parts.o")
 same = (folder / "whole.o").read_bytes() == (folder / "parts.o").read_bytes()
 print(f"{len(order)} passes, {'same' if same else 'different'} object")
 sys.exit(not same)
