@@ -359,6 +359,8 @@ static Memory find_memory(Cg *g, LLVMValueRef ws, LLVMValueRef given) {
     set_field(u, m.ctx, 2, cg_i64(u, 0));
     set_field(u, m.ctx, 3, null);
     set_field(u, m.ctx, 4, LLVMBuildZExt(u->b, is_null, u->i64, ""));
+    set_field(u, m.ctx, 7, null);
+    set_field(u, m.ctx, 8, null);
     return m;
 }
 

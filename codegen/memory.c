@@ -255,3 +255,29 @@ void cg_POP(Cg *g, TdlOp o) {
         row = gep(u, u->i8, row, padded_bytes(g, t));
     }
 }
+
+/* ---- sets ---- */
+
+void cg_SETUNION(Cg *g, TdlOp o) {
+    CgUnit *u = g->u;
+    uint32_t n = ir_op(g->f, o)->noperands;
+    LLVMTypeRef array = LLVMArrayType2(u->i64, n ? n : 1);
+    LLVMValueRef sets = cg_entry_alloca(g, array, "sets"), all = cg_entry_alloca(g, u->i64, "all");
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef at[2] = {cg_i64(u, 0), cg_i64(u, i)};
+        LLVMBuildStore(u->b, cg_operand(g, o, i), LLVMBuildInBoundsGEP2(u->b, array, sets, at, 2, ""));
+    }
+    LLVMValueRef args[4] = {g->rt, sets, cg_i64(u, n), all};
+    cg_return_if_failed(g, cg_call(u, "tdlrt_set_union", u->i32, args, 4));
+    cg_result(g, o, LLVMBuildLoad2(u->b, u->i64, all, ""));
+}
+
+void cg_SETSIZE(Cg *g, TdlOp o) {
+    LLVMValueRef set = cg_operand(g, o, 0);
+    cg_result(g, o, cg_call(g->u, "tdlrt_set_size", g->u->i64, &set, 1));
+}
+
+void cg_SETAT(Cg *g, TdlOp o) {
+    LLVMValueRef args[2] = {cg_operand(g, o, 0), cg_operand(g, o, 1)};
+    cg_result(g, o, cg_call(g->u, "tdlrt_set_at", g->u->i64, args, 2));
+}

@@ -21,8 +21,8 @@ static void make_types(CgUnit *u) {
     u->f64 = LLVMDoubleTypeInContext(c);
     u->ptr = LLVMPointerTypeInContext(c, 0);
     u->voidt = LLVMVoidTypeInContext(c);
-    /* struct TdlrtCtx of runtime/object/bodies.h: lo, hi, top, chunks, grow, saved, saved_end */
-    u->ctx_type = LLVMStructTypeInContext(c, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64, u->ptr, u->i64, u->ptr, u->ptr}, 7, 0);
+    /* struct TdlrtCtx of runtime/object/bodies.h: lo, hi, top, chunks, grow, saved, saved_end, kept, sets */
+    u->ctx_type = LLVMStructTypeInContext(c, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64, u->ptr, u->i64, u->ptr, u->ptr, u->ptr, u->ptr}, 9, 0);
 }
 
 /* What users call is kept, in a COMDAT: several objects of one program each bring it. */
@@ -35,7 +35,7 @@ static void keep_public(CgUnit *u, const char *name) {
 /* Failing paths and the slow ways to memory stay out of line. */
 static void keep_out_of_line(CgUnit *u) {
     static const char *const cold[] = {"tdlrt_fail", "tdlrt_fail_values", "tdlrt_full"};
-    static const char *const outlined[] = {"tdlrt_take", "tdlrt_stack", "tdlrt_push", "tdlrt_finish", "tdlrt_polygamma"};
+    static const char *const outlined[] = {"tdlrt_take", "tdlrt_stack", "tdlrt_push", "tdlrt_finish", "tdlrt_polygamma", "tdlrt_set_union", "tdlrt_set_at"};
     for (size_t i = 0; i < sizeof cold / sizeof *cold; i++) {
         LLVMValueRef fn = LLVMGetNamedFunction(u->mod, cold[i]);
         if (!fn) continue;

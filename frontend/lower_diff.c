@@ -49,15 +49,19 @@ LowValue low_diff_call(Low *L, const char *name, const AstExpr *e)
             LowValue v = low_expr(L, a->value);
             if (!low_const_bool(&v, &fn.aux)) return low_error(L, a->value->span, "%s: aux is true or false", name);
         } else if (!strcmp(n, "sparse")) {
-            return low_error(L, a->value->span, "%s: sparse is not supported yet: leave it out for the dense derivative", name);
+            LowValue v = low_expr(L, a->value);
+            if (!low_const_bool(&v, &fn.sparse)) return low_error(L, a->value->span, "%s: sparse is true or false", name);
         } else {
             return low_error(L, a->value->span, "%s: takes a function, wrt and aux; %s(f)(x) is the derivative at x", name, name);
         }
     }
     if (!fn.inner) return low_error(L, e->span, "%s: needs a function", name);
     fn = named_kind(name, fn);
+    if (fn.sparse && fn.diff != DIFF_JACFWD && fn.diff != DIFF_JACREV)
+        return low_error(L, e->span, "%s: sparse=true is for jacfwd, jacrev and hessian", name);
     if (fn.of_grad) {
         LowFn g = fn;
+        g.sparse = false;
         g.diff = DIFF_GRAD;
         g.of_grad = false;
         fn.inner = low_fn_value(L, g).fn;
@@ -310,8 +314,7 @@ static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, LowCallee *c, TdlSpa
     return true;
 }
 
-/* The part of the result that is differentiated: without the extra of aux; NULL after an error. */
-static const LowType *main_result(Low *L, const LowFn *fn, const LowCallee *c, TdlSpan at)
+const LowType *low_main_result(Low *L, const LowFn *fn, const LowCallee *c, TdlSpan at)
 {
     const LowType *t = c->result;
     if (!fn->aux) return t;
@@ -332,7 +335,7 @@ static void float_leaves(Low *L, LowValue v, TdlVals *out)
 /* Cotangents for the float leaves of the result: 1 for the scalar of grad, the given one for vjp, 0 for the extras. */
 static bool cotangents(Low *L, const LowFn *fn, LowCallee *c, LowArg *given, TdlSpan at)
 {
-    const LowType *main = main_result(L, fn, c, at);
+    const LowType *main = low_main_result(L, fn, c, at);
     if (!main) return false;
     if (fn->diff != DIFF_VJP) {
         bool fits = main->kind == LT_TENSOR && ty_is_scalar(L->m, main->t) && ty_is_float(L->m, main->t);
@@ -431,7 +434,7 @@ static bool tangents(Low *L, const LowFn *fn, LowCallee *c, const LowTargets *t,
 static LowValue emit_jvp(Low *L, const LowFn *fn, LowCallee *c, const LowTargets *t, TdlSpan at)
 {
     LowTargetLeaves w = {0};
-    const LowType *main = main_result(L, fn, c, at);
+    const LowType *main = low_main_result(L, fn, c, at);
     if (!main) return LOW_ERR;
     low_target_leaves(L, t, &w);
     uint32_t nv = lt_nleaves(c->result), n = 0;
@@ -500,6 +503,12 @@ static LowValue without_derivative(Low *L, const LowFn *fn, const LowTargets *t,
     return fn->diff == DIFF_GRAD ? zero : lv_tuple(L, (LowValue[]){value, zero}, 2);
 }
 
+bool low_diff_callee(Low *L, const LowFn *fn, LowArgs *args, LowCallee *c, LowTargets *t, TdlSpan at)
+{
+    if (low_rigid(L, fn->inner) ? !callee_instance(L, fn->inner, args, c, at) : !callee_lifted(L, fn->inner, args, c, at)) return false;
+    return c->result && low_find_targets(L, fn, c->args, c->nargs, t, at);
+}
+
 LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 {
     if (fn->split) return low_error(L, at, "split: gives two C functions: write export let g = split(f); within the language vjp(f) is the one function");
@@ -507,17 +516,17 @@ LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
     split_args(L, fn, args, &rest, &own);
     if (fn->diff == DIFF_VJP && !own.n) return low_error(L, at, "vjp: the cotangent of the result is its last argument");
     LowCallee c = {0};
-    if (low_rigid(L, fn->inner) ? !callee_instance(L, fn->inner, &rest, &c, at) : !callee_lifted(L, fn->inner, &rest, &c, at)) return LOW_ERR;
     LowTargets t = {0};
-    if (!c.result || !low_find_targets(L, fn, c.args, c.nargs, &t, at)) return LOW_ERR;
+    if (!low_diff_callee(L, fn, &rest, &c, &t, at)) return LOW_ERR;
     if (captures_nothing(L, &c, &t) && fn->diff != DIFF_JACFWD && fn->diff != DIFF_JACREV) return without_derivative(L, fn, &t, &rest, at);
     switch (fn->diff) {
     case DIFF_GRAD: case DIFF_VALUE_AND_GRAD: case DIFF_VJP:
         return cotangents(L, fn, &c, own.p, at) ? emit_vjp(L, fn, &c, &t) : LOW_ERR;
     case DIFF_JVP: return tangents(L, fn, &c, &t, &own, at) ? emit_jvp(L, fn, &c, &t, at) : LOW_ERR;
     case DIFF_JACFWD: case DIFF_JACREV: {
-        const LowType *main = main_result(L, fn, &c, at);
-        return main ? low_jacobian(L, fn, &c, &t, main, at) : LOW_ERR;
+        const LowType *main = low_main_result(L, fn, &c, at);
+        if (!main) return LOW_ERR;
+        return fn->sparse ? low_sparse(L, fn, &c, &t, main, at) : low_jacobian(L, fn, &c, &t, main, at);
     }
     }
     return LOW_ERR;

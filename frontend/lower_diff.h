@@ -32,7 +32,29 @@ void low_target_leaves(Low *L, const LowTargets *t, LowTargetLeaves *out);
 TdlSym low_diff_extra_name(Low *L, const LowFn *fn, uint32_t k);
 /* A vjp or jvp of the callee with the operands that it has now. */
 TdlOp low_emit_derivative(Low *L, TdlOpcode code, const LowCallee *c, const int64_t *wrt, uint32_t nwrt, const TdlType *types, uint32_t n);
+/* The function, its arguments and what it is differentiated for; false after an error. */
+bool low_diff_callee(Low *L, const LowFn *fn, LowArgs *args, LowCallee *c, LowTargets *t, TdlSpan at);
+/* The part of the result that is differentiated: without the extra of aux; NULL after an error. */
+const LowType *low_main_result(Low *L, const LowFn *fn, const LowCallee *c, TdlSpan at);
+/* The extra result of aux=true: a call. */
+LowValue low_extra_result(Low *L, const LowCallee *c);
 /* jacfwd and jacrev (lower_jacobian.c); main: the type of what is differentiated. */
 LowValue low_jacobian(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlSpan at);
+/* The same with sparse=true: (ptr, col, val) (lower_sparse.c). */
+LowValue low_sparse(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlSpan at);
+/* For C: (nnz, colours, ptr, col, colour), with memory for `capacity` entries in col. */
+LowValue low_sparse_pattern(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlDim capacity, TdlSpan at);
+/* The values of a pattern that is given. */
+typedef struct { LowValue ptr, col, colour; TdlDim nnz, colours; } LowSparseArgs;
+LowValue low_sparse_values(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, const LowSparseArgs *p, TdlSpan at);
+/* How many rows there are, and how many of what has colours. */
+bool low_sparse_extents(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlDim *rows, TdlDim *coloured, TdlSpan at);
+
+/* ---- lower_diff_export.c, lower_sparse_export.c ---- */
+
+/* The parameters of an exported derivative, and the seeds that it takes; args: their values. False after an error. */
+bool low_export_params(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, const AstParams *names, TdlFunc *f, LowArgs *args);
+/* export let g = jacfwd(f, sparse=true): @g_pattern and @g_values. */
+void low_export_sparse(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, const AstParams *names);
 
 #endif

@@ -115,22 +115,28 @@ static bool seed_ports(Low *L, const LowFn *fn, const LowType *root_result, TdlF
     return true;
 }
 
+bool low_export_params(Low *L, const LowDecl *d, LowFn *fn, const LowInst *sig, const AstParams *names, TdlFunc *f, LowArgs *args)
+{
+    size_t errors = diags_errors(L->diags);
+    for (uint32_t i = 0; i < sig->nparams; i++) {
+        LowValue v;
+        low_add_ports(L, f, sig->params[i], names->p[i].name.name, &v);
+        VEC_PUSH(L->arena, *args, ((LowArg){.v = v, .ready = true, .span = d->ast->span}));
+        low_bind(L, names->p[i].name.name, v, false, names->p[i].span);
+    }
+    bool seeded = seed_ports(L, fn, sig->result, f, args, d->ast->span);
+    low_check_fixes(L, sig);
+    return seeded && diags_errors(L->diags) == errors;
+}
+
 static void export_body(Low *L, const LowDecl *d, const LowFn *what, const LowInst *sig, const AstParams *names, TdlFunc *f)
 {
     LowArgs args = {0};
     LowFn whole = *what, *fn = &whole;
     whole.split = false; /* pass `split` cuts it when the reverse sweep is there */
-    size_t errors = diags_errors(L->diags);
-    for (uint32_t i = 0; i < sig->nparams; i++) {
-        LowValue v;
-        low_add_ports(L, f, sig->params[i], names->p[i].name.name, &v);
-        VEC_PUSH(L->arena, args, ((LowArg){.v = v, .ready = true, .span = d->ast->span}));
-        low_bind(L, names->p[i].name.name, v, false, names->p[i].span);
-    }
-    bool seeded = seed_ports(L, fn, sig->result, f, &args, d->ast->span);
-    if (seeded && what->split) f->split = f->params.n - low_count_leaves(L, args.p[args.n - 1].v);
-    low_check_fixes(L, sig);
-    LowValue r = !seeded || diags_errors(L->diags) > errors ? LOW_ERR : low_apply(L, fn, &args, d->ast->span);
+    bool ok = low_export_params(L, d, fn, sig, names, f, &args);
+    if (ok && what->split) f->split = f->params.n - low_count_leaves(L, args.p[args.n - 1].v);
+    LowValue r = ok ? low_apply(L, fn, &args, d->ast->span) : LOW_ERR;
     L->frame->retv.val = r;
     L->frame->ret.val = lv_bool(true);
     LowTargets t = {0};
@@ -178,6 +184,11 @@ void low_export_let(Low *L, const LowDecl *d)
         low_error(L, at, "export let: expected a function such as value_and_grad(f), not %s", lv_text(L, v));
     if (!ok) return;
     const LowFn *root = root_of(v.fn);
+    const AstParams *names = root->kind == FN_DECL ? &root->decl->ast->params : &root->lambda->params;
+    if (v.fn->kind == FN_DIFF && v.fn->sparse) {
+        low_export_sparse(L, d, v.fn, &sig, names);
+        return;
+    }
     TdlFunc *f = ir_func_new(L->m, d->ast->name.name, d->ast->name.span);
     f->exported = true;
     f->doc = d->ast->doc;
@@ -186,7 +197,7 @@ void low_export_let(Low *L, const LowDecl *d)
     L->b = ir_at_end(f, f->body, d->ast->span);
     fr = low_push_frame(L, low_name(L, d->ast->name.name), SPAN_NONE);
     fr->dims = sig.binds;
-    export_body(L, d, v.fn, &sig, root->kind == FN_DECL ? &root->decl->ast->params : &root->lambda->params, f);
+    export_body(L, d, v.fn, &sig, names, f);
     low_pop_frame(L);
     L->b = old;
 }

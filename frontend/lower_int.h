@@ -101,6 +101,7 @@ struct LowFn {
     bool of_grad;                    /* hessian, hvp: inner is the gradient */
     const AstExpr *wrt;              /* NULL: every float parameter */
     bool aux;
+    bool sparse;                     /* JACFWD, JACREV: (ptr, col, val) */
 };
 
 /* ---- names ---- */

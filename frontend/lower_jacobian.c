@@ -179,16 +179,16 @@ static LowValue of_result(Jac *j, const LowType *t, uint32_t *row)
     return j->t->tuple ? lv_tuple(j->L, elems, j->t->n) : elems[0];
 }
 
-/* The extra result of aux=true: a call. */
-static LowValue extra(Jac *j)
+LowValue low_extra_result(Low *L, const LowCallee *c)
 {
-    Low *L = j->L;
-    const char *name = low_name(L, j->c.f->name);
-    TdlOp o = ir_emit(&L->b, OP_CALL, j->c.ops.p, j->c.ops.n, j->types, j->nvalues);
+    const char *name = low_name(L, c->f->name);
+    uint32_t n = 0, at = 0;
+    TdlType *types = ARENA_ARRAY(L->arena, TdlType, lt_nleaves(c->result) + 1);
+    lt_leaves(c->result, types, &n);
+    TdlOp o = ir_emit(&L->b, OP_CALL, c->ops.p, c->ops.n, types, n);
     op_set_str(L->b.f, o, "callee", name, (uint32_t)strlen(name));
-    if (j->c.ndims) op_set_dims(L->b.f, o, "dims", j->c.dims, j->c.ndims);
-    uint32_t at = 0;
-    return low_from_leaves(L, j->c.result, ir_op(L->b.f, o)->results, &at).elems[1];
+    if (c->ndims) op_set_dims(L->b.f, o, "dims", c->dims, c->ndims);
+    return low_from_leaves(L, c->result, ir_op(L->b.f, o)->results, &at).elems[1];
 }
 
 LowValue low_jacobian(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlSpan at)
@@ -209,5 +209,5 @@ LowValue low_jacobian(Low *L, const LowFn *fn, const LowCallee *c, const LowTarg
         for (uint32_t i = 0; i < j.nmain; i++) rows(&j, i);
     uint32_t row = 0;
     LowValue v = of_result(&j, main, &row);
-    return fn->aux ? lv_tuple(L, (LowValue[]){v, extra(&j)}, 2) : v;
+    return fn->aux ? lv_tuple(L, (LowValue[]){v, low_extra_result(L, c)}, 2) : v;
 }

@@ -116,6 +116,7 @@ static bool i64_result(TdlRule *r) {
 bool rule_dim(TdlRule *r) { return i64_result(r); }
 bool rule_mark(TdlRule *r) { return i64_result(r); }
 bool rule_grad_fn(TdlRule *r) { return rule_tensor(r, 0) && i64_result(r); }
+bool rule_sets(TdlRule *r) { return rule_indices(r, 0, r->d->noperands) && i64_result(r); }
 bool rule_newdim(TdlRule *r) { return rule_indices(r, 0, 1) && i64_result(r); }
 
 /* ---- elementwise ---- */

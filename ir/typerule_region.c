@@ -206,6 +206,27 @@ bool rule_vjp(TdlRule *r) {
     return true;
 }
 
+bool rule_pattern(TdlRule *r) {
+    Callee c;
+    const TdlAttr *wrt = op_attr(r->f, r->op, "wrt");
+    if (!find_callee(r, &c)) return false;
+    if (!wrt || wrt->kind != ATTR_INTS) return rule_fault(r, "attribute 'wrt' is missing");
+    uint32_t np = c.callee->params.n, n = 0;
+    if (r->d->noperands != np) return rule_fault(r, "%u arguments, expected %u", (unsigned)r->d->noperands, np);
+    for (uint32_t i = 0; i < wrt->n; i++) {
+        int64_t p = wrt->ints[i];
+        if (p < 0 || p >= (int64_t)np) return rule_fault(r, "wrt: there is no parameter %lld", (long long)p);
+        if (!ty_is_float(r->m, c.callee->params.p[p].type)) return rule_fault(r, "wrt: parameter %lld is not float", (long long)p);
+    }
+    for (uint32_t i = 0; i < c.callee->results.n; i++) n += ty_is_float(r->m, c.callee->results.p[i].type);
+    if (!arguments(r, &c) || !rule_results(r, n)) return false;
+    for (uint32_t i = 0, k = 0; i < c.callee->results.n; i++) {
+        TdlType t = port_type(r, &c, &c.callee->results.p[i]);
+        if (ty_is_float(r->m, t)) r->out[k++] = ty_with_elem(r->m, t, EL_I64);
+    }
+    return true;
+}
+
 bool rule_jvp(TdlRule *r) {
     Callee c;
     const TdlAttr *wrt = op_attr(r->f, r->op, "wrt");

@@ -186,7 +186,8 @@ static void reach(Inliner *c, uint32_t i) {
     for (int k = 0; k < 2; k++)
         if (rules[k] >= 0) reach(c, (uint32_t)rules[k]);
     for (uint32_t k = 1; k < f->ops.n; k++) {
-        if (f->ops.p[k].code != OP_CALL && f->ops.p[k].code != OP_VJP && f->ops.p[k].code != OP_JVP) continue;
+        TdlOpcode code = f->ops.p[k].code;
+        if (code != OP_CALL && code != OP_VJP && code != OP_JVP && code != OP_PATTERN) continue;
         int64_t g = callee_of(c, f, (TdlOp){k});
         if (g >= 0) reach(c, (uint32_t)g);
     }

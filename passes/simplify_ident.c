@@ -168,6 +168,37 @@ static TdlVal ident_cast(Simplify *s, TdlOp o, TdlVal x) {
     return ir_cast(&b, y, ty_elem(s->m, t));
 }
 
+/* ---- sets ---- */
+
+enum { MAX_UNION = 32 };
+
+static void join(Simplify *s, TdlVals *all, TdlVal v) {
+    for (uint32_t i = 0; i < all->n; i++)
+        if (all->p[i].id == v.id) return;
+    if (!sm_is_int(s, v, 0)) VEC_PUSH(&s->scratch, *all, v);
+}
+
+/* Without empty sets and repetitions, and with the operands of a union that was made beside it in its place. */
+static TdlVal ident_union(Simplify *s, TdlOp o) {
+    const TdlOpData d = *ir_op(s->f, o);
+    TdlBuilder b = here(s, o);
+    TdlVals all = {0};
+    bool opened = false;
+    for (uint32_t i = 0; i < d.noperands; i++) {
+        TdlOp u = sm_def(s, d.operands[i], OP_SETUNION);
+        uint32_t n = u.id ? ir_op(s->f, u)->noperands : 0;
+        if (!u.id || ir_op(s->f, u)->parent.id != d.parent.id || all.n + n + d.noperands > MAX_UNION) {
+            join(s, &all, d.operands[i]);
+            continue;
+        }
+        opened = true;
+        for (uint32_t k = 0; k < n; k++) join(s, &all, sm_operand(s, u, k));
+    }
+    if (!all.n) return ir_const_int(&b, EL_I64, 0);
+    if (all.n == 1) return all.p[0];
+    return opened || all.n < d.noperands ? ir_emit1(&b, OP_SETUNION, all.p, all.n) : none();
+}
+
 TdlVal sm_identity(Simplify *s, TdlOp o) {
     const TdlOpData *d = ir_op(s->f, o);
     TdlVal x = d->noperands > 0 ? d->operands[0] : none(), y = d->noperands > 1 ? d->operands[1] : none();
@@ -187,6 +218,7 @@ TdlVal sm_identity(Simplify *s, TdlOp o) {
     case OP_SELECT: return ident_select(s, o, x, y, d->operands[2]);
     case OP_CAST: return ident_cast(s, o, x);
     case OP_DETACH: return s->derived ? x : none();
+    case OP_SETUNION: return ident_union(s, o);
     default: return none();
     }
 }

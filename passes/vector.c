@@ -249,6 +249,7 @@ static void check_op(Vec *v, TdlOp o, double weight) {
     case OP_ALLOC: check_alloc(v, o); break;
     case OP_COPY: case OP_FILL: v->legal &= is_private(v, d->operands[0]); v->cost += TRIP * weight; v->count += TRIP * weight; break;
     case OP_NEWDIM: v->legal &= !v->varying[d->operands[0].id]; break;
+    case OP_SETUNION: case OP_SETSIZE: case OP_SETAT: v->legal = false; break;
     case OP_YIELD: case OP_ASSERT: case OP_VIEW: case OP_UNDEF: case OP_MARK: case OP_RELEASE: break;
     default:
         v->legal &= op_info(d->code)->lower == LOWER_SCALAR;

@@ -34,7 +34,7 @@ static bool moves(TdlOpcode c)
     case OP_CONST: case OP_UNDEF: case OP_CAST: case OP_RESHAPE: case OP_PERMUTE: case OP_SLICE: case OP_UPSLICE:
     case OP_CONCAT: case OP_STACK: case OP_GATHER: case OP_TAKE: case OP_INDEX: case OP_UPDATE: case OP_MAP: case OP_FOR: case OP_WHILE: case OP_IF: case OP_CHECKPOINT: case OP_YIELD:
     case OP_RETURN:
-    case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_PRINT: return true;
+    case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_CALL: case OP_PATTERN: case OP_PRINT: return true;
     default: return false;
     }
 }

@@ -44,6 +44,7 @@ typedef enum { DIAG_ERROR, DIAG_WARNING } TdlSeverity;
 /* Kinds of warnings, and their names in -WNAME and -Wno-NAME: WARNING(KIND, name). */
 #define TDL_WARNINGS(WARNING) \
     WARNING(ONE_MODE_RULE, "one-mode-rule") \
+    WARNING(PATTERN_VALUES, "pattern-values") \
     WARNING(ZERO_DERIVATIVE, "zero-derivative")
 typedef enum {
 #define WARNING(KIND, name) WARN_##KIND,

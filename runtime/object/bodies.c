@@ -28,6 +28,8 @@ int tdlrt_separate(const char *function, const TdlrtMemory *args, int64_t n, int
 
 /* ---- temporaries ---- */
 
+static const char full[] = "workspace: full: give more bytes than the function's workspace size, or NULL";
+
 #define ALIGN_UP(n) (((n) + 63) & ~(int64_t)63)
 #define MOST (INT64_MAX / 2) /* more than there is, and sums of a few such do not overflow */
 
@@ -50,7 +52,7 @@ void *tdlrt_take(TdlrtCtx *c, int64_t bytes) {
     int64_t need = ALIGN_UP(bytes < 1 ? 1 : bytes > MOST ? MOST : bytes);
     if (!c->grow) {
         if (need > c->hi - c->lo - c->top) {
-            tdlrt_fail(TDL_WORKSPACE_FULL, "workspace: full: give more bytes than the function's workspace size, or NULL");
+            tdlrt_fail(TDL_WORKSPACE_FULL, full);
             return NULL;
         }
         char *at = c->lo + c->top;
@@ -176,13 +178,38 @@ TdlrtStack *tdlrt_restore_stack(TdlrtCtx *c, int64_t row_bytes) {
     return s;
 }
 
+/* ---- what is kept until the call ends ---- */
+
+/* `bytes`, aligned to 16; NULL when there are none, without a message. */
+void *tdlrt_keep(TdlrtCtx *c, int64_t bytes) {
+    if (!c->grow) {
+        char *at = (char *)((uintptr_t)c->hi & ~(uintptr_t)15);
+        if (c->hi < c->lo || bytes > at - c->lo - c->top) return NULL;
+        return c->hi = at - ((bytes + 15) & ~(int64_t)15);
+    }
+    TdlrtChunk *k = malloc((size_t)bytes + 64);
+    if (!k) return NULL;
+    k->prev = c->kept;
+    c->kept = k;
+    return (char *)k + 64;
+}
+
+int tdlrt_keep_failed(const TdlrtCtx *c) {
+    return c->grow ? tdlrt_fail(TDL_NO_MEMORY, "out of memory") : tdlrt_fail(TDL_WORKSPACE_FULL, full);
+}
+
+static void free_chunks(TdlrtChunk *k) {
+    while (k) {
+        TdlrtChunk *prev = k->prev;
+        free(k);
+        k = prev;
+    }
+}
+
 /* Frees what the call took by malloc. */
 void tdlrt_finish(TdlrtCtx *c) {
-    while (c->chunks) {
-        TdlrtChunk *k = c->chunks;
-        c->chunks = k->prev;
-        free(k);
-    }
+    free_chunks(c->chunks);
+    free_chunks(c->kept);
 }
 
 /* ---- integers ---- */

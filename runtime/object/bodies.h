@@ -18,14 +18,20 @@ typedef struct TdlrtStack {
     int64_t row_bytes;
 } TdlrtStack;
 
+/* The sets of a call (sets.c). */
+typedef struct TdlrtSets TdlrtSets;
+
 /* State of one call. The caller's workspace beyond the planned part is [lo, hi); with `grow`, chunks come from malloc.
- * `top` counts the bytes taken. */
+ * `top` counts the bytes taken. What is kept until the call ends, whatever is released, comes from the other end, or
+ * from chunks of its own. */
 typedef struct TdlrtCtx {
     char *lo, *hi;
     int64_t top;
     TdlrtChunk *chunks;
     int64_t grow;
     char *saved, *saved_end; /* of a split function: what is left of the state between its halves */
+    TdlrtChunk *kept;
+    TdlrtSets *sets;
 } TdlrtCtx;
 
 /* An argument in memory. */
@@ -45,7 +51,12 @@ void *tdlrt_pop(TdlrtStack *s);
 void *tdlrt_saved(TdlrtCtx *c, int64_t bytes);
 int tdlrt_save_stack(TdlrtCtx *c, TdlrtStack *s);
 TdlrtStack *tdlrt_restore_stack(TdlrtCtx *c, int64_t row_bytes);
+void *tdlrt_keep(TdlrtCtx *c, int64_t bytes);
+int tdlrt_keep_failed(const TdlrtCtx *c);
 void tdlrt_finish(TdlrtCtx *c);
+int tdlrt_set_union(TdlrtCtx *c, const int64_t *sets, int64_t n, int64_t *all);
+int64_t tdlrt_set_size(int64_t set);
+int64_t tdlrt_set_at(int64_t set, int64_t k);
 int64_t tdlrt_ipow(int64_t x, int64_t n);
 int64_t tdlrt_philox(int64_t seed, int64_t counter);
 double tdlrt_polygamma(int64_t n, double x);
