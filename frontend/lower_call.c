@@ -204,6 +204,7 @@ LowValue low_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
     case FN_BUILTIN: return low_builtin_apply(L, fn->builtin, args, at);
     case FN_LAMBDA: return apply_lambda(L, fn, args, at);
     case FN_DIFF: return low_diff_apply(L, fn, args, at);
+    case FN_VMAP: return low_vmap_apply(L, fn, args, at);
     }
     return LOW_ERR;
 }
@@ -235,6 +236,7 @@ static LowValue call_named(Low *L, const AstExpr *e, TdlSym name, LowArgs *args)
     const AstExpr *gen = sole_generator(e);
     if (gen && !user) return low_gen_call(L, e, name, gen);
     if (!user && e->kind == AST_CALL && low_is_diff(s)) return low_diff_call(L, s, e);
+    if (!user && e->kind == AST_CALL && !strcmp(s, "vmap")) return low_vmap_call(L, e);
     if (!user && !strcmp(s, "print")) return low_print(L, args, e->span);
     LowValue f = low_resolve(L, name, e->kind == AST_METHOD ? e->name.span : e->a->span, true);
     if (f.kind == LV_ELEM) return cast(L, f.elem, args, e->span);

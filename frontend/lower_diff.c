@@ -80,9 +80,15 @@ static const char *builtin_param(Low *L, const LowBuiltin *b, uint32_t i)
 
 static uint32_t ntargets(const AstExpr *wrt) { return wrt->kind == AST_TUPLE ? wrt->items.n : 1; }
 
+const LowFn *low_root(const LowFn *fn)
+{
+    while (fn->kind == FN_DIFF || fn->kind == FN_VMAP) fn = fn->inner;
+    return fn;
+}
+
 static const AstParams *root_params(const LowFn *fn)
 {
-    while (fn->kind == FN_DIFF) fn = fn->inner;
+    fn = low_root(fn);
     return fn->kind == FN_DECL ? &fn->decl->ast->params : fn->kind == FN_LAMBDA ? &fn->lambda->params : NULL;
 }
 
@@ -105,7 +111,7 @@ static uint32_t extra_count(Low *L, const LowFn *fn, uint32_t given)
     const AstParams *p = root_params(fn);
     if (!p) return given / 2;
     const LowFn *below = fn->inner;
-    while (below->kind == FN_DIFF && below->diff != DIFF_JVP && below->diff != DIFF_VJP) below = below->inner;
+    while (below->kind == FN_VMAP || (below->kind == FN_DIFF && below->diff != DIFF_JVP && below->diff != DIFF_VJP)) below = below->inner;
     if (below->kind != FN_DIFF && given > p->n) return given - p->n;
     uint32_t n = below->kind == FN_DIFF ? extra_count(L, below, given) : 0;
     for (uint32_t i = 0; i < p->n; i++) n += may_be_float(L, &p->p[i]);
@@ -114,6 +120,7 @@ static uint32_t extra_count(Low *L, const LowFn *fn, uint32_t given)
 
 static uint32_t param_count(Low *L, const LowFn *fn, uint32_t given)
 {
+    if (fn->kind == FN_VMAP) return param_count(L, fn->inner, given);
     if (fn->kind != FN_DIFF) return root_params(fn) ? root_params(fn)->n : given;
     uint32_t extra = extra_count(L, fn, given);
     return param_count(L, fn->inner, given > extra ? given - extra : 0) + extra;
@@ -126,7 +133,7 @@ static const char *target_name(Low *L, const LowFn *fn, uint32_t k)
         const AstParams *p = root_params(fn);
         for (uint32_t i = 0; p && i < p->n; i++)
             if (may_be_float(L, &p->p[i]) && k-- == 0) return low_name(L, p->p[i].name.name);
-        while (fn->kind == FN_DIFF) fn = fn->inner;
+        fn = low_root(fn);
         return fn->kind == FN_BUILTIN ? builtin_param(L, fn->builtin, k) : "";
     }
     const AstExpr *e = fn->wrt->kind == AST_TUPLE ? fn->wrt->items.p[k] : fn->wrt;
@@ -144,13 +151,14 @@ TdlSym low_diff_extra_name(Low *L, const LowFn *fn, uint32_t k)
 }
 
 /* The name of parameter i; `given`: how many arguments there are. */
-static TdlSym param_sym(Low *L, const LowFn *fn, uint32_t i, uint32_t given)
+TdlSym low_param_name(Low *L, const LowFn *fn, uint32_t i, uint32_t given)
 {
+    if (fn->kind == FN_VMAP) return low_param_name(L, fn->inner, i, given);
     if (fn->kind == FN_BUILTIN) return intern(L->names, builtin_param(L, fn->builtin, i));
     if (fn->kind != FN_DIFF) return root_params(fn)->p[i].name.name;
     uint32_t extra = extra_count(L, fn, given), inner = given > extra ? given - extra : 0;
     uint32_t n = param_count(L, fn->inner, inner);
-    return i >= n ? low_diff_extra_name(L, fn, i - n) : param_sym(L, fn->inner, i, inner);
+    return i >= n ? low_diff_extra_name(L, fn, i - n) : low_param_name(L, fn->inner, i, inner);
 }
 
 /* ---- what is asked for ---- */
@@ -185,7 +193,7 @@ static bool add_target(Low *L, LowTargets *t, const LowFn *inner, const LowValue
     if (e->kind != AST_NAME) { low_error(L, e->span, "wrt: expected the name of a parameter, a field p.w, or a tuple of them"); return false; }
     LowTarget r = {0};
     uint32_t i = 0;
-    for (; i < nargs && !sym_eq(param_sym(L, inner, i, nargs), e->name.name); i++) r.leaf += low_count_leaves(L, args[i]);
+    for (; i < nargs && !sym_eq(low_param_name(L, inner, i, nargs), e->name.name); i++) r.leaf += low_count_leaves(L, args[i]);
     if (i == nargs && !depth && names_itself(L, inner, e->name.name)) {
         t->p[t->n++] = (LowTarget){i, low_captures(L, (LowValue){.kind = LV_FN, .fn = (LowFn *)inner}), r.leaf};
         return true;
@@ -290,7 +298,7 @@ static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, LowCallee *c, TdlSpa
         uint32_t to = pos;
         LowArg *a = &args->p[i];
         if (a->name.name.id) {
-            for (to = 0; to < n && !sym_eq(param_sym(L, fn, to, args->n), a->name.name); to++) {}
+            for (to = 0; to < n && !sym_eq(low_param_name(L, fn, to, args->n), a->name.name); to++) {}
             if (to == n || set[to]) { low_error(L, a->span, "`%s` is not a parameter that is still free", low_name(L, a->name.name)); return false; }
         } else {
             pos++;

@@ -22,6 +22,10 @@ typedef struct {
     uint32_t nargs;
 } LowCallee;
 
+/* The name of parameter i where there are `given` arguments. */
+TdlSym low_param_name(Low *L, const LowFn *fn, uint32_t i, uint32_t given);
+/* What is below all derivatives and maps: it has the parameters. */
+const LowFn *low_root(const LowFn *fn);
 uint32_t low_count_leaves(Low *L, LowValue v);
 /* Whether the types of its parameters are all written down. */
 bool low_rigid(Low *L, const LowFn *fn);

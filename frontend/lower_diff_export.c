@@ -77,13 +77,6 @@ static void rename_results(Low *L, const LowFn *fn, TdlFunc *f, const LowTargets
     }
 }
 
-/* What is below all derivatives: it has the parameters. */
-static const LowFn *root_of(const LowFn *fn)
-{
-    while (fn->kind == FN_DIFF) fn = fn->inner;
-    return fn;
-}
-
 static void add_seed(Low *L, TdlFunc *f, const LowType *t, TdlSym name, LowArgs *args, TdlSpan at)
 {
     LowValue c;
@@ -148,9 +141,15 @@ static void export_body(Low *L, const LowDecl *d, const LowFn *what, const LowIn
 }
 
 /* Parameters of the root function: its declaration's, or those of a lambda with types. */
-static bool export_signature(Low *L, const LowFn *root, LowInst *sig, TdlSpan at)
+static bool export_signature(Low *L, const LowFn *fn, LowInst *sig, TdlSpan at)
 {
     static const char way[] = "for anything else write export fn";
+    for (; fn->kind == FN_DIFF || fn->kind == FN_VMAP; fn = fn->inner) {
+        if (fn->kind == FN_DIFF) continue;
+        low_error(L, at, "export let: vmap gives the parameters an axis that has no name: write export fn, whose parameters say it");
+        return false;
+    }
+    const LowFn *root = fn;
     if (root->kind == FN_DECL && low_rigid(L, root)) return low_signature(L, sig, root->decl, NULL, NULL);
     if (root->kind != FN_LAMBDA) {
         low_error(L, at, "export let: `%s` has parameters without a type: name a function whose parameters have types, or %s",
@@ -178,12 +177,12 @@ void low_export_let(Low *L, const LowDecl *d)
     LowFrame *fr = low_push_frame(L, low_name(L, d->ast->name.name), SPAN_NONE);
     LowValue v = low_expr(L, d->ast->e);
     LowInst sig = {.fix = true};
-    bool ok = v.kind == LV_FN && export_signature(L, root_of(v.fn), &sig, at);
+    bool ok = v.kind == LV_FN && export_signature(L, v.fn, &sig, at);
     low_pop_frame(L);
     if (v.kind != LV_FN && !lv_is_err(v))
         low_error(L, at, "export let: expected a function such as value_and_grad(f), not %s", lv_text(L, v));
     if (!ok) return;
-    const LowFn *root = root_of(v.fn);
+    const LowFn *root = low_root(v.fn);
     const AstParams *names = root->kind == FN_DECL ? &root->decl->ast->params : &root->lambda->params;
     if (v.fn->kind == FN_DIFF && v.fn->sparse) {
         low_export_sparse(L, d, v.fn, &sig, names);

@@ -81,7 +81,7 @@ struct LowType {
 
 /* ---- callables (always known at compile time) ---- */
 
-typedef enum { FN_DECL, FN_BUILTIN, FN_LAMBDA, FN_DIFF } LowFnKind;
+typedef enum { FN_DECL, FN_BUILTIN, FN_LAMBDA, FN_DIFF, FN_VMAP } LowFnKind;
 typedef enum { DIFF_GRAD, DIFF_VALUE_AND_GRAD, DIFF_VJP, DIFF_JVP, DIFF_JACFWD, DIFF_JACREV } LowDiffKind;
 
 struct LowBuiltin;
@@ -96,6 +96,8 @@ struct LowFn {
     LowVar *captures;                /* linked by next */
     LowDiffKind diff;                /* DIFF of .inner */
     LowFn *inner;
+    LowValue in_dims;                /* VMAP of .inner: an axis or None, for all parameters or in a tuple */
+    int64_t out_dims;
     const char *name;                /* what the program calls it: hvp */
     bool split;                      /* vjp as two C functions */
     bool of_grad;                    /* hessian, hvp: inner is the gradient */
@@ -426,6 +428,11 @@ void low_instance_rules(Low *L, LowInst *s);     /* makes the rules of an instan
 /* Those of a call of d, which takes functions, that became function f: args are its arguments. */
 void low_lifted_rules(Low *L, const LowDecl *d, const LowLifted *f, const LowValue *args, const LowDimBinds *dims, const LowTyBinds *tys, TdlSpan at);
 LowValue low_captures(Low *L, LowValue fn);      /* what a function captures, as a tuple: its cotangent is one like it */
+
+/* ---- lower_vmap.c ---- */
+
+LowValue low_vmap_call(Low *L, const AstExpr *e);
+LowValue low_vmap_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at);
 
 /* ---- lower_diff.c, lower_diff_export.c, lower_script.c ---- */
 
