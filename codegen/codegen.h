@@ -41,6 +41,9 @@ bool cg_uses_lapack(const TdlModule *m);
 TdlDim cg_saved_bytes(const TdlFunc *f, uint32_t n);
 /* The shapes and layout of an exported function are read from its ports; call before or after loop IR. */
 void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
+/* `tdlc report`: memory by source line, of loop IR. */
+void cg_report(TdlModule *m, TdlStr *out);
+void cg_workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out); /* the size of the workspace as a formula */
 void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
 
 #endif

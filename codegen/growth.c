@@ -129,6 +129,16 @@ Growth growth_of(TdlFunc *f) { return grown(f, dim_const(f->module, 0), false); 
 
 Growth growth_saved(TdlFunc *f) { return grown(f, cg_saved_bytes(f, f->params.n), true); }
 
+Growth growth_bytes(TdlFunc *f, TdlDim bytes)
+{
+    Growth g = grown(f, bytes, false);
+    g.bytes = bytes;
+    for (uint32_t i = 0; i < g.vars.n; i++) g.vars.p[i].used = false;
+    dim_vars(f->module, bytes, use, &g);
+    g.more = !known(&g, bytes);
+    return g;
+}
+
 /* ---- as text ---- */
 
 static void value_text(const TdlFunc *f, TdlVal v, TdlStr *out);

@@ -19,6 +19,8 @@ Growth growth_of(TdlFunc *f);
 Growth growth_saved(TdlFunc *f);
 /* Bytes of a saved tensor: whole words of 8. */
 TdlDim growth_words(TdlModule *m, TdlType t);
+/* Any number of bytes over dimensions and run-time sizes of f. */
+Growth growth_bytes(TdlFunc *f, TdlDim bytes);
 /* `, where t = max(s, 0), ...`; nothing when `bytes` mentions no variable. */
 void growth_text(const Growth *g, TdlStr *out);
 

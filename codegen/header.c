@@ -1,6 +1,7 @@
 /* The C header of an object and its manifest (the same facts as JSON), from the ports of the exported functions. */
 #include "codegen/codegen.h"
 #include "codegen/growth.h"
+#include "codegen/report.h"
 #include "ir/graph.h"
 #include "support/embed.h"
 #include "support/json.h"
@@ -102,19 +103,18 @@ static TdlDim workspace_bytes(TdlModule *m, const TdlFunc *f, const Growth *g) {
     return f->workspace.id ? dim_add(m, f->workspace, g->bytes) : g->bytes;
 }
 
-static void workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out) {
+void cg_workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out) {
     int64_t c = 0;
     Growth g = growth_of(f);
     TdlDim bytes = workspace_bytes(m, f, &g);
     if (dim_is_const(m, bytes, &c) && c == 0) {
-        str_puts(out, " * Workspace: none is needed.\n");
+        str_puts(out, "none is needed");
         return;
     }
-    str_puts(out, " * Workspace: ");
     dim_print(m, bytes, out);
     str_puts(out, " + 63 bytes");
     growth_text(&g, out);
-    str_puts(out, " (// divides and rounds down, ** is power).\n");
+    str_puts(out, " (// divides and rounds down, ** is power)");
 }
 
 static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
@@ -188,8 +188,10 @@ static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out
                 str_printf(out, " * Compiled for %s = %lld: any other value is TDL_BAD_DIMENSION.\n", opt->fixed[k].name,
                            (long long)opt->fixed[k].value);
     saved_text(m, f, out);
-    workspace_text(m, f, out);
-    str_puts(out, " */\n");
+    report_header(f, out);
+    str_puts(out, " * Workspace: ");
+    cg_workspace_text(m, f, out);
+    str_puts(out, ".\n */\n");
     prototype(m, f, out);
     if (graph_find(m, f->name)) str_printf(out, "extern const struct tdl_graph %s_graph;\n", text(m, f->name));
 }
@@ -253,6 +255,32 @@ static void json_saved(cJSON *function, TdlModule *m, TdlFunc *f) {
     json_add_string(saved, "size_function", m->arena, arena_printf(m->arena, "%s_saved_size", text(m, f->saves.id ? f->saves : f->restores)));
 }
 
+/* What is kept for the reverse sweep and what is computed again, as `tdlc report` says it. */
+static void json_memory(cJSON *function, TdlModule *m, TdlFunc *f) {
+    Report r = report_of(f);
+    if (!r.kept.n && !r.redone.n) return;
+    cJSON *reverse = cJSON_AddObjectToObject(function, "reverse_sweep"), *kept = list(reverse, "kept"), *redone = list(reverse, "computed_again");
+    for (uint32_t i = 0; i < r.kept.n; i++) {
+        cJSON *row = cJSON_CreateObject();
+        TdlStr bytes = str_new(m->arena);
+        Growth g = growth_bytes(f, r.kept.p[i].bytes);
+        dim_print(m, r.kept.p[i].bytes, &bytes);
+        growth_text(&g, &bytes);
+        json_add_string(row, "file", m->arena, r.kept.p[i].file);
+        json_add_int(row, "line", r.kept.p[i].line);
+        json_add_string(row, "how", m->arena, r.kept.p[i].how);
+        json_add_string(row, "bytes", m->arena, bytes.p);
+        cJSON_AddBoolToObject(row, "an_iteration", r.kept.p[i].each);
+        cJSON_AddItemToArray(kept, row);
+    }
+    for (uint32_t i = 0; i < r.redone.n; i++) {
+        cJSON *row = cJSON_CreateObject();
+        json_add_string(row, "file", m->arena, r.redone.p[i].file);
+        json_add_int(row, "line", r.redone.p[i].line);
+        cJSON_AddItemToArray(redone, row);
+    }
+}
+
 static cJSON *json_function(TdlModule *m, TdlFunc *f) {
     cJSON *function = cJSON_CreateObject();
     json_add_string(function, "name", m->arena, text(m, f->name));
@@ -267,6 +295,7 @@ static cJSON *json_function(TdlModule *m, TdlFunc *f) {
     growth_text(&g, &w);
     json_add_string(function, "workspace", m->arena, w.p);
     json_saved(function, m, f);
+    json_memory(function, m, f);
     if (f->doc) json_add_string(function, "doc", m->arena, f->doc);
     return function;
 }

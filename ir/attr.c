@@ -14,7 +14,8 @@ static const TdlAttrForm FORMS[] = {
     {"local", ATTR_INT, false},     {"msg", ATTR_STR, true},         {"n", ATTR_INT, false},
     {"name", ATTR_STR, true},       {"offset", ATTR_DIM, false},     {"parallel", ATTR_INT, false},
     {"perm", ATTR_INTS, false},
-    {"reverse", ATTR_INT, false},   {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
+    {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"redone", ATTR_INT, false},
+    {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
     {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
     {"varying", ATTR_INTS, false},  {"vector", ATTR_INT, false},     {"wrt", ATTR_INTS, false},
 };
@@ -24,6 +25,8 @@ const TdlAttrForm *attr_form(const char *key) {
         if (strcmp(FORMS[i].key, key) == 0) return &FORMS[i];
     return NULL;
 }
+
+bool attr_is_note(const char *key) { return strcmp(key, "saved") == 0 || strcmp(key, "redone") == 0; }
 
 const char *attr_kind_name(TdlAttrKind k) {
     static const char *const NAMES[] = {"an integer", "a float",    "a text", "a list of integers",

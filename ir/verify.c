@@ -115,7 +115,7 @@ static void check_attrs(Verifier *v, TdlOp o) {
         const TdlAttr *a = &d->attrs[i];
         const char *key = sym_text(v->m->names, a->key);
         const TdlAttrForm *form = attr_form(key);
-        if (!row_has(row, key)) fault(v, o, "unknown attribute '%s'", key);
+        if (!row_has(row, key) && !attr_is_note(key)) fault(v, o, "unknown attribute '%s'", key);
         else if (form && form->kind != a->kind) fault(v, o, "attribute '%s' is not %s", key, attr_kind_name(form->kind));
         if (a->kind == ATTR_DIM) check_dim(v, o, a->dim, key);
         if (a->kind == ATTR_TYPE) check_type(v, o, a->type);

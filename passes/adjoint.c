@@ -97,6 +97,34 @@ static TdlPort derived_port(TdlModule *m, TdlPort port, const char *prefix, int3
     return port;
 }
 
+typedef struct { Adj *a; const bool *primal; uint32_t n; } Reads; /* by operation id: in the body, before the reverse */
+
+static bool is_primal(const Reads *r, TdlOp o) { return o.id < r->n && r->primal[o.id]; }
+
+static Reads primal_up_to(Pass *p, Adj *a, TdlFunc *g, TdlOp last) {
+    bool *primal = ARENA_ARRAY(p->arena, bool, g->ops.n);
+    for (TdlOp o = last; o.id; o = ir_op(g, o)->prev) primal[o.id] = true;
+    return (Reads){a, primal, g->ops.n};
+}
+
+static void note_reads(void *user, TdlFunc *f, TdlOp o) {
+    const Reads *r = user;
+    for (uint32_t i = 0; i < ir_op(f, o)->noperands; i++) {
+        TdlVal v = ir_op(f, o)->operands[i];
+        TdlOp def = ir_val(f, v)->def;
+        if (def.id && is_primal(r, def) && ty_rank(f->module, ir_type(f, v))) adj_note_value(r->a, v);
+    }
+}
+
+/* Notes which tensors of the primal the reverse reads. */
+static void note_saved(Reads *r, TdlFunc *g) {
+    IR_FOREACH_OP(g, g->body, o) {
+        if (is_primal(r, o) || (op_info(ir_op(g, o)->code)->flags & OPF_TERMINATOR)) continue;
+        note_reads(r, g, o);
+        for (uint32_t i = 0; i < ir_op(g, o)->nregions; i++) ir_walk(g, ir_op(g, o)->regions[i], note_reads, r);
+    }
+}
+
 /* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. The
  * signature is made first: a recursive call asks for it. */
 static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
@@ -123,7 +151,10 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     for (uint32_t i = 0; i < n && !a.failed; i++)
         ir_add_operand(g, ret, adj_cot_or_zero(&a, ir_region(g, g->body)->args.p[wrt[i]]));
     p->failed |= a.failed;
-    if (!a.failed) adj_dce(&a, g->body, false);
+    if (a.failed) return g;
+    Reads reads = primal_up_to(p, &a, g, last);
+    adj_dce(&a, g->body, false);
+    note_saved(&reads, g);
     return g;
 }
 

@@ -110,6 +110,12 @@ struct AdjNeed {
     TDL_VEC(TdlOp) newdims;   /* of `from`: a value whose size is new in each iteration cannot be saved */
 };
 void adj_need(Adj *a, AdjNeed *n);
+/* Notes for the report (docs/ir.md) how the result of o is kept: tape, snapshots, value. */
+void adj_note_saved(Adj *a, TdlOp o, const char *how);
+/* v is kept as it is: the operation that makes it is noted, inside of the regions of a loop or branch. */
+void adj_note_value(Adj *a, TdlVal v);
+/* Likewise that o is done again in the reverse; with what is in its regions. */
+void adj_note_redone(Adj *a, TdlOp o);
 
 /* ---- warnings (adjoint_zero.c) ----
  * Of floor and its like on the way from what is active to `results`, and of those of `wrt` that only comparisons and

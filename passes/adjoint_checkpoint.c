@@ -22,6 +22,7 @@ void adj_again(Adj *a, const TdlVal *zbar, uint32_t n, AdjAgain body, void *user
     adj_push(a, &fr, t, s, t);
     const TdlVal *values = body(a, t, user);
     TdlOp last = ir_region(a->f, t)->last;
+    for (TdlOp o = last; o.id; o = ir_op(a->f, o)->prev) adj_note_redone(a, o);
     adj_activity(a, t);
     for (uint32_t i = 0; i < n; i++)
         if (zbar[i].id) adj_add(a, values[i], zbar[i]);

@@ -216,6 +216,7 @@ static void keep_snapshots(Adj *a, Long *l) {
     for (uint32_t j = 0; j < l->n; j++) types[j] = snaps_type(a, l, j);
     for (uint32_t j = 0; j < n; j++) {
         TdlVal init = j == l->n ? num(&out, 0) : j > l->n ? first_stride(a, l, &out) : ir_result(a->f, ir_emit(&out, OP_UNDEF, NULL, 0, &types[j], 1), 0);
+        if (j < l->n) adj_note_saved(a, adj_def(a, init), "snapshots");
         kept[j] = adj_carry(a, l->fwd, init, &after[j]);
     }
     TdlVal t = position(a, l, &out, &in);
@@ -320,6 +321,7 @@ static void drive_body(Adj *a, const Long *l, Drive *d, AdjScope *s, const AdjCa
     TdlVal last = ir_binary(&b, OP_OR, is_leaf, no_room);
     TdlOp ahead = replay(a, l, &b, from, mid, y);
     for (uint32_t j = 0; j < l->n; j++) y[j] = adj_res(a, ahead, j);
+    adj_note_redone(a, ahead);
     TdlOp branch = ir_emit(&b, OP_IF, &last, 1, NULL, 0);
     TdlBuilder no = inside(a->f, branch, 1, &b);
     TdlRegion yes = ir_op(a->f, branch)->regions[0];

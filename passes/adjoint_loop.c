@@ -199,7 +199,10 @@ static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
     TdlType t = ty_prepend(a->m, adj_type(a, v), &trip, 1);
     TdlBuilder out = ir_before(a->f, l->fwd);
     out.grad_fn = SYM_NONE;
-    ir_add_operand(a->f, l->fwd, ir_result(a->f, ir_emit(&out, OP_UNDEF, NULL, 0, &t, 1), 0));
+    if (adj_def(a, v).id) out.span = ir_op(a->f, adj_def(a, v))->span; /* of what it holds */
+    TdlOp empty = ir_emit(&out, OP_UNDEF, NULL, 0, &t, 1);
+    adj_note_saved(a, empty, "tape");
+    ir_add_operand(a->f, l->fwd, ir_result(a->f, empty, 0));
     TdlVal tape = ir_region_arg(a->f, l->body, t, SYM_NONE);
     TdlOp end = ir_terminator(a->f, l->body);
     TdlBuilder in = ir_before(a->f, end);
@@ -236,6 +239,7 @@ static void start_stack(Adj *a, AdjLoop *l, AdjNeed *n, TdlType empty) {
     TdlBuilder in = ir_before(a->f, end);
     in.grad_fn = SYM_NONE;
     l->push = ir_emit(&in, OP_PUSH, &arg, 1, &empty, 1);
+    adj_note_saved(a, l->push, "tape");
     ir_add_operand(a->f, end, ir_result(a->f, l->push, 0));
     ir_add_operand(a->f, l->rev, l->top);
     l->stack = ir_region_arg(a->f, l->t, empty, SYM_NONE);

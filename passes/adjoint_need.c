@@ -5,6 +5,7 @@
  * %e depends on a carried value and is saved (one scalar an iteration, never the tensor %y); where a later value such
  * as %c = cos %e is read too, it is computed again from the saved %e. The choice is greedy in program order. */
 #include "passes/adjoint.h"
+#include <string.h>
 
 enum { CHEAP_CHAIN = 12 }; /* longest chain of cheap operations that is computed again rather than saved */
 
@@ -81,6 +82,39 @@ static bool can_save(Adj *a, AdjNeed *n, TdlVal v) {
     return !s.found;
 }
 
+void adj_note_saved(Adj *a, TdlOp o, const char *how) {
+    if (o.id) op_set_str(a->f, o, "saved", how, (uint32_t)strlen(how));
+}
+
+void adj_note_value(Adj *a, TdlVal v) {
+    TdlOp o = adj_def(a, v);
+    if (!o.id || op_attr(a->f, o, "saved")) return;
+    const TdlOpData *d = ir_op(a->f, o);
+    bool once = d->code == OP_IF || d->code == OP_CHECKPOINT, loop = d->code == OP_FOR || d->code == OP_WHILE;
+    if (!once && !loop) {
+        if (d->code != OP_WITHACC) adj_note_saved(a, o, "value");
+        return;
+    }
+    for (uint32_t i = loop ? d->nregions - 1u : 0; i < d->nregions; i++) {
+        TdlVal y = adj_arg(a, ir_terminator(a->f, d->regions[i]), ir_val(a->f, v)->index);
+        if (ir_defined_in(a->f, y, d->regions[i])) adj_note_value(a, y);
+        d = ir_op(a->f, o);
+    }
+}
+
+/* What costs nothing is not worth a word. */
+static void note_redone(void *user, TdlFunc *f, TdlOp o) {
+    (void)user;
+    TdlOpcode c = ir_op(f, o)->code;
+    bool free = c == OP_CONST || c == OP_DIM || c == OP_NEWDIM || c == OP_UNDEF || c == OP_IOTA || c == OP_BROADCAST;
+    if (!free && !(op_info(c)->flags & OPF_TERMINATOR)) op_set_int(f, o, "redone", 1);
+}
+
+void adj_note_redone(Adj *a, TdlOp o) {
+    note_redone(NULL, a->f, o);
+    for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) ir_walk(a->f, ir_op(a->f, o)->regions[i], note_redone, NULL);
+}
+
 static void provide(Adj *a, AdjNeed *n, TdlVal v);
 static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o);
 
@@ -96,7 +130,9 @@ static void compute_again(Adj *a, AdjNeed *n, TdlOp o) {
     if (ir_op(a->f, o)->code != OP_NEWDIM)
         provide_newdims(a, n, o);
     if (nregions) VEC_PUSH(a->arena, n->again, o);
-    adj_strip(a, ir_clone_op(&n->b, a->f, o, n->map, NULL));
+    TdlOp redone = ir_clone_op(&n->b, a->f, o, n->map, NULL);
+    adj_strip(a, redone);
+    adj_note_redone(a, redone);
 }
 
 /* The dimension variables of the primal region that `o` mentions are defined, under their names, in the reverse too. */

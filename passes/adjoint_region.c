@@ -72,6 +72,7 @@ void adj_MAP(Adj *a, TdlOp o, const TdlVal *zbar) {
 static TdlVal save_result(Adj *a, AdjNeed *n, TdlVal v) {
     TdlOp o = *(TdlOp *)n->user;
     TdlType t = adj_type(a, v);
+    adj_note_value(a, v);
     for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) {
         TdlRegion r = ir_op(a->f, o)->regions[i];
         TdlOp end = ir_terminator(a->f, r);

@@ -143,6 +143,23 @@ TdlVal buf_alloc(Bufferize *B, TdlType tensor)
     return ir_result(B->g, o, 0);
 }
 
+/* What keeps one of the class for the reverse is said of its memory, at the place of what it keeps. */
+static void note_saved(Bufferize *B, uint32_t c)
+{
+    TdlOp alloc = ir_val(B->g, B->buf[c])->def;
+    uint32_t v = c;
+    do {
+        TdlOp def = v < B->f->vals.n ? ir_val(B->f, (TdlVal){v})->def : (TdlOp){0};
+        const char *how = def.id ? op_str(B->f, def, "saved") : NULL;
+        bool told = op_attr(B->g, alloc, "saved") != NULL; /* that a tape is read is no news */
+        if (how && (!told || strcmp(how, "value") != 0)) {
+            op_set_str(B->g, alloc, "saved", how, (uint32_t)strlen(how));
+            ir_op(B->g, alloc)->span = ir_op(B->f, def)->span;
+        }
+        v = B->ring[v];
+    } while (v != c);
+}
+
 /* The buffers of the classes whose first operation is o: a row of something, or memory of their own. */
 static void allocate_for(Bufferize *B, TdlOp o)
 {
@@ -155,6 +172,7 @@ static void allocate_for(Bufferize *B, TdlOp o)
             B->buf[c] = buf_view(B, buf_get(B, p->parent), idx.p, idx.n, t);
         } else {
             B->buf[c] = buf_alloc(B, t);
+            note_saved(B, c);
         }
     }
 }

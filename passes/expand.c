@@ -148,6 +148,7 @@ static TdlVal expand_elementwise(ExpandCtx *c, TdlBuilder *b, TdlOp o) {
     TdlType e = ty_scalar(c->m, ty_elem(c->m, t));
     TdlOp s = ir_emit(&nest.in, d.code, args, d.noperands, &e, 1);
     ex_copy_attrs(f, o, s);
+    op_unset(f, s, "saved");
     ir_op(f, s)->grad_fn = d.grad_fn;
     return ex_close(&nest, ir_result(f, s, 0));
 }
@@ -172,6 +173,13 @@ static ExpandFn expander(const ExpandCtx *c, TdlOp o) {
     return elementwise && !ty_is_scalar(c->m, ir_type(c->f, d->results[0])) ? expand_elementwise : NULL;
 }
 
+/* What is kept for the reverse is now the result of another operation. */
+static void hand_on_note(ExpandCtx *c, TdlOp o, TdlVal v) {
+    const char *saved = op_str(c->f, o, "saved");
+    TdlOp def = ir_val(c->f, v)->def;
+    if (saved && def.id && !op_attr(c->f, def, "saved")) op_set_str(c->f, def, "saved", saved, (uint32_t)strlen(saved));
+}
+
 static void expand_region(ExpandCtx *c, TdlRegion r) {
     IR_FOREACH_OP(c->f, r, o) {
         for (uint16_t i = 0; i < ir_op(c->f, o)->nregions; i++) expand_region(c, ir_op(c->f, o)->regions[i]);
@@ -185,6 +193,7 @@ static void expand_region(ExpandCtx *c, TdlRegion r) {
             TdlBuilder b = ir_before(c->f, o);
             b.grad_fn = SYM_NONE;
             v = fn(c, &b, o);
+            hand_on_note(c, o, v);
         }
         c->map[ir_result(c->f, o, 0).id] = v;
         ir_remove(c->f, o);

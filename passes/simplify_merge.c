@@ -1,6 +1,7 @@
 /* Common subexpressions: an operation that equals one that dominates it becomes that one. Operations with regions are
  * compared by their bodies: values defined inside correspond by position. Nothing in a `checkpoint` becomes what was
  * computed outside: it is there to be computed again. */
+#include "ir/attr.h"
 #include "passes/simplify.h"
 
 #include <string.h>
@@ -49,6 +50,19 @@ static bool same_attr(const TdlAttr *a, const TdlAttr *b) {
     return false;
 }
 
+static bool is_note(const Simplify *s, const TdlAttr *a) { return attr_is_note(sym_text(s->m->names, a->key)); }
+
+/* Notes do not count. */
+static bool same_attrs(const Simplify *s, const TdlOpData *a, const TdlOpData *b) {
+    uint32_t i = 0, k = 0;
+    for (;; i++, k++) {
+        while (i < a->nattrs && is_note(s, &a->attrs[i])) i++;
+        while (k < b->nattrs && is_note(s, &b->attrs[k])) k++;
+        if (i == a->nattrs || k == b->nattrs) return i == a->nattrs && k == b->nattrs;
+        if (!same_attr(&a->attrs[i], &b->attrs[k])) return false;
+    }
+}
+
 /* ---- what may be merged ---- */
 
 static bool can_merge(const Simplify *s, TdlOp o) {
@@ -90,7 +104,8 @@ static uint32_t hash_op(Simplify *s, TdlOp o, uint32_t *next) {
         h = mix(h, hash_val(s, d->operands[0]) + hash_val(s, d->operands[1]));
     else
         for (uint16_t i = 0; i < d->noperands; i++) h = mix(h, hash_val(s, d->operands[i]));
-    for (uint16_t i = 0; i < d->nattrs; i++) h = mix(h, hash_attr(&d->attrs[i]));
+    for (uint16_t i = 0; i < d->nattrs; i++)
+        if (!is_note(s, &d->attrs[i])) h = mix(h, hash_attr(&d->attrs[i]));
     for (uint16_t i = 0; i < d->nregions; i++) {
         const TdlRegionData *r = ir_region(s->f, d->regions[i]);
         for (uint32_t k = 0; k < r->args.n; k++) number(s, r->args.p[k], ++*next);
@@ -140,12 +155,11 @@ static bool same_operands(const Simplify *s, const TdlOpData *a, const TdlOpData
 
 static bool same_op(Simplify *s, TdlOp oa, TdlOp ob, uint32_t *next) {
     const TdlOpData *a = ir_op(s->f, oa), *b = ir_op(s->f, ob);
-    if (a->code != b->code || a->noperands != b->noperands || a->nresults != b->nresults || a->nattrs != b->nattrs) return false;
+    if (a->code != b->code || a->noperands != b->noperands || a->nresults != b->nresults) return false;
     if (!same_operands(s, a, b)) return false;
     for (uint16_t i = 0; i < a->nresults; i++)
         if (!ty_eq(ir_type(s->f, a->results[i]), ir_type(s->f, b->results[i]))) return false;
-    for (uint16_t i = 0; i < a->nattrs; i++)
-        if (!same_attr(&a->attrs[i], &b->attrs[i])) return false;
+    if (!same_attrs(s, a, b)) return false;
     for (uint16_t i = 0; i < a->nregions; i++)
         if (!same_region(s, a->regions[i], b->regions[i], next)) return false;
     return true;
@@ -182,6 +196,9 @@ bool sm_merge(Simplify *s, TdlOp o) {
         TdlOpData *pd = ir_op(s->f, p);
         if (s->entries.p[e - 1].hash != h || pd->code == OP_NONE || !equal(s, p, o)) continue;
         if (!pd->grad_fn.id) pd->grad_fn = d->grad_fn;
+        const char *saved = op_str(s->f, o, "saved");
+        if (saved && !op_attr(s->f, p, "saved")) op_set_str(s->f, p, "saved", saved, (uint32_t)strlen(saved));
+        d = ir_op(s->f, o), pd = ir_op(s->f, p);
         for (uint16_t i = 0; i < d->nresults; i++) sm_set(s, d->results[i], pd->results[i]);
         ir_remove(s->f, o);
         return true;

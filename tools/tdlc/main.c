@@ -94,6 +94,11 @@ static bool work(Session *s) {
         return false;
     if (!emit_ir(s, EMIT_LOOPS)) return false;
     if (o->command == CMD_RUN) return run_program(s);
+    if (o->command == CMD_REPORT) {
+        TdlStr text = str_new(s->arena);
+        cg_report(s->m, &text);
+        return output_write(s, o->output, text.p, text.n);
+    }
     return (o->any_emit && !wanted_from(o, EMIT_LLVM)) || compile(s);
 }
 

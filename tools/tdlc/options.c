@@ -199,6 +199,7 @@ static void show_help(Parser *p, const char *v) {
     fputs("usage: tdlc [options] FILE.tdl             compiles to an object and a header\n"
           "       tdlc run [options] FILE.tdl [NAME=VALUE | NAME=FILE.npy]...\n"
           "       tdlc graph [options] FILE.tdl       prints the backward graphs\n"
+          "       tdlc report [options] FILE.tdl      prints what gradients keep and compute again, in bytes and by line\n"
           "FILE.tir is IR text; - is standard input.\n\n", stdout);
     for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++) {
         char name[48];
@@ -248,6 +249,7 @@ int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
     int i = 1;
     if (argc > 1 && !strcmp(argv[1], "run")) o->command = CMD_RUN, i++;
     else if (argc > 1 && !strcmp(argv[1], "graph")) o->command = CMD_GRAPH, i++;
+    else if (argc > 1 && !strcmp(argv[1], "report")) o->command = CMD_REPORT, i++;
     while (i < argc && p.status < 0) {
         const char *arg = argv[i];
         if (arg[0] == '-' && arg[1]) i += option(&p, arg, i + 1 < argc ? argv[i + 1] : NULL);

@@ -12,7 +12,7 @@ typedef enum {
     EMIT_GRAPH, EMIT_COUNT
 } Emit;
 
-typedef enum { CMD_COMPILE, CMD_RUN, CMD_GRAPH } Command;
+typedef enum { CMD_COMPILE, CMD_RUN, CMD_GRAPH, CMD_REPORT } Command;
 
 typedef struct { const char *name, *value; } Binding;
 /* --grad f:x,y, and the declaration that it stands for. */
