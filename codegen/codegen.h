@@ -39,7 +39,7 @@ const char *cg_llvm_version(void);
 bool cg_uses_lapack(const TdlModule *m);
 /* Bytes of the saved state of a split function in front of parameter n; of all of known size for the number of parameters. */
 TdlDim cg_saved_bytes(const TdlFunc *f, uint32_t n);
-/* The shapes and layout of an exported function are read from its ports; call before or after loop IR. */
+/* The shapes and layout of an exported function are read from its ports, its memory from loop IR. */
 void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
 /* `tdlc report`: memory by source line, of loop IR. */
 void cg_report(TdlModule *m, TdlStr *out);

@@ -270,7 +270,7 @@ static void json_memory(cJSON *function, TdlModule *m, TdlFunc *f) {
         json_add_int(row, "line", r.kept.p[i].line);
         json_add_string(row, "how", m->arena, r.kept.p[i].how);
         json_add_string(row, "bytes", m->arena, bytes.p);
-        cJSON_AddBoolToObject(row, "an_iteration", r.kept.p[i].each);
+        json_add_string(row, "per", m->arena, report_per(r.kept.p[i].per));
         cJSON_AddItemToArray(kept, row);
     }
     for (uint32_t i = 0; i < r.redone.n; i++) {

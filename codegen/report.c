@@ -1,7 +1,7 @@
 /* Memory by source line, from the notes that the adjoint pass leaves on operations and bufferize hands on to buffers:
  *
  *     %17 = alloc {offset = 0, saved = tape} : buf<f64[10, n]>          line 9    80*n bytes
- *     %28 = push %23, %21 {saved = tape} : stack<f64>                   line 15   8 bytes an iteration
+ *     %28 = push %23, %21 {saved = tape} : stack<f64>                   line 15   16 bytes an iteration
  *     %38 = div %0, %37 {redone = 1}                                    line 15   computed again
  *
  * So it says what is in the object: a value that fusion computes where it is read is not kept, nor is one that lies in
@@ -22,29 +22,77 @@ static bool place(const TdlModule *m, TdlSpan at, ReportRow *row)
     return true;
 }
 
-static void keep(Report *r, TdlSpan at, const char *how, TdlType t, bool each)
+static TdlDim bytes_of(TdlModule *m, TdlType t, int64_t times)
+{
+    TdlType x = ty_tensor_of(m, t);
+    return dim_mul(m, ty_numel(m, x), dim_const(m, times * el_bytes(ty_elem(m, x))));
+}
+
+/* What a value takes in a row of a stack (memory.c). */
+static TdlDim row_bytes(TdlModule *m, TdlType t)
+{
+    return dim_mul(m, dim_const(m, 16), dim_floordiv(m, dim_add(m, bytes_of(m, t, 1), dim_const(m, 15)), 16));
+}
+
+static void keep(Report *r, TdlSpan at, const char *how, TdlDim bytes, ReportPer per)
 {
     TdlModule *m = r->f->module;
-    TdlType x = ty_tensor_of(m, t);
-    ReportRow row = {.how = how, .each = each, .bytes = dim_mul(m, ty_numel(m, x), dim_const(m, el_bytes(ty_elem(m, x))))};
+    ReportRow row = {.how = how, .per = per, .bytes = bytes};
     if (!place(m, at, &row)) return;
-    TdlDim *sum = each ? &r->each : &r->bytes;
+    TdlDim *sum = &r->sum[per];
     *sum = sum->id ? dim_add(m, *sum, row.bytes) : row.bytes;
     VEC_PUSH(m->arena, r->kept, row);
+}
+
+static void look(void *user, TdlFunc *f, TdlOp o);
+
+static void look_into(Report *r, TdlFunc *f)
+{
+    for (uint32_t i = 0; i < r->called.n; i++)
+        if (r->called.p[i] == f) return;
+    VEC_PUSH(f->module->arena, r->called, f);
+    ir_walk(f, f->body, look, r);
 }
 
 static void look(void *user, TdlFunc *f, TdlOp o)
 {
     Report *r = user;
+    TdlModule *m = f->module;
     const TdlOpData *d = ir_op(f, o);
     const char *how = op_str(f, o, "saved");
-    if (how && d->code == OP_ALLOC && !d->noperands) keep(r, d->span, how, ir_type(f, d->results[0]), false);
+    if (how && d->code == OP_ALLOC && !d->noperands)
+        keep(r, d->span, how, bytes_of(m, ir_type(f, d->results[0]), op_int(f, o, "lanes", 1)), f == r->f ? PER_CALL : PER_LEVEL);
     for (uint32_t i = 1; how && d->code == OP_PUSH && i < d->noperands; i++) {
         TdlOp def = ir_val(f, d->operands[i])->def;
-        keep(r, def.id ? ir_op(f, def)->span : d->span, how, ir_type(f, d->operands[i]), true);
+        keep(r, def.id ? ir_op(f, def)->span : d->span, how, row_bytes(m, ir_type(f, d->operands[i])), PER_ITERATION);
     }
+    if (d->code == OP_SAVE && ty_kind(m, ir_type(f, d->operands[0])) != TY_STACK)
+        keep(r, d->span, "state", growth_words(m, ty_tensor_of(m, ir_type(f, d->operands[0]))), PER_CALL);
+    TdlFunc *callee = d->code == OP_CALL ? ir_func_find(m, intern(m->names, op_str(f, o, "callee"))) : NULL;
+    if (callee) look_into(r, callee);
     ReportRow row = {.how = "redone"};
-    if (op_int(f, o, "redone", 0) && place(f->module, d->span, &row)) VEC_PUSH(f->module->arena, r->redone, row);
+    if (op_int(f, o, "redone", 0) && place(m, d->span, &row)) VEC_PUSH(m->arena, r->redone, row);
+}
+
+typedef struct { TdlVal v; TdlSpan at; } Use;
+
+static void find_use(void *user, TdlFunc *f, TdlOp o)
+{
+    Use *use = user;
+    for (uint32_t i = 0; i < ir_op(f, o)->noperands; i++)
+        if (ir_op(f, o)->operands[i].id == use->v.id && !use->at.file) use->at = ir_op(f, o)->span;
+}
+
+/* What the forward half of a split function leaves in its outputs; the place is where it is first written. */
+static void look_at_state(Report *r)
+{
+    TdlFunc *f = r->f;
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        if (!f->params.p[i].saved || !f->params.p[i].out) continue;
+        Use use = {.v = ir_region(f, f->body)->args.p[i]};
+        ir_walk(f, f->body, find_use, &use);
+        keep(r, use.at.file ? use.at : f->span, "state", growth_words(f->module, ty_tensor_of(f->module, f->params.p[i].type)), PER_CALL);
+    }
 }
 
 static int by_place(const void *x, const void *y)
@@ -56,8 +104,9 @@ static int by_place(const void *x, const void *y)
 
 Report report_of(TdlFunc *f)
 {
-    Report r = {.f = f, .bytes = dim_const(f->module, 0)};
-    ir_walk(f, f->body, look, &r);
+    Report r = {.f = f};
+    look_into(&r, f);
+    look_at_state(&r);
     if (r.kept.n) qsort(r.kept.p, r.kept.n, sizeof *r.kept.p, by_place);
     if (r.redone.n) qsort(r.redone.p, r.redone.n, sizeof *r.redone.p, by_place);
     uint32_t n = 0;
@@ -69,22 +118,27 @@ Report report_of(TdlFunc *f)
 
 /* ---- as text ---- */
 
-static void totals(const Report *r, TdlStr *out)
+const char *report_per(ReportPer per)
 {
-    Growth g = growth_bytes(r->f, r->bytes);
-    int64_t c;
-    bool none = dim_is_const(r->f->module, r->bytes, &c) && c == 0;
-    if (!none) {
-        dim_print(r->f->module, r->bytes, out);
-        str_puts(out, r->each.id ? " bytes and " : " bytes");
-    }
-    if (r->each.id) {
-        dim_print(r->f->module, r->each, out);
-        str_puts(out, " bytes an iteration of loops whose length is found at run time");
-    }
-    growth_text(&g, out);
+    static const char *const TEXT[PER_COUNT] = {"a call", "an iteration", "a level of the recursion"};
+    return TEXT[per];
 }
 
+static void totals(const Report *r, TdlStr *out)
+{
+    const char *between = "";
+    Growth g = growth_bytes(r->f, r->sum[PER_CALL].id ? r->sum[PER_CALL] : dim_const(r->f->module, 0));
+    for (ReportPer per = 0; per < PER_COUNT; per++) {
+        if (!r->sum[per].id) continue;
+        str_puts(out, between);
+        dim_print(r->f->module, r->sum[per], out);
+        str_puts(out, " bytes");
+        if (per) str_printf(out, " %s", report_per(per));
+        between = " and ";
+    }
+    growth_text(&g, out);
+    if (g.more) str_puts(out, "; further sizes are found at run time");
+}
 void report_header(TdlFunc *f, TdlStr *out)
 {
     Report r = report_of(f);
@@ -96,16 +150,23 @@ void report_header(TdlFunc *f, TdlStr *out)
 
 static void write_rows(const Report *r, TdlStr *out)
 {
+    TdlArena *arena = r->f->module->arena;
+    TdlStr *where = ARENA_ARRAY(arena, TdlStr, r->kept.n + 1);
+    size_t width = 0;
+    for (uint32_t i = 0; i < r->kept.n; i++) {
+        where[i] = str_new(arena);
+        str_printf(&where[i], "%s:%u", r->kept.p[i].file, (unsigned)r->kept.p[i].line);
+        if (where[i].n > width) width = where[i].n;
+    }
     for (uint32_t i = 0; i < r->kept.n; i++) {
         const ReportRow *row = &r->kept.p[i];
-        TdlStr where = str_new(r->f->module->arena);
-        str_printf(&where, "%s:%u", row->file, (unsigned)row->line);
-        str_printf(out, "    %-24s %-10s ", where.p, row->how);
+        str_printf(out, "    %-*s  %-9s  ", (int)width, where[i].p, row->how);
         dim_print(r->f->module, row->bytes, out);
-        str_puts(out, row->each ? " bytes an iteration\n" : " bytes\n");
+        str_puts(out, " bytes");
+        if (row->per) str_printf(out, " %s", report_per(row->per));
+        str_putc(out, '\n');
     }
 }
-
 static void write_redone(const Report *r, TdlStr *out)
 {
     if (!r->redone.n) return;

@@ -4,23 +4,28 @@
 
 #include "ir/ir.h"
 
+/* Bytes are a call's, an iteration's of a loop whose length is found at run time, or a level's of a recursion (over the
+ * dimensions of the recursive function). */
+typedef enum { PER_CALL, PER_ITERATION, PER_LEVEL, PER_COUNT } ReportPer;
+
 typedef struct {
     const char *file;
     uint32_t line;
-    const char *how;          /* tape, snapshots, value; redone: nothing is kept */
-    TdlDim bytes;             /* a call, or an iteration */
-    bool each;                /* of a loop whose length is found at run time */
+    const char *how;          /* tape, snapshots, value, state; redone: nothing is kept */
+    TdlDim bytes;
+    ReportPer per;
 } ReportRow;
 
 typedef struct {
     TdlFunc *f;
     TDL_VEC(ReportRow) kept, redone; /* by file and line */
-    TdlDim bytes;             /* kept a call */
-    TdlDim each;              /* and an iteration of each loop of a length found at run time; 0: there is none */
+    TdlDim sum[PER_COUNT];    /* of the bytes kept; 0: none */
+    TDL_VEC(TdlFunc *) called;
 } Report;
 
-/* Of a function in loop IR. */
+/* Of a function in loop IR, with the recursive ones that it calls. */
 Report report_of(TdlFunc *f);
+const char *report_per(ReportPer per); /* "a call" */
 /* ` * Kept for the reverse sweep: ...` for the header; nothing where nothing is kept. */
 void report_header(TdlFunc *f, TdlStr *out);
 

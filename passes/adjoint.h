@@ -112,6 +112,8 @@ struct AdjNeed {
 void adj_need(Adj *a, AdjNeed *n);
 /* Notes for the report (docs/ir.md) how the result of o is kept: tape, snapshots, value. */
 void adj_note_saved(Adj *a, TdlOp o, const char *how);
+/* The place of what makes v, inside of the regions of a loop or branch; `other` where that is none. */
+TdlSpan adj_place(Adj *a, TdlVal v, TdlSpan other);
 /* v is kept as it is: the operation that makes it is noted, inside of the regions of a loop or branch. */
 void adj_note_value(Adj *a, TdlVal v);
 /* Likewise that o is done again in the reverse; with what is in its regions. */

@@ -181,8 +181,10 @@ static void keep_state(Adj *a, const Long *l, TdlBuilder *b, const TdlVal *kept,
     TdlVal full = ir_binary(b, OP_GE, kept[l->n], capacity(l, b));
     if (l->loop_while || l->exits) when(a, l, b, full, kept, now, thin_out);
     else for (uint32_t i = 0; i < l->n + 2; i++) now[i] = kept[i]; /* the stride fits from the start */
-    for (uint32_t j = 0; j < l->n; j++)
+    for (uint32_t j = 0; j < l->n; j++) {
         out[j] = slot_set(b, now[j], ir_region(a->f, l->body)->args.p[l->args + j], now[l->n]);
+        adj_note_saved(a, adj_def(a, out[j]), "snapshots");
+    }
     out[l->n] = add(b, now[l->n], num(b, 1));
     out[l->n + 1] = now[l->n + 1];
 }
@@ -211,12 +213,12 @@ static void keep_snapshots(Adj *a, Long *l) {
     uint32_t n = l->n + 2;
     TdlBuilder out = ir_before(a->f, l->fwd), in = ir_before(a->f, ir_region(a->f, l->body)->first);
     out.grad_fn = in.grad_fn = SYM_NONE;
+    in.span = ir_op(a->f, l->fwd)->span;
     TdlVal *kept = ARENA_ARRAY(a->arena, TdlVal, n), *after = ARENA_ARRAY(a->arena, TdlVal, n), *next = ARENA_ARRAY(a->arena, TdlVal, n);
     TdlType *types = ARENA_ARRAY(a->arena, TdlType, n);
     for (uint32_t j = 0; j < l->n; j++) types[j] = snaps_type(a, l, j);
     for (uint32_t j = 0; j < n; j++) {
         TdlVal init = j == l->n ? num(&out, 0) : j > l->n ? first_stride(a, l, &out) : ir_result(a->f, ir_emit(&out, OP_UNDEF, NULL, 0, &types[j], 1), 0);
-        if (j < l->n) adj_note_saved(a, adj_def(a, init), "snapshots");
         kept[j] = adj_carry(a, l->fwd, init, &after[j]);
     }
     TdlVal t = position(a, l, &out, &in);
@@ -379,7 +381,9 @@ static void start(Adj *a, const Long *l, Drive *d, const AdjCarriedVec *cs) {
     b.grad_fn = SYM_NONE;
     TdlVals ops = {0};
     TdlType t = adj_type(a, d->steps);
+    b.span = ir_op(a->f, l->fwd)->span;
     TdlOp map = ir_emit(&b, OP_MAP, &l->slots, 1, &t, 1);
+    adj_note_saved(a, map, "snapshots"); /* the iterations that they are of */
     TdlBuilder in = inside(a->f, map, 0, &b);
     TdlVal at = mul(&in, ir_region_arg(a->f, in.region, ty_scalar(a->m, EL_I64), SYM_NONE), l->stride);
     yield(&in, &at, 1);

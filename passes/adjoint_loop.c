@@ -199,16 +199,15 @@ static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
     TdlType t = ty_prepend(a->m, adj_type(a, v), &trip, 1);
     TdlBuilder out = ir_before(a->f, l->fwd);
     out.grad_fn = SYM_NONE;
-    if (adj_def(a, v).id) out.span = ir_op(a->f, adj_def(a, v))->span; /* of what it holds */
-    TdlOp empty = ir_emit(&out, OP_UNDEF, NULL, 0, &t, 1);
-    adj_note_saved(a, empty, "tape");
-    ir_add_operand(a->f, l->fwd, ir_result(a->f, empty, 0));
+    ir_add_operand(a->f, l->fwd, ir_result(a->f, ir_emit(&out, OP_UNDEF, NULL, 0, &t, 1), 0));
     TdlVal tape = ir_region_arg(a->f, l->body, t, SYM_NONE);
     TdlOp end = ir_terminator(a->f, l->body);
     TdlBuilder in = ir_before(a->f, end);
     in.grad_fn = SYM_NONE;
+    in.span = adj_place(a, v, ir_op(a->f, l->fwd)->span);
     TdlVal i = slot(a, l, &in, ir_region(a->f, l->body)->args.p[0]);
     TdlVal next = ir_update(&in, tape, v, &i, 1);
+    adj_note_saved(a, adj_def(a, next), "tape");
     op_set_int(a->f, adj_def(a, next), "inbounds", 1);
     ir_add_operand(a->f, end, next);
     TdlVal whole = ir_add_result(a->f, l->fwd, t);

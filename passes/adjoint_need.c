@@ -86,19 +86,33 @@ void adj_note_saved(Adj *a, TdlOp o, const char *how) {
     if (o.id) op_set_str(a->f, o, "saved", how, (uint32_t)strlen(how));
 }
 
+/* Regions whose terminators give the results of o, from the first to the last one. */
+static uint32_t first_giver(const Adj *a, TdlOp o) {
+    const TdlOpData *d = ir_op(a->f, o);
+    if (d->code == OP_FOR || d->code == OP_WHILE) return d->nregions - 1u;
+    return d->code == OP_IF || d->code == OP_CHECKPOINT ? 0 : d->nregions;
+}
+
+static TdlVal given(const Adj *a, TdlOp o, uint32_t region, TdlVal result) {
+    return adj_arg(a, ir_terminator(a->f, ir_op(a->f, o)->regions[region]), ir_val(a->f, result)->index);
+}
+
+TdlSpan adj_place(Adj *a, TdlVal v, TdlSpan other) {
+    TdlOp o = adj_def(a, v);
+    if (!o.id) return other;
+    uint32_t i = first_giver(a, o);
+    other = ir_op(a->f, o)->span;
+    return i < ir_op(a->f, o)->nregions ? adj_place(a, given(a, o, i, v), other) : other;
+}
+
 void adj_note_value(Adj *a, TdlVal v) {
     TdlOp o = adj_def(a, v);
     if (!o.id || op_attr(a->f, o, "saved")) return;
-    const TdlOpData *d = ir_op(a->f, o);
-    bool once = d->code == OP_IF || d->code == OP_CHECKPOINT, loop = d->code == OP_FOR || d->code == OP_WHILE;
-    if (!once && !loop) {
-        if (d->code != OP_WITHACC) adj_note_saved(a, o, "value");
-        return;
-    }
-    for (uint32_t i = loop ? d->nregions - 1u : 0; i < d->nregions; i++) {
-        TdlVal y = adj_arg(a, ir_terminator(a->f, d->regions[i]), ir_val(a->f, v)->index);
-        if (ir_defined_in(a->f, y, d->regions[i])) adj_note_value(a, y);
-        d = ir_op(a->f, o);
+    uint32_t first = first_giver(a, o), n = ir_op(a->f, o)->nregions;
+    if (first == n && ir_op(a->f, o)->code != OP_WITHACC) adj_note_saved(a, o, "value");
+    for (uint32_t i = first; i < n; i++) {
+        TdlVal y = given(a, o, i, v);
+        if (ir_defined_in(a->f, y, ir_op(a->f, o)->regions[i])) adj_note_value(a, y);
     }
 }
 
