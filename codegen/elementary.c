@@ -48,6 +48,7 @@ void cg_ASINH(Cg *g, TdlOp o) { function1(g, o, libm, "asinh"); }
 void cg_ACOSH(Cg *g, TdlOp o) { function1(g, o, libm, "acosh"); }
 void cg_ATANH(Cg *g, TdlOp o) { function1(g, o, libm, "atanh"); }
 void cg_ERF(Cg *g, TdlOp o) { function1(g, o, libm, "erf"); }
+void cg_ERFC(Cg *g, TdlOp o) { function1(g, o, libm, "erfc"); }
 void cg_ATAN2(Cg *g, TdlOp o) { function2(g, o, libm, "atan2"); }
 
 /* z = e**-|x| never overflows: 1/(1 + z) for x >= 0, z/(1 + z) below. NaN goes through z. */

@@ -13,10 +13,10 @@ def case(title, params, body, settings="", options="", dims="n"):
 
 
 # ---- elementwise, on tensors and scalars, inside and outside of their kinks ----
-for op in "neg abs sqrt exp expm1 log log1p sin cos tan asinh atan sinh cosh tanh sigmoid erf".split():
+for op in "neg abs sqrt exp expm1 log log1p sin cos tan asinh atan sinh cosh tanh sigmoid erf erfc".split():
     case(op, "x: f64[n]", f"%1 = {op} %0 : f64[n] -> %1:f64[n]")
     case(op + " scalar", "x: f64", f"%1 = {op} %0 : f64 -> %1:f64")
-for op in "neg abs exp expm1 sin cos sinh cosh tanh asinh atan sigmoid erf".split():
+for op in "neg abs exp expm1 sin cos sinh cosh tanh asinh atan sigmoid erf erfc".split():
     case(op + " negative", "x: f64[n]", f"%1 = {op} %0 : f64[n] -> %1:f64[n]", options="--range=-2,-0.1")
 for op in "asin acos atanh".split():
     case(op, "x: f64[n]", f"%1 = {op} %0 : f64[n] -> %1:f64[n]", options="--range=-0.8,0.8")

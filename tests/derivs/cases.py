@@ -247,6 +247,14 @@ CASES = [
       [("mse_loss", "y"), ("l1_loss", "y"), ("smooth_l1_loss", "y"), ("huber_loss", "y"), ("binary_cross_entropy", "y.detach()"),
        ("binary_cross_entropy_with_logits", "y.detach()"), ("kl_div", "y"), ("cross_entropy", "i")] if (f, r) not in
       {("mse_loss", "sum"), ("mse_loss", "none"), ("cross_entropy", "sum")}],
+    *[(f"{f}, i, {a})", f"F.{f.replace('log_softmax', 'F.log_softmax')}, i, {a})")
+      for f in ("nll_loss(log_softmax(x, dim=1)", "cross_entropy(x") for a in
+      ("weight=v.detach()", "ignore_index=2", "weight=v.detach(), ignore_index=2")],
+    ("cross_entropy(x, i, weight=v.detach(), ignore_index=1, label_smoothing=0.2)",
+     "F.cross_entropy(x, i, weight=v.detach(), ignore_index=1, label_smoothing=0.2)"),
+    *[(f"cross_entropy(x, y{a})", f"F.cross_entropy(x, y{a})") for a in
+      ("", ", weight=v.detach()", ', reduction="sum"', ', reduction="none"', ", label_smoothing=0.2",
+       ", weight=v.detach(), label_smoothing=0.2")],
     *[(f'nll_loss(log_softmax(x, dim=1), i, reduction="{r}")', f"F.nll_loss(F.log_softmax(x, dim=1), i, reduction='{r}')") for r in ("mean", "sum", "none")],
     ("smooth_l1_loss(x, y, beta=0.1)", "F.smooth_l1_loss(x, y, beta=0.1)"), ("huber_loss(x, y, delta=0.1)", "F.huber_loss(x, y, delta=0.1)"),
     ("layer_norm(x, (4,), eps=0.1)", "F.layer_norm(x, (4,), eps=0.1)"), ("rms_norm(x, (4,), eps=0.1)", "F.rms_norm(x, (4,), eps=0.1)"),
@@ -290,5 +298,6 @@ CASES = [
 OTHER_NAME = {
     "lstsq(x.T + 2*eye(4, 3), v)",
     'einsum("ij,k->k", x, v)', "x @ c", "x[:, None, 1]", "cosine_similarity(x, y, dim=1)", "kron(q, q)",
-    "cross_entropy(x, i, label_smoothing=0.1)", "scaled_dot_product_attention(b, b, b)",
+    "cross_entropy(x, i, label_smoothing=0.1)",
+    "cross_entropy(x, i, weight=v.detach(), ignore_index=1, label_smoothing=0.2)", "scaled_dot_product_attention(b, b, b)",
 }

@@ -47,6 +47,7 @@ EXTRA = [
     ("fixed point of a number", "", "fixed_point(fn(z) => cos(s*z), 0.5, tol=1e-14, steps=500) * v"),
     ("steps of Newton's method", "", "newton_step(fn(z: f64[4]) => exp(z*w), v, w) + adjoint_step(fn(z: f64[4]) => exp(z*w), w, v)"),
     # operations without a PyTorch expression of the same form
+    ("weights of classes", "", "cross_entropy(x, i, weight=v) + nll_loss(x, i, weight=w) + cross_entropy(x, y, weight=v)"),
     ("dropout", "", "dropout(x, 0.4, 7)"),
     ("polygamma", "", "grad(fn(z: f64[4]) => sum(digamma(z)))(v + 1.0)"),
     ("einsum", "", "einsum(\"ij,jk->ik\", x, m)"),

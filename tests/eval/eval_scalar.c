@@ -56,6 +56,7 @@ static double float_op(EvCall *c, TdlOp o, const double *x) {
     case OP_ATANH: return atanh(a);
     case OP_SIGMOID: return a >= 0 ? 1 / (1 + exp(-a)) : exp(a) / (1 + exp(a));
     case OP_ERF: return erf(a);
+    case OP_ERFC: return erfc(a);
     case OP_LGAMMA: return lgamma(a);
     case OP_POLYGAMMA: return polygamma(op_int(c->f, o, "n", 0), a);
     case OP_ADD: return a + b;
