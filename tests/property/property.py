@@ -17,7 +17,7 @@ import os
 import pathlib
 import pickle
 import re
-import signal
+import resource
 import sys
 import tempfile
 import time
@@ -31,12 +31,12 @@ NOT_IN_PROGRAMS = {"yield", "return"}
 
 
 def isolated(limit, fn, *args):
-    """fn(*args) in a process of its own; None where that crashed or took too long."""
+    """fn(*args) in a process of its own; None where that crashed, or it or one it started took `limit` seconds of the processor."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(read)
-        signal.alarm(limit)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         with os.fdopen(write, "wb") as f:
             pickle.dump(fn(*args), f)
         os._exit(0)
