@@ -116,6 +116,9 @@ LLVMValueRef cg_dim_checked(Cg *g, TdlDim d, LLVMValueRef *bad);
 LLVMValueRef cg_mul_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
 LLVMValueRef cg_add_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
 
+/* ---- elementary functions as inline code (math.c): exp, expm1, log, log1p or tanh of a scalar or a vector ---- */
+LLVMValueRef cg_math(CgUnit *u, const char *name, LLVMValueRef x);
+
 /* ---- 16-bit floats (half.c): to and from f32; in vectors too ---- */
 LLVMValueRef cg_half_widen(CgUnit *u, TdlElem e, LLVMValueRef x);
 LLVMValueRef cg_half_narrow(CgUnit *u, TdlElem e, LLVMValueRef x);

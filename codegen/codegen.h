@@ -10,6 +10,7 @@ typedef struct { const char *name; int64_t value; } CgFixedDim;
 typedef struct {
     int opt_level;            /* -O0 .. -O3 */
     bool strict_fp;           /* no reassociation, no contraction */
+    bool libm;                /* --math=libm: the C library's exp, log, ... instead of inline code */
     bool debug_info;          /* -g */
     bool callers;             /* also emit `<f>.call(void **args)` for each exported function: what the JIT calls */
     const char *target;       /* triple; NULL: this machine's */

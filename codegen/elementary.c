@@ -1,4 +1,5 @@
-/* Elementary functions: LLVM intrinsics where they exist, libm elsewhere, run-time bodies for what libm lacks. */
+/* Elementary functions: inline code (math.c), else LLVM intrinsics where they exist, libm, and run-time bodies for what
+ * libm lacks. */
 #include "codegen/cg.h"
 
 #include <string.h>
@@ -18,6 +19,10 @@ static LLVMValueRef llvm(Cg *g, const char *name, LLVMValueRef *args, unsigned n
     return cg_fp(g->u, cg_intrinsic(g->u, name, &t, 1, args, n), false);
 }
 
+static LLVMValueRef math(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
+    return g->u->opt.libm ? libm(g, name, args, n) : cg_math(g->u, name, args[0]);
+}
+
 typedef LLVMValueRef (*Emit)(Cg *g, const char *name, LLVMValueRef *args, unsigned n);
 
 static void function1(Cg *g, TdlOp o, Emit emit, const char *name) {
@@ -31,19 +36,19 @@ static void function2(Cg *g, TdlOp o, Emit emit, const char *name) {
 }
 
 void cg_SQRT(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sqrt"); }
-void cg_EXP(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.exp"); }
-void cg_LOG(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.log"); }
+void cg_EXP(Cg *g, TdlOp o) { function1(g, o, math, "exp"); }
+void cg_LOG(Cg *g, TdlOp o) { function1(g, o, math, "log"); }
 void cg_SIN(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sin"); }
 void cg_COS(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.cos"); }
-void cg_EXPM1(Cg *g, TdlOp o) { function1(g, o, libm, "expm1"); }
-void cg_LOG1P(Cg *g, TdlOp o) { function1(g, o, libm, "log1p"); }
+void cg_EXPM1(Cg *g, TdlOp o) { function1(g, o, math, "expm1"); }
+void cg_LOG1P(Cg *g, TdlOp o) { function1(g, o, math, "log1p"); }
 void cg_TAN(Cg *g, TdlOp o) { function1(g, o, libm, "tan"); }
 void cg_ASIN(Cg *g, TdlOp o) { function1(g, o, libm, "asin"); }
 void cg_ACOS(Cg *g, TdlOp o) { function1(g, o, libm, "acos"); }
 void cg_ATAN(Cg *g, TdlOp o) { function1(g, o, libm, "atan"); }
 void cg_SINH(Cg *g, TdlOp o) { function1(g, o, libm, "sinh"); }
 void cg_COSH(Cg *g, TdlOp o) { function1(g, o, libm, "cosh"); }
-void cg_TANH(Cg *g, TdlOp o) { function1(g, o, libm, "tanh"); }
+void cg_TANH(Cg *g, TdlOp o) { function1(g, o, math, "tanh"); }
 void cg_ASINH(Cg *g, TdlOp o) { function1(g, o, libm, "asinh"); }
 void cg_ACOSH(Cg *g, TdlOp o) { function1(g, o, libm, "acosh"); }
 void cg_ATANH(Cg *g, TdlOp o) { function1(g, o, libm, "atanh"); }
@@ -57,13 +62,13 @@ static LLVMValueRef sigmoid(Cg *g, const char *name, LLVMValueRef *args, unsigne
     LLVMTypeRef t = LLVMTypeOf(args[0]);
     LLVMValueRef one = LLVMConstReal(t, 1.0), zero = LLVMConstNull(t);
     LLVMValueRef negative = LLVMBuildFNeg(u->b, llvm(g, "llvm.fabs", args, n), "");
-    LLVMValueRef z = llvm(g, name, &negative, 1);
+    LLVMValueRef z = math(g, name, &negative, 1);
     LLVMValueRef below = LLVMBuildFCmp(u->b, LLVMRealOLT, args[0], zero, "");
     LLVMValueRef top = LLVMBuildSelect(u->b, below, z, one, "");
     return LLVMBuildFDiv(u->b, top, LLVMBuildFAdd(u->b, one, z, ""), "");
 }
 
-void cg_SIGMOID(Cg *g, TdlOp o) { function1(g, o, sigmoid, "llvm.exp"); }
+void cg_SIGMOID(Cg *g, TdlOp o) { function1(g, o, sigmoid, "exp"); }
 
 /* f32 goes through the f64 body. */
 static LLVMValueRef to_f64(Cg *g, LLVMValueRef x) {

@@ -264,7 +264,8 @@ static bool native(const Cg *g, TdlOp o) {
     case OP_ADD: case OP_SUB: case OP_MUL: case OP_NEG: case OP_AND: case OP_OR: case OP_NOT: case OP_SELECT: case OP_DETACH:
     case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return true;
     case OP_DIV: case OP_ABS: case OP_MAX: case OP_MIN: case OP_SQRT: case OP_FLOOR: case OP_CEIL: case OP_TRUNC: case OP_ROUND:
-    case OP_EXP: case OP_LOG: case OP_SIGMOID: case OP_SIN: case OP_COS: return is_float_op(g, o);
+    case OP_SIN: case OP_COS: return is_float_op(g, o);
+    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: return !g->u->opt.libm;
     case OP_CAST: return is_half_cast(g, o);
     default: return false;
     }

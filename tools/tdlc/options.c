@@ -69,6 +69,11 @@ static void set_spans(Parser *p, const char *v) { (void)v; p->o->print_spans = t
 static void set_json(Parser *p, const char *v) { (void)v; p->o->json = true; }
 static void set_debug(Parser *p, const char *v) { (void)v; p->o->cg.debug_info = true; }
 static void set_strict(Parser *p, const char *v) { (void)v; p->o->cg.strict_fp = p->o->pass.strict_fp = true; }
+static void set_math(Parser *p, const char *v) {
+    p->o->cg.libm = !strcmp(v, "libm");
+    if (!p->o->cg.libm && strcmp(v, "inline")) fail(p, "--math: expected inline or libm, not", v);
+}
+
 static void set_accumulate(Parser *p, const char *v) { (void)v; p->o->pass.accumulate = true; }
 
 static void set_max_tape(Parser *p, const char *v) {
@@ -160,6 +165,7 @@ static const Option OPTIONS[] = {
     {"-I ", "FOLDER", "where `use` looks for files", set_include},
     {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level},
     {"-g", NULL, "debug information: lines of the .tdl", set_debug},
+    {"--math=", "WHERE", "exp, log, tanh and their like: inline (the default), or libm: the C library's", set_math},
     {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict},
     {"--grad ", "F:X,Y", "also exports F_grad, the gradient of F with respect to X and Y (G=F:X,Y: called G; F: every float parameter)", set_grad},
     {"--value-and-grad ", "F:X,Y", "likewise F_value_and_grad", set_value_and_grad},
