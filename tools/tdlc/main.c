@@ -84,6 +84,7 @@ static bool work(Session *s) {
     if (o->any_emit && !wanted_from(o, EMIT_IR)) return true;
     if (!stage_front(s, o->command != CMD_COMPILE) || !emit_ir(s, EMIT_IR)) return false;
     if (o->any_emit && !wanted_from(o, EMIT_ADJOINT)) return true;
+    if (o->command == CMD_CHECK) return check_program(s);
     if (o->command == CMD_GRAPH || o->emit[EMIT_GRAPH]) {
         if (!graph_write(s)) return false;
         if (o->command == CMD_GRAPH) return true;
@@ -129,7 +130,7 @@ int main(int argc, char **argv) {
     arena.on_full = out_of_memory;
     const char *stress = getenv("TDL_ARENA_STRESS");
     arena.stress = stress && *stress && strcmp(stress, "0");
-    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2};
+    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2, .points = 5};
     int status = options_parse(&arena, argc, argv, &o);
     if (status >= 0) return arena_free(&arena), status;
     TdlSources *sources = sources_new(&arena);

@@ -86,6 +86,18 @@ static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->d
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
 static void set_cpu(Parser *p, const char *v) { p->o->cg.cpu = v; }
 static void set_load(Parser *p, const char *v) { VEC_PUSH(p->a, p->o->loads, v); }
+static void set_function(Parser *p, const char *v) { p->o->function = v; }
+
+static int64_t number(Parser *p, const char *what, const char *v, int64_t low, int64_t high) {
+    char *end;
+    errno = 0;
+    long long n = strtoll(v, &end, 10);
+    if (!*v || *end || errno || n < low || n > high) fail(p, what, v);
+    return n;
+}
+
+static void set_seed(Parser *p, const char *v) { p->o->seed = number(p, "--seed: expected an integer, not", v, INT64_MIN, INT64_MAX); }
+static void set_points(Parser *p, const char *v) { p->o->points = (uint32_t)number(p, "--points: expected 1 to 1000, not", v, 1, 1000); }
 static void set_call(Parser *p, const char *v) { p->o->call = v; }
 static void set_format(Parser *p, const char *v) {
     if (!graph_format_known(v)) fail(p, "--format: expected text, json, dot, svg, png or pdf, not", v);
@@ -186,6 +198,9 @@ static const Option OPTIONS[] = {
     {"-w", NULL, "no warnings", set_quiet},
     {"--json", NULL, "diagnostics as JSON, one object a line", set_json},
     {"--call ", "NAME", "run: calls an exported function", set_call},
+    {"--function ", "NAME", "check: this function alone (default: all that the exported ones differentiate)", set_function},
+    {"--points ", "N", "check: random points for each function (default: 5)", set_points},
+    {"--seed ", "N", "check: another choice of points", set_seed},
     {"--load=", "LIB.so", "run: a shared library with C functions that are declared by `extern fn`", set_load},
     {"--format=", "FORMAT", "graph: text, json, dot, svg, png or pdf (default: as the output's name ends, else text)", set_format},
     {"--print-after=", "PASS", "prints the IR after a pass to standard error", set_print_after},
@@ -204,6 +219,8 @@ static void show_help(Parser *p, const char *v) {
     (void)v;
     fputs("usage: tdlc [options] FILE.tdl             compiles to an object and a header\n"
           "       tdlc run [options] FILE.tdl [NAME=VALUE | NAME=FILE.npy]...\n"
+          "       tdlc check [options] FILE.tdl [NAME=VALUE | NAME=FILE.npy]...\n"
+          "                                           compares derivatives with finite differences\n"
           "       tdlc graph [options] FILE.tdl       prints the backward graphs\n"
           "       tdlc report [options] FILE.tdl      prints what gradients keep and compute again, in bytes and by line\n"
           "FILE.tir is IR text; - is standard input.\n\n", stdout);
@@ -245,15 +262,16 @@ static int option(Parser *p, const char *arg, const char *next) {
 static void positional(Parser *p, const char *arg) {
     const char *eq = strchr(arg, '=');
     if (!p->o->input) p->o->input = arg;
-    else if (p->o->command == CMD_RUN && eq && eq != arg)
+    else if ((p->o->command == CMD_RUN || p->o->command == CMD_CHECK) && eq && eq != arg)
         VEC_PUSH(p->a, p->o->arguments, ((Binding){arena_strndup(p->a, arg, (size_t)(eq - arg)), eq + 1}));
-    else fail(p, p->o->command == CMD_RUN ? "expected NAME=VALUE, not" : "more than one input:", arg);
+    else fail(p, p->o->command == CMD_RUN || p->o->command == CMD_CHECK ? "expected NAME=VALUE, not" : "more than one input:", arg);
 }
 
 int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
     Parser p = {a, o, -1};
     int i = 1;
     if (argc > 1 && !strcmp(argv[1], "run")) o->command = CMD_RUN, i++;
+    else if (argc > 1 && !strcmp(argv[1], "check")) o->command = CMD_CHECK, i++;
     else if (argc > 1 && !strcmp(argv[1], "graph")) o->command = CMD_GRAPH, i++;
     else if (argc > 1 && !strcmp(argv[1], "report")) o->command = CMD_REPORT, i++;
     while (i < argc && p.status < 0) {

@@ -12,7 +12,7 @@ typedef enum {
     EMIT_GRAPH, EMIT_COUNT
 } Emit;
 
-typedef enum { CMD_COMPILE, CMD_RUN, CMD_GRAPH, CMD_REPORT } Command;
+typedef enum { CMD_COMPILE, CMD_RUN, CMD_CHECK, CMD_GRAPH, CMD_REPORT } Command;
 
 typedef struct { const char *name, *value; } Binding;
 /* --grad f:x,y, and the declaration that it stands for. */
@@ -27,6 +27,9 @@ typedef struct {
     const char *deps_file;
     const char *call;                     /* run --call */
     const char *graph_format;             /* graph --format */
+    const char *function;                 /* check --function */
+    int64_t seed;                         /* check --seed */
+    uint32_t points;                      /* check --points */
     TDL_VEC(const char *) includes, loads;
     TDL_VEC(CgFixedDim) fixed;
     TDL_VEC(Binding) arguments, results;  /* run: name=value, -o name=file */

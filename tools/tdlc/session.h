@@ -42,6 +42,9 @@ bool output_read(Session *s, const char *path, TdlStr *out);
 bool graph_format_known(const char *name);
 bool graph_write(Session *s);
 
+/* ---- tdlc check (check.c) ---- */
+bool check_program(Session *s);                        /* s->m is typed IR */
+
 /* ---- tdlc run (run.c) ---- */
 bool run_program(Session *s);
 
