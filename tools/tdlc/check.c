@@ -79,31 +79,33 @@ static void add_derivative(void *user, TdlFunc *f, TdlOp o) {
     add_target(d->w, intern(f->module->names, op_str(f, o, "callee")), wrt->ints, wrt->n);
 }
 
+static void add_rules_of(Work *w, TdlFunc *f) {
+    Int64s by = check_float_params(&w->c, f);
+    if ((f->reverse.id || f->forward.id) && !of_library(w, f->span)) add_target(w, f->name, by.p, by.n);
+}
+
 /* What f differentiates, and what has a rule of the user's on the way; f itself where it differentiates nothing. */
 static void add_targets_of(Work *w, TdlFunc *f, bool itself) {
     Derivatives d = {.w = w};
     Funcs all = reached_from(w->c.s->arena, f);
-    for (uint32_t i = 0; i < all.n; i++) {
-        TdlFunc *g = all.p[i];
-        Int64s by = check_float_params(&w->c, g);
-        if ((g->reverse.id || g->forward.id) && !of_library(w, g->span)) add_target(w, g->name, by.p, by.n);
-    }
+    for (uint32_t i = 0; i < all.n; i++) add_rules_of(w, all.p[i]);
     for (uint32_t i = 0; i < all.n; i++) ir_walk(all.p[i], all.p[i]->body, add_derivative, &d);
     Int64s by = check_float_params(&w->c, f);
     if ((!d.any || itself) && !f->symbol && !f->script && has_float_result(f)) add_target(w, f->name, by.p, by.n);
 }
 
-/* Of the exported functions and the script, or of those that --function names. */
+/* Of the exported functions and the script, and all rules of the user's; or of the function that --function names. */
 static bool find_targets(Work *w) {
     TdlModule *m = w->c.s->m;
     const char *only = w->c.s->o->function;
     bool found = false;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlFunc *f = m->funcs.p[i];
-        if (only ? strcmp(name_of(w, f->name), only) != 0 : !f->exported && !f->script) continue;
-        found = true;
-        add_targets_of(w, f, only != NULL);
+        bool asked = only ? !strcmp(name_of(w, f->name), only) : f->exported || f->script;
+        found |= asked;
+        if (asked) add_targets_of(w, f, only != NULL);
     }
+    for (uint32_t i = 0; i < m->funcs.n && !only; i++) add_rules_of(w, m->funcs.p[i]);
     if (only && !found) diag_error(w->c.s->diags, SPAN_NONE, "check: no function of the program is named %s", only);
     else if (!w->targets.n) diag_error(w->c.s->diags, SPAN_NONE, "check: the file has no derivative and exports no function of floats");
     return found && w->targets.n;
@@ -302,14 +304,29 @@ static void off(At *a, Row *row, const AtResult *r) {
     if (locate(&a->w->c, a->t->f, &a->dims, a->point, r)) note_point(a);
 }
 
-/* The part of the program that a target needs, as text. */
-static void print_program(Work *w, TdlFunc *f) {
+/* The part of the program that a target needs, as text; false where that cannot be checked. */
+static bool print_program(Work *w, TdlFunc *f) {
     TdlStr text = str_new(w->c.s->arena);
     Funcs all = reached_from(w->c.s->arena, f);
     for (uint32_t i = 0; i < all.n; i++) ir_print_func_as(all.p[i], &text, IR_PRINT_SPANS);
     w->c.ir = text.p;
     w->c.ir_bytes = text.n;
-    w->c.single = strstr(text.p, "f32") || strstr(text.p, "f16");
+    w->c.single = strstr(text.p, "f32") != NULL;
+    for (uint32_t i = 0; i < all.n; i++) {
+        if (!check_is_half(all.p[i])) continue;
+        diag_error(w->c.s->diags, f->span, "check: %s: differences say nothing of %s, a C function of 16-bit floats", name_of(w, f->name), name_of(w, all.p[i]->name));
+        return false;
+    }
+    return true;
+}
+
+/* Nothing was compared: that is no success. */
+static void no_point(const At *a, const Row *r, const char *why) {
+    TdlDiags *d = a->w->c.s->diags;
+    const char *name = name_of(a->w, a->t->f), *hint = "state domains in its comment, `## x: ..., in (0, 1)`, or give values";
+    if (r->kinks || r->unclear) diag_error(d, a->f->span, "check: %s: finite differences converge at no point, so there is nothing to compare with; %s", name, hint);
+    else if (r->singular) diag_error(d, a->f->span, "check: %s: its derivative is not finite at any point; %s", name, hint);
+    else diag_error(d, a->f->span, "check: %s: no point to check it at: %s; %s", name, why ? why : "it fails", hint);
 }
 
 static bool check_target(Work *w, const Target *t) {
@@ -317,8 +334,7 @@ static bool check_target(Work *w, const Target *t) {
     At a = {.w = w, .t = t, .f = ir_func_find(w->c.s->m, t->f)};
     uint32_t wanted = w->c.s->o->points;
     const char *why = NULL;
-    print_program(w, a.f);
-    if (!open_any(&a)) return false;
+    if (!print_program(w, a.f) || !open_any(&a)) return false;
     a.nparams = a.f->params.n;
     a.front = a.p.s;
     a.front.diags = w->c.s->diags; /* what is wrong with the command line is the user's */
@@ -343,13 +359,26 @@ static bool check_target(Work *w, const Target *t) {
         if (a.all_given) break;
     }
     if (row.points) row.unclear = 0;
-    if (ok && !row.off && !row.points && !row.kinks && !row.singular && !row.unclear) {
-        ok = false;
-        diag_error(w->c.s->diags, a.f->span, "check: %s: no point to check it at: %s; state domains in its comment, `## x: ..., in (0, 1)`, or give values", name_of(w, t->f), why ? why : "it fails");
-    }
-    if (ok) print_row(&a, &row);
+    bool some = row.points || row.off || (row.kinks && a.all_given);
+    if (ok && (some || row.kinks || row.singular || row.unclear)) print_row(&a, &row);
+    if (ok && !some) no_point(&a, &row, why);
     probe_close(&a.p);
-    return ok && !row.off;
+    return ok && some && !row.off;
+}
+
+/* In an arena of its own, so that memory does not grow with the number of targets. */
+static bool check_in_arena(Work *w, const Target *t) {
+    Session *s = w->c.s, local = *s;
+    TdlArena scratch = *s->arena;
+    arena_init(&scratch);
+    scratch.stress = s->arena->stress;
+    scratch.on_full = s->arena->on_full;
+    local.arena = &scratch;
+    w->c.s = &local;
+    bool ok = check_target(w, t);
+    w->c.s = s;
+    arena_free(&scratch);
+    return ok;
 }
 
 /* Every name on the command line must be something of a function that is checked. */
@@ -370,11 +399,12 @@ static bool check_names(const Work *w) {
 }
 
 bool check_program(Session *s) {
-    CheckPlaces reported = {0};
+    CheckPlaces reported = {.arena = s->arena};
     Work w = {.c = {.s = s, .random = (uint64_t)s->o->seed, .reported = &reported}};
+    check_widen(s->m);
     if (!find_targets(&w) || !check_names(&w)) return false;
     bool ok = true;
     printf("%-20s %-20s %6s %10s %10s\n", "function", "by", "points", "modes", "differ.");
-    for (uint32_t i = 0; i < w.targets.n; i++) ok &= check_target(&w, &w.targets.p[i]);
+    for (uint32_t i = 0; i < w.targets.n; i++) ok &= check_in_arena(&w, &w.targets.p[i]);
     return ok;
 }

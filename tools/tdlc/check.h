@@ -14,11 +14,11 @@ typedef struct {
     Session *s;
     const char *ir;          /* what is checked as typed IR, in text: a pass changes a module, so each probe reads it again */
     size_t ir_bytes;
-    bool single;             /* something in it is f32 or less: tolerances that fit */
+    bool single;             /* something in it is f32: tolerances that fit */
     uint64_t random;         /* state of the generator */
     struct CheckPlaces *reported; /* what was said to be off, each place once */
 } Check;
-typedef struct CheckPlaces { TDL_VEC(TdlSpan) at; } CheckPlaces;
+typedef struct CheckPlaces { TdlArena *arena; TDL_VEC(TdlSpan) at; } CheckPlaces;
 
 /* Uniform in [0, 1). */
 double check_random(Check *c);
@@ -42,6 +42,9 @@ Forms probe_forms(Probe *p, TdlFunc *f, const int64_t *wrt, uint32_t nwrt, const
 /* Compiles the functions that were made, and nothing else of the module. */
 bool probe_compile(Probe *p);
 void probe_close(Probe *p);
+/* Makes f16 and bf16 f32, so that differences say something of the formulas; C functions keep theirs. */
+void check_widen(TdlModule *m);
+bool check_is_half(const TdlFunc *f); /* it has parameters or results of those types */
 /* Float parameters of f. */
 Int64s check_float_params(Check *c, const TdlFunc *f);
 

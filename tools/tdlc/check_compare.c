@@ -183,11 +183,19 @@ static const char *both_modes(Eval *e, uint32_t k, AtResult *r) {
 
 static bool apart(double x, double y, double tolerance) { return !(fabs(x - y) <= tolerance); }
 
-/* Whether smaller steps say the same of what is off: larger ones may have met a kink that they do not know of. */
+/* Whether smaller steps say the same of what is off, down to where rounding hides it: larger ones may have met a kink, or
+ * oscillations, that they do not know of. */
 static bool confirmed(Eval *e, double step, const AtResult *r) {
-    double error, again = ridders(e, step / 7, &error), ours = isnan(r->forward) ? r->reverse : r->forward;
+    static const double finer[] = {7, 1e3, 1e5, 1e7};
+    double ours = isnan(r->forward) ? r->reverse : r->forward;
     if (!isnan(r->reverse) && fabs(r->reverse - r->difference) > fabs(ours - r->difference)) ours = r->reverse;
-    return fabs(again - r->difference) < 0.2 * fabs(ours - r->difference);
+    double gap = fabs(ours - r->difference);
+    for (size_t i = 0; i < sizeof finer / sizeof *finer; i++) {
+        double error, h = step / finer[i];
+        if (i && !(10 * e->epsilon * e->magnitude / h < gap)) break;
+        if (!(fabs(ridders(e, h, &error) - r->difference) < 0.2 * gap)) return false;
+    }
+    return true;
 }
 
 /* Fills r for parameter wrt[k]. */

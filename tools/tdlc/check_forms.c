@@ -37,6 +37,43 @@ Int64s check_float_params(Check *c, const TdlFunc *f) {
     return out;
 }
 
+/* ---- 16-bit floats ---- */
+
+static bool is_half(const TdlModule *m, TdlType t) {
+    TdlElem e = ty_is_float(m, t) ? ty_elem(m, t) : EL_F64;
+    return e == EL_F16 || e == EL_BF16;
+}
+
+static void widen_type(TdlModule *m, TdlType *t) {
+    if (is_half(m, *t)) *t = ty_with_elem(m, *t, EL_F32);
+}
+
+bool check_is_half(const TdlFunc *f) {
+    bool half = false;
+    for (uint32_t i = 0; i < f->params.n; i++) half |= is_half(f->module, f->params.p[i].type);
+    for (uint32_t i = 0; i < f->results.n; i++) half |= is_half(f->module, f->results.p[i].type);
+    return half;
+}
+
+static void widen_cast(void *user, TdlFunc *f, TdlOp o) {
+    const TdlAttr *to = op_attr(f, o, "to");
+    TdlType t = to ? to->type : (TdlType){0};
+    (void)user;
+    if (to) widen_type(f->module, &t);
+    if (to && !ty_eq(t, to->type)) op_set_type(f, o, "to", t);
+}
+
+void check_widen(TdlModule *m) {
+    for (uint32_t i = 0; i < m->funcs.n; i++) {
+        TdlFunc *f = m->funcs.p[i];
+        if (f->symbol) continue;
+        for (uint32_t k = 0; k < f->params.n; k++) widen_type(m, &f->params.p[k].type);
+        for (uint32_t k = 0; k < f->results.n; k++) widen_type(m, &f->results.p[k].type);
+        for (uint32_t k = 1; k < f->vals.n; k++) widen_type(m, &f->vals.p[k].type);
+        ir_walk(f, f->body, widen_cast, NULL);
+    }
+}
+
 /* ---- wrappers ---- */
 
 typedef struct { Probe *p; TdlFunc *f, *g; TdlVals args; TDL_VEC(TdlType) types; } Wrap;

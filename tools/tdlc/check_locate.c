@@ -12,9 +12,13 @@
 
 enum { MAX_DEPTH = 12, INDICES = 12, ITERATIONS = 24 };
 
+/* What is read by a part of a function, which becomes a function: its parameters; and constants and sizes, made again there,
+ * as the extent of a map must be a dimension. */
+typedef struct { TdlVals params, fixed; } Inputs;
+
 typedef struct {
     TdlOp op;
-    TdlVals inputs;      /* what it reads, in the function it stands in */
+    Inputs in;           /* in the function it stands in */
     Forms forms;
 } Piece;
 
@@ -41,7 +45,7 @@ static void report(Check *c, TdlSpan at, const char *what, const AtResult *r) {
     CheckPlaces *places = c->reported;
     for (uint32_t i = 0; i < places->at.n; i++)
         if (!memcmp(&places->at.p[i], &at, sizeof at)) return;
-    VEC_PUSH(c->s->arena, places->at, at);
+    VEC_PUSH(places->arena, places->at, at);
     TdlStr s = str_new(c->s->arena);
     say(&s, "forward mode", r->forward);
     say(&s, "reverse mode", r->reverse);
@@ -80,20 +84,41 @@ static bool passable(const TdlFunc *f, TdlType t) {
     return k.ok;
 }
 
-static void add_input(TdlArena *a, TdlVals *in, TdlVal v) {
+static void add_once(TdlArena *a, TdlVals *in, TdlVal v) {
     for (uint32_t i = 0; i < in->n; i++)
         if (in->p[i].id == v.id) return;
     VEC_PUSH(a, *in, v);
 }
 
-/* Opens a function of `inputs` (of f), which the map leads to. */
-static TdlFunc *open_piece(Probe *p, TdlFunc *f, const TdlVals *inputs, const char *stem, TdlSpan span, TdlValMap *map) {
+static bool is_const(const TdlFunc *f, TdlVal v) { return ir_val(f, v)->def.id && ir_op(f, ir_val(f, v)->def)->code == OP_CONST; }
+
+/* A size made of the function's dimensions. */
+static bool is_size(const TdlFunc *f, TdlVal v, TdlDim *d) {
+    Known k = {f, ir_val(f, v)->def.id && ir_val_dim(f, v, d)};
+    if (k.ok) dim_vars(f->module, *d, is_known, &k);
+    return k.ok;
+}
+
+static void add_input(TdlArena *a, const TdlFunc *f, Inputs *in, TdlVal v) {
+    TdlDim d;
+    add_once(a, is_const(f, v) || is_size(f, v, &d) ? &in->fixed : &in->params, v);
+}
+
+/* Opens a function of what is read (in f), which the map leads to. */
+static TdlFunc *open_piece(Probe *p, TdlFunc *f, const Inputs *in, const char *stem, TdlSpan span, TdlValMap *map) {
     TdlModule *m = f->module;
     TdlFunc *g = ir_func_new(m, ir_fresh(m, stem), span);
     *map = valmap_new(p->s.arena, f);
     for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(m->arena, g->dims, f->dims.p[i]);
-    for (uint32_t i = 0; i < inputs->n; i++)
-        valmap_set(map, inputs->p[i], ir_func_add_param(g, ir_val(f, inputs->p[i])->name, ir_type(f, inputs->p[i]), NULL));
+    for (uint32_t i = 0; i < in->params.n; i++)
+        valmap_set(map, in->params.p[i], ir_func_add_param(g, ir_val(f, in->params.p[i])->name, ir_type(f, in->params.p[i]), NULL));
+    TdlBuilder b = ir_at_end(g, g->body, span);
+    for (uint32_t i = 0; i < in->fixed.n; i++) {
+        TdlVal v = in->fixed.p[i];
+        TdlDim d;
+        if (is_const(f, v)) ir_clone_op(&b, f, ir_val(f, v)->def, map, NULL);
+        else if (is_size(f, v, &d)) valmap_set(map, v, ir_dim(&b, d));
+    }
     return g;
 }
 
@@ -118,18 +143,19 @@ static bool make_piece(Body *b, TdlOp o, Piece *out) {
     const TdlOpData d = *ir_op(f, o);
     *out = (Piece){.op = o};
     if (!any_float(f, d.results, d.nresults) || d.code == OP_DETACH) return false;
-    for (uint32_t i = 0; i < d.noperands; i++) add_input(b->p.s.arena, &out->inputs, d.operands[i]);
+    for (uint32_t i = 0; i < d.noperands; i++) add_input(b->p.s.arena, f, &out->in, d.operands[i]);
     for (uint32_t i = 0; i < d.nregions; i++) {
         TdlVals free = {0};
         ir_free_vals(f, d.regions[i], b->p.s.arena, &free);
-        for (uint32_t k = 0; k < free.n; k++) add_input(b->p.s.arena, &out->inputs, free.p[k]);
+        for (uint32_t k = 0; k < free.n; k++) add_input(b->p.s.arena, f, &out->in, free.p[k]);
     }
-    bool ok = any_float(f, out->inputs.p, out->inputs.n);
-    for (uint32_t i = 0; i < out->inputs.n; i++) ok &= passable(f, ir_type(f, out->inputs.p[i]));
+    const TdlVals *params = &out->in.params;
+    bool ok = any_float(f, params->p, params->n);
+    for (uint32_t i = 0; i < params->n; i++) ok &= passable(f, ir_type(f, params->p[i]));
     for (uint32_t i = 0; i < d.nresults; i++) ok &= passable(f, ir_type(f, d.results[i]));
     if (!ok) return false;
     TdlValMap map;
-    TdlFunc *g = open_piece(&b->p, f, &out->inputs, "check.piece", d.span, &map);
+    TdlFunc *g = open_piece(&b->p, f, &out->in, "check.piece", d.span, &map);
     TdlBuilder at = ir_at_end(g, g->body, d.span);
     TdlOp copy = ir_clone_op(&at, f, o, &map, NULL);
     close_piece(g, ir_op(g, copy)->results, d.nresults);
@@ -148,9 +174,12 @@ static void make_trace(Body *b) {
         for (uint32_t i = 0; i < ir_op(f, o)->nresults; i++) valmap_set(&map, ir_op(f, o)->results[i], ir_op(t, q)->results[i]);
         q = ir_op(t, q)->next;
     }
-    for (uint32_t i = 0; i < b->pieces.n; i++)
-        for (uint32_t k = 0; k < b->pieces.p[i].inputs.n; k++)
-            if (ir_val(f, b->pieces.p[i].inputs.p[k])->def.id) add_input(b->p.s.arena, &b->traced, b->pieces.p[i].inputs.p[k]);
+    for (uint32_t i = 0; i < b->pieces.n; i++) {
+        const Inputs *in = &b->pieces.p[i].in;
+        for (uint32_t k = 0; k < in->fixed.n; k++) add_once(b->p.s.arena, &b->traced, in->fixed.p[k]);
+        for (uint32_t k = 0; k < in->params.n; k++)
+            if (ir_val(f, in->params.p[k])->def.id) add_once(b->p.s.arena, &b->traced, in->params.p[k]);
+    }
     t->results.n = 0;
     for (uint32_t i = 0; i < b->traced.n; i++) {
         TdlPort port = {.name = intern(b->p.s.names, arena_printf(b->p.s.arena, "r%u", i)), .type = ir_type(f, b->traced.p[i]), .cotangent_of = -1, .prior_of = -1};
@@ -210,22 +239,24 @@ static bool into_call(const Off *w, const TdlFunc *f) {
     return locate_in(w->b->c, name, &dims, args, &w->seen, w->span, w->depth + 1);
 }
 
-/* Region `k` of the operation as a function @check.body of its arguments and what it reads; its text goes into *c. */
+/* Region `k` of the operation as a function @check.body of its arguments and what it reads, *free; its text goes into *c. */
 static bool region_function(const Off *w, uint32_t k, Check *c, TdlSym *name, TdlVals *free, uint32_t *nargs) {
     Probe p;
     *c = *w->b->c;
     if (!probe_open(&p, c)) return false;
     TdlFunc *f = ir_func_find(p.s.m, w->b->f->name);
     TdlRegion r = ir_op(f, w->op)->regions[k];
-    TdlVals inputs = {0}, yields = {0};
+    TdlVals all = {0}, yields = {0};
+    Inputs in = {0};
     *nargs = ir_region(f, r)->args.n;
-    for (uint32_t i = 0; i < *nargs; i++) VEC_PUSH(p.s.arena, inputs, ir_region(f, r)->args.p[i]);
-    ir_free_vals(f, r, p.s.arena, free);
-    for (uint32_t i = 0; i < free->n; i++) VEC_PUSH(p.s.arena, inputs, free->p[i]);
-    for (uint32_t i = 0; i < inputs.n; i++)
-        if (!passable(f, ir_type(f, inputs.p[i]))) return false;
+    for (uint32_t i = 0; i < *nargs; i++) VEC_PUSH(p.s.arena, in.params, ir_region(f, r)->args.p[i]);
+    ir_free_vals(f, r, p.s.arena, &all);
+    for (uint32_t i = 0; i < all.n; i++) add_input(p.s.arena, f, &in, all.p[i]);
+    for (uint32_t i = 0; i < in.params.n; i++)
+        if (!passable(f, ir_type(f, in.params.p[i]))) return false;
+    for (uint32_t i = *nargs; i < in.params.n; i++) VEC_PUSH(p.s.arena, *free, in.params.p[i]);
     TdlValMap map;
-    TdlFunc *g = open_piece(&p, f, &inputs, "check.body", w->span, &map);
+    TdlFunc *g = open_piece(&p, f, &in, "check.body", w->span, &map);
     TdlBuilder b = ir_at_end(g, g->body, w->span);
     ir_clone_region_body(&b, f, r, &map, NULL, &yields);
     for (uint32_t i = 0; i < yields.n; i++)
@@ -331,7 +362,7 @@ static bool of_library(const Check *c, TdlSpan at) { return at.file && sources_n
 static bool first_off(Body *b, TdlSpan call, int depth) {
     for (uint32_t i = 0; i < b->pieces.n; i++) {
         Piece *x = &b->pieces.p[i];
-        AtResult r = compare_at(&b->p, &x->forms, b->dims, values_of(b, &x->inputs), NULL);
+        AtResult r = compare_at(&b->p, &x->forms, b->dims, values_of(b, &x->in.params), NULL);
         if (r.state != AT_OFF) continue;
         Probe again;
         if (!probe_open(&again, b->c)) return false;
