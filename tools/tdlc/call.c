@@ -113,8 +113,10 @@ bool call_shape(const Call *c, TdlType type, Value *v) {
     v->rank = ty_rank(c->s->m, t);
     for (uint32_t k = 0; k < v->rank; k++)
         if (!dim_is_const(c->s->m, known(c, ty_dims(c->s->m, t)[k]), &v->dims[k]) || v->dims[k] < 0) return false;
-    int64_t n = value_count(v);
-    v->data = arena_alloc(c->s->arena, (size_t)(n ? n : 1) * el_bytes(v->elem));
+    int64_t bytes = (int64_t)el_bytes(v->elem);
+    for (uint32_t k = 0; k < v->rank; k++)
+        if (__builtin_mul_overflow(bytes, v->dims[k] ? v->dims[k] : 1, &bytes)) return false;
+    v->data = arena_alloc(c->s->arena, (size_t)bytes);
     return true;
 }
 

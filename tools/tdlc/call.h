@@ -26,7 +26,7 @@ void call_solve(Call *c);
 bool call_all_bound(const Call *c);
 /* True when argument i has the shape that its type says; every disagreement is reported. */
 bool call_fits(const Call *c, uint32_t i);
-/* Memory for a value of type t; false where its size does not follow from the dimensions. */
+/* Memory for a value of type t; false where its size does not follow from the dimensions, is negative or too large. */
 bool call_shape(const Call *c, TdlType t, Value *v);
 /* The values of the function's dimensions, in order. */
 int64_t *call_dims(const Call *c);

@@ -200,7 +200,10 @@ static bool choose_point(At *a, int draw) {
             continue;
         }
         a->all_given = false;
-        if (!call_shape(&a->call, t, &a->point[i])) return false;
+        if (!call_shape(&a->call, t, &a->point[i])) {
+            diag_error(a->w->c.s->diags, a->f->span, "check: %s: the size of %s is negative or does not fit", name_of(a->w, a->t->f), name_of(a->w, a->f->params.p[i].name));
+            return false;
+        }
         a->call.args[i] = (Value){0};
         if (!draw_value(a, i)) return false;
     }
@@ -392,8 +395,11 @@ static bool check_names(const Work *w) {
             for (uint32_t i = 0; i < f->params.n; i++) found |= !strcmp(name_of(w, f->params.p[i].name), o->arguments.p[k].name);
             for (uint32_t i = 0; i < f->dims.n; i++) found |= !strcmp(name_of(w, f->dims.p[i]), o->arguments.p[k].name);
         }
+        bool again = false;
+        for (uint32_t i = 0; i < k; i++) again |= !strcmp(o->arguments.p[i].name, o->arguments.p[k].name);
         if (!found) diag_error(w->c.s->diags, SPAN_NONE, "check: no function that is checked has an input named %s", o->arguments.p[k].name);
-        ok &= found;
+        if (again) diag_error(w->c.s->diags, SPAN_NONE, "check: %s is given twice", o->arguments.p[k].name);
+        ok &= found && !again;
     }
     return ok;
 }

@@ -81,7 +81,7 @@ static bool make_results(Call *c) {
     for (uint32_t i = 0; i < c->f->params.n; i++) {
         const TdlPort *p = &c->f->params.p[i];
         if (!is_output(p) || call_shape(c, p->type, &c->args[i])) continue;
-        diag_error(c->s->diags, SPAN_NONE, "%s: its size does not follow from the arguments", text(c, p->name));
+        diag_error(c->s->diags, SPAN_NONE, "%s: its size does not follow from the arguments, or does not fit", text(c, p->name));
         return false;
     }
     return true;
