@@ -13,7 +13,7 @@
 #include <llvm-c/TargetMachine.h>
 
 /* As enum tdl_status of runtime/tdl.h, which generated code returns. */
-enum { CG_OK, CG_BAD_ARGUMENT, CG_BAD_DIMENSION, CG_CHECK_FAILED, CG_WORKSPACE_FULL, CG_NO_MEMORY };
+enum { CG_OK, CG_BAD_ARGUMENT, CG_BAD_DIMENSION, CG_CHECK_FAILED, CG_WORKSPACE_FULL, CG_NO_MEMORY, CG_NOT_FINITE };
 
 typedef struct CgDimBinding { TdlSym name; LLVMValueRef value; } CgDimBinding;
 

@@ -61,13 +61,14 @@ void cg_RETURN(Cg *g, TdlOp o) {
 
 /* ---- checks ---- */
 
-/* "file:line: " of a place, "" without one. */
-static TdlStr place_text(Cg *g, TdlSpan span) {
+/* "file:line: " of a place, or with the column, "" without one. */
+static TdlStr place_text(Cg *g, TdlSpan span, bool column) {
     TdlStr s = str_new(g->u->arena);
     uint32_t line = 0, col = 0;
     if (!span.file) return s;
     sources_line_col(g->f->module->sources, span.file, span.at, &line, &col);
-    str_printf(&s, "%s:%u: ", sources_name(g->f->module->sources, span.file), line);
+    str_printf(&s, "%s:%u:", sources_name(g->f->module->sources, span.file), line);
+    str_printf(&s, column ? "%u: " : " ", col);
     return s;
 }
 
@@ -82,7 +83,7 @@ static void open_failure(Cg *g, LLVMValueRef bad, LLVMBasicBlockRef *good) {
 void cg_fail_if(Cg *g, LLVMValueRef bad, int status, TdlSpan span, const char *message) {
     CgUnit *u = g->u;
     LLVMBasicBlockRef good;
-    TdlStr text = place_text(g, span);
+    TdlStr text = place_text(g, span, status == CG_NOT_FINITE);
     str_puts(&text, message);
     open_failure(g, bad, &good);
     LLVMValueRef args[2] = {LLVMConstInt(u->i32, (unsigned)status, 0), cg_string(u, text.p)};
@@ -102,7 +103,7 @@ void cg_ASSERT(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     const TdlOpData *d = ir_op(g->f, o);
     const char *msg = op_str(g->f, o, "msg"), *kind = op_str(g->f, o, "kind");
-    int status = kind && !strcmp(kind, "dim") ? CG_BAD_DIMENSION : CG_CHECK_FAILED;
+    int status = !kind ? CG_CHECK_FAILED : !strcmp(kind, "dim") ? CG_BAD_DIMENSION : !strcmp(kind, "finite") ? CG_NOT_FINITE : CG_CHECK_FAILED;
     LLVMValueRef bad = LLVMBuildNot(u->b, cg_operand(g, o, 0), "");
     if (d->noperands == 1) {
         cg_fail_if(g, bad, status, d->span, msg ? msg : "assertion failed");
@@ -112,7 +113,7 @@ void cg_ASSERT(Cg *g, TdlOp o) {
     LLVMTypeRef array = LLVMArrayType2(u->i64, n);
     LLVMValueRef values = cg_entry_alloca(g, array, "values");
     LLVMBasicBlockRef good;
-    TdlStr text = place_text(g, d->span);
+    TdlStr text = place_text(g, d->span, false);
     str_puts(&text, msg ? msg : "assertion failed");
     open_failure(g, bad, &good);
     for (uint32_t i = 0; i < n; i++) {

@@ -148,8 +148,12 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     for (uint32_t i = 0; i < nres; i++)
         if (zbar[i].id) adj_add(&a, adj_arg(&a, ret, i), zbar[i]);
     adj_reverse_ops(&a, g->body, last);
-    for (uint32_t i = 0; i < n && !a.failed; i++)
-        ir_add_operand(g, ret, adj_cot_or_zero(&a, ir_region(g, g->body)->args.p[wrt[i]]));
+    fr.b.span = f->span;
+    for (uint32_t i = 0; i < n && !a.failed; i++) {
+        TdlVal x = ir_region(g, g->body)->args.p[wrt[i]], xbar = adj_cot_or_zero(&a, x);
+        adj_check_gradient(&a, x, xbar);
+        ir_add_operand(g, ret, xbar);
+    }
     p->failed |= a.failed;
     if (a.failed) return g;
     Reads reads = primal_up_to(p, &a, g, last);
@@ -297,6 +301,7 @@ static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     p->failed |= a.failed;
     for (uint32_t i = 2; i < n && !a.failed; i++) {
         TdlVal xbar = adj_cot_or_zero(&a, adj_arg(&a, o, i));
+        adj_check_gradient(&a, adj_arg(&a, o, i), xbar);
         valmap_set(replace, adj_res(&a, o, i - 2), ir_unary(adj_b(&a), OP_DETACH, xbar));
     }
 }

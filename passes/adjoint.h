@@ -44,6 +44,11 @@ typedef struct {
     const TdlPassOptions *opt;
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */
+    TdlOp step;               /* the operation that is being reversed */
+    TdlSym named;             /* the last grad_fn that an operation had, and the place of that */
+    TdlSpan named_at;
+    TDL_VEC(uint8_t) finite;  /* -fcheck=nan, by value id: checked */
+    TDL_VEC(uint8_t) own_checks; /* by operation id: a check of the sweep's own */
     bool failed;
 } Adj;
 
@@ -72,6 +77,11 @@ TdlBuilder adj_each_open(Adj *a, TdlType t, TdlVal *idx);
 void adj_each_close(Adj *a, TdlBuilder saved);
 
 static inline TdlBuilder *adj_b(Adj *a) { return &a->top->b; }
+
+/* -fcheck=nan: emits the check of c, which the current step contributes to v; of c, the whole gradient of v (adjoint_finite.c). */
+void adj_check_step(Adj *a, TdlVal v, TdlVal c);
+void adj_check_gradient(Adj *a, TdlVal v, TdlVal c);
+bool adj_is_own_check(const Adj *a, TdlOp o);
 
 AdjScope *adj_scope_open(Adj *a);
 /* Ends the withacc with `extras` as further results (replaced by those), and takes over the accumulated cotangents. */

@@ -188,6 +188,7 @@ void adj_add(Adj *a, TdlVal v, TdlVal c) { adj_add_at(a, v, c, NULL, 0, true); }
 
 void adj_add_at(Adj *a, TdlVal v, TdlVal c, const TdlVal *idx, uint32_t n, bool inbounds) {
     if (!adj_active(a, v)) return;
+    adj_check_step(a, v, c);
     TdlBuilder *b = adj_b(a);
     AdjFrame *inner;
     frame_of(a, v, &inner);
@@ -309,12 +310,16 @@ static void reverse_op(Adj *a, TdlOp o) {
     if (!any && !adj_accumulates(a, o)) return;
     a->top->b.span = d->span;
     a->top->b.grad_fn = d->grad_fn;
+    TdlOp outer = a->step;
+    a->step = o;
+    if (d->grad_fn.id) a->named = d->grad_fn, a->named_at = d->span;
     switch (op_info(d->code)->deriv) {
     case DERIV_PARTIAL: adj_partial(a, o, zbar[0]); break;
     case DERIV_RULE: case DERIV_LINEAR: rules[d->code](a, o, zbar); break;
     case DERIV_ZERO: break;
     case DERIV_NONE: no_derivative(a, o); break;
     }
+    a->step = outer;
 }
 
 void adj_reverse_ops(Adj *a, TdlRegion r, TdlOp last) {
@@ -339,7 +344,7 @@ static void mark_val(Adj *a, TdlVal v, uint32_t stamp) {
  * of what is computed again. */
 static bool done_already(const Adj *a, TdlOp o, TdlRegion root) {
     const TdlOpData *d = ir_op(a->f, o);
-    if (d->code == OP_ASSERT || d->code == OP_PRINT) return true;
+    if (d->code == OP_ASSERT || d->code == OP_PRINT) return !adj_is_own_check(a, o);
     if (d->code != OP_ACCADD) return false;
     TdlVal acc = d->operands[0];
     return !(acc.id < a->ours.n && a->ours.p[acc.id]) && !ir_defined_in(a->f, acc, root);

@@ -15,7 +15,8 @@ enum tdl_status {
     TDL_BAD_DIMENSION = 2,  /* negative, too large, or not the value the object was compiled for */
     TDL_CHECK_FAILED = 3,   /* an assert, an index or a size in the program */
     TDL_WORKSPACE_FULL = 4, /* the given workspace is too small */
-    TDL_NO_MEMORY = 5       /* malloc failed (only where the workspace is NULL) */
+    TDL_NO_MEMORY = 5,      /* malloc failed (only where the workspace is NULL) */
+    TDL_NOT_FINITE = 6      /* -fcheck=nan: a step of a reverse sweep made a NaN or an infinity */
 };
 
 /* The message of the last call of this thread that failed, with file and line of the .tdl; "" when there was none. */

@@ -13,6 +13,7 @@ static const char USAGE[] =
     "  --print-after-all  print the IR after each pass to standard error\n"
     "  --print-spans      print places too\n"
     "  --strict-fp        no reassociation\n"
+    "  -fcheck=nan        reverse sweeps check what they compute\n"
     "  --max-tape=BYTES   most that a loop keeps for its reverse\n"
     "  -O0 .. -O3         level of optimisation (default: -O2)\n"
     "  -o FILE            where to write (default: standard output)\n"
@@ -61,6 +62,7 @@ static int parse_options(int argc, char **argv, Options *o) {
         else if (!strcmp(a, "--print-after-all")) o->print_all = true;
         else if (!strcmp(a, "--print-spans")) o->spans = true;
         else if (!strcmp(a, "--strict-fp")) o->pass.strict_fp = true;
+        else if (!strcmp(a, "-fcheck=nan")) o->pass.check_nan = true;
         else if (!strncmp(a, "--max-tape=", 11) && pass_bytes(a + 11, &o->pass.max_tape)) o->pass.limit_tape = true;
         else if (!strcmp(a, "--json")) o->json = true;
         else if (a[0] == '-' && a[1] == 'O' && a[2] >= '0' && a[2] <= '3' && !a[3]) o->pass.opt_level = a[2] - '0';

@@ -81,6 +81,11 @@ static void set_max_tape(Parser *p, const char *v) {
     if (!pass_bytes(v, &p->o->pass.max_tape)) fail(p, "--max-tape: expected bytes, as in --max-tape=64M, not", v);
 }
 
+static void set_checks(Parser *p, const char *v) {
+    if (strcmp(v, "nan") != 0) fail(p, "-fcheck: expected nan, not", v);
+    p->o->pass.check_nan = true;
+}
+
 static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
 static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
@@ -189,6 +194,7 @@ static const Option OPTIONS[] = {
     {"--hvp ", "F:X,Y", "likewise F_hvp", set_hvp},
     {"--split ", "F:X,Y", "likewise F_split_forward and F_split_reverse, with the saved state between them", set_split},
     {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
+    {"-fcheck=", "nan", "the first step of a reverse sweep that makes a NaN or an infinity fails, and is named", set_checks},
     {"--max-tape=", "BYTES", "most that a loop keeps for its reverse (K, M, G): it computes the rest again", set_max_tape},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
