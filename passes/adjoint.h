@@ -37,6 +37,7 @@ typedef struct {
     TDL_VEC(uint8_t) ours;    /* by value id: an accumulator of the sweep's own, not of what it reverses */
     TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
     uint32_t stamp;
+    TDL_VEC(uint32_t) cut;    /* by value id, while primal values are provided: its node, then an AdjChoice */
     TdlValMap bodies, needs;  /* of clones of bodies and of primal values computed again; shared, so that their size is paid once */
     bool forward;             /* forward mode */
     TdlFunc *(*derived)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward); /* @f.jvp or @f.vjp, for a call that stays */
@@ -104,13 +105,15 @@ void adj_strip(Adj *a, TdlOp o);
 void adj_yield(Adj *a, TdlRegion r, const TdlVal *v, uint32_t n);
 
 /* ---- primal values in the reverse (adjoint_need.c) ----
- * After a region was reversed into another one, what the reverse reads of the primal is computed again where that is
- * cheap, or else kept by `save`, which extends the forward region and returns the value in the reverse region. */
+ * After a region was reversed into another one, what the reverse reads of the primal is computed again or kept, as a cut
+ * decides (adjoint_cut.c). `save` keeps: it extends the forward region and returns the value in the reverse region. */
 typedef struct AdjNeed AdjNeed;
+typedef enum { ADJ_UNREAD, ADJ_KEPT, ADJ_AGAIN } AdjChoice;
 struct AdjNeed {
     TdlRegion from;           /* the primal region */
     TdlOp first;              /* first operation of the reverse; the others follow it in its region */
     bool save_all;            /* keeping is free: compute again only constants and the like */
+    uint32_t unit;            /* least bytes that keeping a value takes */
     const TdlVal *args;       /* replacements of the region's arguments: 0 where there is none */
     TdlVal (*save)(Adj *a, AdjNeed *n, TdlVal v);
     void *user;
@@ -118,8 +121,14 @@ struct AdjNeed {
     TdlBuilder b;             /* where values are computed again: in front of `first` */
     TDL_VEC(TdlOp) again;     /* operations with regions that are computed again */
     TDL_VEC(TdlOp) newdims;   /* of `from`: a value whose size is new in each iteration cannot be saved */
+    TdlVals chosen;           /* values with a choice */
 };
 void adj_need(Adj *a, AdjNeed *n);
+/* Already to be had in the reverse: not of the primal region, an argument with a replacement, or done before. */
+bool adj_at_hand(const Adj *a, const AdjNeed *n, TdlVal v);
+bool adj_can_save(Adj *a, const AdjNeed *n, TdlVal v);
+/* Chooses for what the reverse reads (marked with a->stamp), and what that is made of: a->cut, n->chosen. */
+void adj_cut(Adj *a, AdjNeed *n);
 /* Notes for the report (docs/ir.md) how the result of o is kept: tape, snapshots, value. */
 void adj_note_saved(Adj *a, TdlOp o, const char *how);
 /* The place of what makes v, inside of the regions of a loop or branch; `other` where that is none. */

@@ -269,7 +269,7 @@ static TdlVal save_push(Adj *a, AdjNeed *n, TdlVal v) {
     return ir_add_result(a->f, l->pop, adj_type(a, v));
 }
 
-enum { LONGEST_EXIT_TAPE = 4096 };
+enum { LONGEST_EXIT_TAPE = 4096, STACK_UNIT = 16 /* bytes: a row's values are padded to that */ };
 
 /* A loop that may be left early keeps a tape only where its bound says something: a dimension, or a small constant. */
 static bool short_bound(const Adj *a, const AdjLoop *l) {
@@ -294,7 +294,9 @@ void adj_for(Adj *a, AdjLoop *l, const TdlVal *zbar) {
     TdlVal *args = ARENA_ARRAY(a->arena, TdlVal, ir_region(a->f, l->body)->args.n);
     args[0] = ir_region(a->f, l->t)->args.p[0];
     AdjNeed need = {.from = l->body, .first = ir_region(a->f, l->t)->first, .args = args, .user = l};
-    need.save = exits && !short_bound(a, l) ? save_push : save_tape;
+    bool stack = exits && !short_bound(a, l);
+    need.save = stack ? save_push : save_tape;
+    need.unit = stack ? STACK_UNIT : 0;
     adj_need(a, &need);
     finish(a, l, &cs);
     to_inits(a, s, &cs);
@@ -328,7 +330,7 @@ void adj_WHILE(Adj *a, TdlOp o, const TdlVal *zbar) {
     AdjScope *s = adj_scope_open(a);
     reverse_body(a, &l, s, &cs, zero, l.count, false);
     if (a->failed) return;
-    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .save = save_push, .user = &l};
+    AdjNeed need = {.from = l.body, .first = ir_region(a->f, l.t)->first, .save = save_push, .unit = STACK_UNIT, .user = &l};
     adj_need(a, &need);
     finish(a, &l, &cs);
     to_inits(a, s, &cs);

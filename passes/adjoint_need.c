@@ -2,38 +2,15 @@
  *
  *     for (%i, %y) { %e = index %y, %j   %s = sin %e   ... }        reverse reads %s
  *
- * %e depends on a carried value and is saved (one scalar an iteration, never the tensor %y); where a later value such
- * as %c = cos %e is read too, it is computed again from the saved %e. The choice is greedy in program order. */
+ * %e depends on a carried value and is saved (one scalar an iteration, never the tensor %y), %s computed again from it.
+ * adjoint_cut.c chooses. */
 #include "passes/adjoint.h"
 #include <string.h>
 
-enum { CHEAP_CHAIN = 12 }; /* longest chain of cheap operations that is computed again rather than saved */
-
 static bool local(const Adj *a, const AdjNeed *n, TdlVal v) { return ir_region_of(a->f, v).id == n->from.id; }
 
-/* Already to be had in the reverse: not of the primal region, an argument with a replacement, or done before. */
-static bool at_hand(const Adj *a, const AdjNeed *n, TdlVal v) {
+bool adj_at_hand(const Adj *a, const AdjNeed *n, TdlVal v) {
     return !local(a, n, v) || valmap_get(n->map, v).id != v.id;
-}
-
-static bool cheap(const Adj *a, const AdjNeed *n, TdlOp o) {
-    TdlOpcode c = ir_op(a->f, o)->code;
-    switch (c) {
-    case OP_CONST: case OP_DIM: case OP_UNDEF: case OP_IOTA: case OP_NEWDIM: case OP_BROADCAST: return true;
-    case OP_RESHAPE: case OP_PERMUTE: case OP_SLICE: case OP_INDEX: case OP_STACKNEW: return !n->save_all;
-    case OP_PHILOX: return false;
-    default: return !n->save_all && (op_info(c)->flags & OPF_ELEMENTWISE);
-    }
-}
-
-/* Whether v can be had from cheap operations on what is at hand; counts them down in *left. */
-static bool recomputable(const Adj *a, const AdjNeed *n, TdlVal v, int *left) {
-    if (at_hand(a, n, v)) return true;
-    TdlOp o = adj_def(a, v);
-    if (!o.id || !cheap(a, n, o) || --*left < 0) return false;
-    for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++)
-        if (!recomputable(a, n, adj_arg(a, o, i), left)) return false;
-    return true;
 }
 
 /* ---- dimension variables of the primal region that the reverse mentions ---- */
@@ -71,7 +48,7 @@ static void match_op(void *user, TdlFunc *f, TdlOp o) {
 
 static TdlSym newdim_sym(Adj *a, TdlOp newdim) { return intern(a->m->names, op_attr(a->f, newdim, "sym")->s); }
 
-static bool can_save(Adj *a, AdjNeed *n, TdlVal v) {
+bool adj_can_save(Adj *a, const AdjNeed *n, TdlVal v) {
     TdlType t = adj_type(a, v);
     if (ty_kind(a->m, t) != TY_TENSOR) return false;
     Match s = {.m = a->m};
@@ -153,7 +130,7 @@ static void compute_again(Adj *a, AdjNeed *n, TdlOp o) {
 static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o) {
     for (uint32_t i = 0; i < n->newdims.n; i++) {
         TdlOp nd = n->newdims.p[i];
-        if (at_hand(a, n, adj_res(a, nd, 0))) continue;
+        if (adj_at_hand(a, n, adj_res(a, nd, 0))) continue;
         Match s = {.m = a->m, .sym = newdim_sym(a, nd)};
         match_op(&s, a->f, o);
         for (uint32_t k = 0; k < ir_op(a->f, o)->nregions; k++) ir_walk(a->f, ir_op(a->f, o)->regions[k], match_op, &s);
@@ -161,15 +138,13 @@ static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o) {
     }
 }
 
+static AdjChoice choice(const Adj *a, TdlVal v) { return v.id < a->cut.n ? (AdjChoice)a->cut.p[v.id] : ADJ_UNREAD; }
+
 static void provide(Adj *a, AdjNeed *n, TdlVal v) {
-    if (at_hand(a, n, v) || ty_kind(a->m, adj_type(a, v)) == TY_ACC) return; /* additions are not done again */
+    if (adj_at_hand(a, n, v) || ty_kind(a->m, adj_type(a, v)) == TY_ACC) return; /* additions are not done again */
     TdlOp o = adj_def(a, v);
-    int left = CHEAP_CHAIN;
-    if (o.id && (recomputable(a, n, v, &left) || !can_save(a, n, v))) {
-        compute_again(a, n, o);
-        return;
-    }
-    valmap_set(n->map, v, n->save(a, n, v));
+    if (o.id && (choice(a, v) == ADJ_AGAIN || !adj_can_save(a, n, v))) compute_again(a, n, o);
+    else valmap_set(n->map, v, n->save(a, n, v));
 }
 
 /* ---- what is read ---- */
@@ -205,15 +180,11 @@ static void rewrite_op(void *user, TdlFunc *f, TdlOp o) {
 
 /* ---- the whole ---- */
 
-/* What is read of the results of `o`. When one of them cannot be saved the operation is done again for all of them. */
-static void provide_results(Adj *a, AdjNeed *n, TdlOp o, uint32_t stamp) {
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint32_t i = 0; i < ir_op(a->f, o)->nresults; i++) {
-            TdlVal v = adj_res(a, o, i);
-            bool read = v.id < a->mark.n && a->mark.p[v.id] == stamp;
-            if (read && (pass || !can_save(a, n, v))) provide(a, n, v);
-        }
-    }
+/* What is read of the results of `o`; when one of them is computed again the others are at hand. */
+static void provide_results(Adj *a, AdjNeed *n, TdlOp o) {
+    for (AdjChoice c = ADJ_AGAIN; c != ADJ_UNREAD; c--)
+        for (uint32_t i = 0; i < ir_op(a->f, o)->nresults; i++)
+            if (choice(a, adj_res(a, o, i)) == c) provide(a, n, adj_res(a, o, i));
 }
 
 static void forget_val(AdjNeed *n, TdlVal v) {
@@ -237,12 +208,12 @@ static void forget(Adj *a, AdjNeed *n) {
     for (uint32_t i = 0; i < n->again.n; i++)
         for (uint32_t k = 0; k < ir_op(a->f, n->again.p[i])->nregions; k++)
             ir_walk(a->f, ir_op(a->f, n->again.p[i])->regions[k], forget_op, n);
+    for (uint32_t i = 0; i < n->chosen.n; i++) a->cut.p[n->chosen.p[i].id] = ADJ_UNREAD;
 }
 
 void adj_need(Adj *a, AdjNeed *n) {
     if (!n->first.id) return;
-    uint32_t stamp = ++a->stamp;
-    Scan s = {.a = a, .n = n, .stamp = stamp};
+    Scan s = {.a = a, .n = n, .stamp = ++a->stamp};
     walk_reverse(a, n, scan_op, &s);
     n->map = &a->needs;
     n->b = ir_before(a->f, n->first);
@@ -252,15 +223,14 @@ void adj_need(Adj *a, AdjNeed *n) {
         if (n->args && n->args[i].id) valmap_set(n->map, ir_region(a->f, n->from)->args.p[i], n->args[i]);
     IR_FOREACH_OP(a->f, n->from, o)
         if (ir_op(a->f, o)->code == OP_NEWDIM) VEC_PUSH(a->arena, n->newdims, o);
+    adj_cut(a, n);
     if (n->newdims.n)
         for (TdlOp o = n->first; o.id; o = ir_op(a->f, o)->next) provide_newdims(a, n, o);
     for (uint32_t i = 0; i < nargs; i++) {
         TdlVal v = ir_region(a->f, n->from)->args.p[i];
-        if (v.id < a->mark.n && a->mark.p[v.id] == stamp) provide(a, n, v);
+        if (choice(a, v)) provide(a, n, v);
     }
-    IR_FOREACH_OP(a->f, n->from, o) {
-        provide_results(a, n, o, stamp);
-    }
+    IR_FOREACH_OP(a->f, n->from, o) provide_results(a, n, o);
     walk_reverse(a, n, rewrite_op, &s);
     forget(a, n);
 }
