@@ -185,6 +185,10 @@ typedef struct { TdlVal cond, of; } AdjMask;
 AdjMask adj_unmask(Adj *a, TdlVal zbar);
 TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v);
 TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y); /* x + y; masked where both are */
+/* vbar, the cotangent of v, comes out of a tape (adjoint_loop.c): masked where it is 0. */
+TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar);
+/* Whether the tensor x is one that a loop fills: it carries x, which starts as `undef`. */
+bool adj_is_tape(const Adj *a, TdlVal x);
 /* Elementwise operations: contributions zbar * partial, from the formulas (adjoint_partial.c). */
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar);
 /* The same for tangents: the sum of dot[i] * partial i. */

@@ -217,6 +217,22 @@ static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
     return got;
 }
 
+bool adj_is_tape(const Adj *a, TdlVal x) {
+    const TdlValData *d = ir_val(a->f, x);
+    TdlOp loop = d->def.id ? (TdlOp){0} : ir_region(a->f, d->region)->parent;
+    if (!loop.id || ir_op(a->f, loop)->code != OP_FOR || !d->index) return false;
+    TdlOp init = adj_def(a, adj_arg(a, loop, d->index + 1));
+    return init.id && ir_op(a->f, init)->code == OP_UNDEF;
+}
+
+/* What was computed in a branch of `select` that was not taken adds zeros to the tape's cotangent, without their mask. */
+TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar) {
+    TdlOp o = adj_def(a, v);
+    if (!o.id || !(op_info(ir_op(a->f, o)->code)->flags & OPF_ELEMENTWISE)) return vbar;
+    AdjMask m = {.cond = adj_op2(a, OP_NE, vbar, adj_const_like(a, vbar, 0)), .of = vbar};
+    return adj_mask(a, &m, vbar);
+}
+
 /* ---- stacks: where the number of iterations has no useful bound ---- */
 
 TdlVal adj_carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
@@ -345,7 +361,10 @@ void adj_PUSH(Adj *a, TdlOp o, const TdlVal *zbar) {
     for (uint32_t i = 0; i < n; i++) types[i] = adj_type(a, adj_arg(a, o, i));
     TdlOp pop = ir_emit(adj_b(a), OP_POP, &zbar[0], 1, types, n);
     adj_set_cot(a, adj_arg(a, o, 0), adj_res(a, pop, 0));
-    for (uint32_t i = 1; i < n; i++) adj_add(a, adj_arg(a, o, i), adj_res(a, pop, i));
+    for (uint32_t i = 1; i < n; i++) {
+        TdlVal v = adj_arg(a, o, i);
+        if (adj_active(a, v)) adj_add(a, v, adj_off_tape(a, v, adj_res(a, pop, i)));
+    }
 }
 
 /* s2, v = pop s:  sbar = push s2bar, vbar. */

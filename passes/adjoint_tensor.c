@@ -475,7 +475,7 @@ void adj_UPDATE(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (adj_active(a, v)) {
         TdlVal part = ir_index(adj_b(a), zbar[0], idx, n);
         if (n && inbounds) op_set_int(a->f, adj_def(a, part), "inbounds", 1);
-        adj_add(a, v, part);
+        adj_add(a, v, adj_is_tape(a, x) ? adj_off_tape(a, v, part) : part);
     }
     if (!adj_active(a, x) || !n) return;
     TdlVal rest = ir_update(adj_b(a), zbar[0], adj_zero(a, adj_type(a, v)), idx, n);
