@@ -22,12 +22,18 @@
  *     division, square root, integer division     4
  *     exp, sin, ...                              24     (measured: to keep them is 1.3 to 2 times as fast)
  *
- * Under --max-tape bytes are what counts: an eighth of that. A map of such operations is computed again like them. Cost: a
- * maximum flow for each reversed region that reads of its primal. */
+ * A map of such operations is computed again like them. Prices are lowered, to an eighth at last, until no more than four
+ * times the least bytes are kept; under --max-tape they are at an eighth from the start. Cost: up to five maximum flows for
+ * each reversed region that reads of its primal. */
 #include "passes/adjoint.h"
 #include "support/mincut.h"
 
-enum { NOMINAL = 128, UNIT = 8 }; /* of an unknown dimension; capacities are in eighths of a byte */
+enum {
+    NOMINAL = 128,       /* an unknown dimension */
+    UNIT = 8,            /* capacities are in eighths of a byte */
+    LOWEST = 8,          /* the share of the prices that leads to the least bytes */
+    MOST_TIMES_LEAST = 4
+};
 enum { SOURCE, SINK };
 static const int64_t MOST = (int64_t)1 << 40; /* of one capacity */
 
@@ -35,7 +41,7 @@ typedef struct {
     Adj *a;
     AdjNeed *n;
     Cut cut;
-    bool tight;   /* --max-tape */
+    int share;    /* prices are divided by it */
 } Keep;
 
 /* ---- sizes and prices ---- */
@@ -83,7 +89,7 @@ static int full_price(TdlOpcode c) {
 static int price(const Keep *k, TdlOpcode c) {
     int p = full_price(c);
     if (p > 0 && k->n->save_all) return -1;
-    return p > 0 && k->tight ? (p + 7) / 8 : p;
+    return p > 0 ? (p + k->share - 1) / k->share : p;
 }
 
 /* Of a map: its body for each of its elements. */
@@ -182,12 +188,35 @@ static void build(Keep *k) {
 
 /* ---- the whole ---- */
 
-void adj_cut(Adj *a, AdjNeed *n) {
-    Keep k = {.a = a, .n = n, .cut = cut_new(a->arena), .tight = a->opt && a->opt->limit_tape};
+static double total(const Keep *k, const bool *sinks) {
+    double sum = 0;
+    for (uint32_t i = 0; i < k->n->chosen.n; i++) {
+        uint32_t in = known(k, k->n->chosen.p[i]);
+        if (!sinks[in] && sinks[in + 1]) sum += (double)bytes(k, adj_type(k->a, k->n->chosen.p[i]));
+    }
+    return sum;
+}
+
+/* Chooses at these prices; returns the bytes that are kept. */
+static double choose(Adj *a, AdjNeed *n, int share) {
+    Keep k = {.a = a, .n = n, .cut = cut_new(a->arena), .share = share};
+    for (uint32_t i = 0; i < n->chosen.n; i++) a->cut.p[n->chosen.p[i].id] = 0;
+    VEC_CLEAR(n->chosen);
     build(&k);
-    const bool *sinks = n->chosen.n ? cut_least(&k.cut) : NULL;
+    if (!n->chosen.n) return 0;
+    const bool *sinks = cut_least(&k.cut);
+    double kept = total(&k, sinks);
     for (uint32_t i = 0; i < n->chosen.n; i++) {
         uint32_t *at = &a->cut.p[n->chosen.p[i].id];
         *at = sinks[*at] ? ADJ_AGAIN : sinks[*at + 1] ? ADJ_KEPT : ADJ_UNREAD;
     }
+    return kept;
+}
+
+void adj_cut(Adj *a, AdjNeed *n) {
+    double least = choose(a, n, LOWEST);
+    if (n->save_all || !n->chosen.n || (a->opt && a->opt->limit_tape)) return;
+    for (int share = 1; share < LOWEST; share *= 2)
+        if (choose(a, n, share) <= MOST_TIMES_LEAST * least) return;
+    choose(a, n, LOWEST);
 }
