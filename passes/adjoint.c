@@ -145,6 +145,7 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     inline_other_mode(g, RULE_REVERSE);
     TdlOp ret = ir_terminator(g, g->body), last = ir_op(g, ret)->prev;
     adj_activity(&a, g->body);
+    adj_count_limited(&a);
     for (uint32_t i = 0; i < nres; i++)
         if (zbar[i].id) adj_add(&a, adj_arg(&a, ret, i), zbar[i]);
     adj_reverse_ops(&a, g->body, last);
@@ -290,6 +291,7 @@ static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
         adj_set_active(&a, adj_arg(&a, o, i), true);
     }
     adj_activity(&a, f->body);
+    adj_count_limited(&a);
     adj_warn_zero(&a, ir_op(f, o)->operands, 1, NULL, 0);
     TdlOp last = ir_op(f, o)->prev;
     adj_add(&a, adj_arg(&a, o, 0), adj_arg(&a, o, 1));

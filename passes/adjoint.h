@@ -43,6 +43,7 @@ typedef struct {
     TdlFunc *(*derived)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward); /* @f.jvp or @f.vjp, for a call that stays */
     void *pass;
     const TdlPassOptions *opt;
+    uint32_t limited;         /* loops that share what --max-tape allows */
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */
     TdlOp step;               /* the operation that is being reversed */
@@ -95,6 +96,9 @@ void adj_pop(Adj *a);
 bool adj_accumulates(const Adj *a, TdlOp o);
 /* Marks what in region `r` depends on active values; returns true when something new was marked. */
 bool adj_activity(Adj *a, TdlRegion r);
+/* Counts the active loops of the function that are reversed from few states under --max-tape; call before the sweep
+ * (adjoint_long.c). */
+void adj_count_limited(Adj *a);
 /* Reverses the operations of `r` from `last` to the first. */
 void adj_reverse_ops(Adj *a, TdlRegion r, TdlOp last);
 /* Removes what is not used of a region that is complete (terminator included). In a region of the reverse the checks and

@@ -31,7 +31,7 @@ typedef struct {
     TdlRegion body;
     bool loop_while, exits, down;
     uint32_t n, inits, args, lead; /* carried values; the first one's operand, argument, and yield and result */
-    int64_t limit;
+    int64_t whole, limit;     /* bytes of all loops of the function, and of this one */
     TdlDim state;             /* bytes of a snapshot */
     TdlVal slots, leaf;       /* snapshots; iterations of a tape */
     TdlDim nslots, nleaf;
@@ -86,14 +86,15 @@ static bool is_short(Adj *a, const Long *l) {
     if (l->loop_while || !ir_val_dim(a->f, adj_arg(a, l->fwd, 0), &lo) || !ir_val_dim(a->f, adj_arg(a, l->fwd, 1), &hi)) return false;
     if (!dim_is_const(a->m, dim_sub(a->m, hi, lo), &trip)) return false;
     if (trip <= SHORT_TRIP) return true;
-    return dim_is_const(a->m, l->state, &bytes) && !__builtin_mul_overflow(trip, bytes, &all) && all <= l->limit / SHORT_TRIP;
+    return dim_is_const(a->m, l->state, &bytes) && !__builtin_mul_overflow(trip, bytes, &all) && all <= l->whole / SHORT_TRIP;
 }
 
 /* A loop inside of a map keeps the tape of one instance: it has no limit but its own. */
 static bool has_limit(Adj *a, Long *l) {
     bool own = op_int(a->f, l->fwd, "checkpoint", 0) != 0, all = a->opt && a->opt->limit_tape;
     if (!own && !all) return false;
-    l->limit = all ? a->opt->max_tape : OWN_LIMIT;
+    l->whole = all ? a->opt->max_tape : OWN_LIMIT;
+    l->limit = all && a->limited ? l->whole / a->limited : l->whole;
     l->state = dim_const(a->m, 8); /* where it is from */
     for (uint32_t i = 0; i < l->n; i++) {
         TdlType t = adj_type(a, adj_arg(a, l->fwd, l->inits + i));
@@ -111,6 +112,20 @@ static Long describe(Adj *a, TdlOp o) {
     l.down = !w && op_int(a->f, o, "down", 0);
     l.n = ir_op(a->f, o)->noperands - l.inits;
     return l;
+}
+
+static void count_limited(void *user, TdlFunc *f, TdlOp o) {
+    Adj *a = user;
+    const TdlOpData *d = ir_op(f, o);
+    bool active = false;
+    if (d->code != OP_FOR && d->code != OP_WHILE) return;
+    for (uint32_t i = 0; i < d->nresults; i++) active |= adj_active(a, d->results[i]);
+    Long l = describe(a, o);
+    if (active && has_limit(a, &l)) a->limited++;
+}
+
+void adj_count_limited(Adj *a) {
+    if (a->opt && a->opt->limit_tape) ir_walk(a->f, a->f->body, count_limited, a);
 }
 
 /* ---- sizes ---- */

@@ -9,7 +9,7 @@ typedef struct {
     bool strict_fp;       /* no reassociation of reductions */
     bool accumulate;      /* functions that add to gradients, too */
     bool check_nan;       /* reverse sweeps check what they compute (-fcheck=nan) */
-    bool limit_tape;      /* loops keep at most */
+    bool limit_tape;      /* the loops of a function keep at most */
     int64_t max_tape;     /* this many bytes for their reverse */
 } TdlPassOptions;
 

@@ -14,7 +14,7 @@ static const char USAGE[] =
     "  --print-spans      print places too\n"
     "  --strict-fp        no reassociation\n"
     "  -fcheck=nan        reverse sweeps check what they compute\n"
-    "  --max-tape=BYTES   most that a loop keeps for its reverse\n"
+    "  --max-tape=BYTES   most that the loops of a function keep for their reverse\n"
     "  -O0 .. -O3         level of optimisation (default: -O2)\n"
     "  -o FILE            where to write (default: standard output)\n"
     "  --list             list the passes\n"

@@ -195,7 +195,7 @@ static const Option OPTIONS[] = {
     {"--split ", "F:X,Y", "likewise F_split_forward and F_split_reverse, with the saved state between them", set_split},
     {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
     {"-fcheck=", "nan", "the first step of a reverse sweep that makes a NaN or an infinity fails, and is named", set_checks},
-    {"--max-tape=", "BYTES", "most that a loop keeps for its reverse (K, M, G): it computes the rest again", set_max_tape},
+    {"--max-tape=", "BYTES", "most that the loops of a function keep for their reverse (K, M, G): they compute the rest again", set_max_tape},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
     {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
     {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps},
