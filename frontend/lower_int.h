@@ -190,6 +190,7 @@ struct LowLeaf {         /* scripts: a tensor with requires_grad */
 };
 
 typedef struct { TdlSym name; TdlFunc *f; TdlRegion r; } LowValueDim;
+typedef struct { TdlOp op; LowValue retain; } LowBackward; /* scripts: retain_graph, a bool that may be of run time */
 
 struct Low {
     TdlModule *m;
@@ -209,6 +210,7 @@ struct Low {
     LowLeaf *leaves;
     LowRecursion *recursions; /* functions that take functions, and call themselves: those being made */
     bool in_script;
+    TDL_VEC(LowBackward) backwards;
     TDL_VEC(LowValueDim) vdims; /* dimensions that newdim made, with where */
 };
 
@@ -443,6 +445,7 @@ void low_export_let(Low *L, const LowDecl *d);
 LowValue low_script_field(Low *L, LowValue base, const char *name, TdlSpan at); /* .grad .grad_fn .requires_grad .is_leaf */
 void low_script(Low *L, const AstFile *f);
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);
+void low_grad_assigned(Low *L, LowValue x, LowValue v, TdlSpan at); /* x.grad = None */
 LowValue low_print(Low *L, LowArgs *args, TdlSpan at);
 LowValue low_leaf(Low *L, LowValue v, TdlSpan at);
 LowLeaf *low_leaves(const Low *L);               /* the leaves that exist here */
@@ -451,7 +454,7 @@ void low_leaf_name(Low *L, TdlVal v, TdlSym name); /* the name of its node in th
 /* An assignment under no_grad leaves the variable the same leaf; elsewhere it stops being one. */
 /* The variable of a leaf begins an iteration: its value is a leaf again. */
 void low_leaf_again(Low *L, LowVar *x);
-void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at);
+void low_leaf_assigned(Low *L, LowVar *x, LowValue before, TdlSpan at);
 
 /* ---- lower_export.c ---- */
 

@@ -18,6 +18,7 @@ static void add(Low *L, LowSyms *s, TdlSym x)
 
 static void walk_target(Walk *w, const AstExpr *t)
 {
+    if (t->kind == AST_FIELD && w->scan && !strcmp(low_name(w->L, t->name.name), "grad")) w->scan->zero_grad = true;
     if (t->kind == AST_TUPLE)
         for (uint32_t i = 0; i < t->items.n; i++) walk_target(w, t->items.p[i]);
     while (t->kind == AST_FIELD || t->kind == AST_INDEX) t = t->a;

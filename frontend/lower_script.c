@@ -1,14 +1,14 @@
-/* Scripts: the top level of a file as a function, leaves, backward(), .grad, no_grad, print.
+/* Scripts: the top level of a file as a function, leaves, .grad, no_grad, print (backward(): lower_backward.c).
  *
  * A leaf is a value that remembers its LowLeaf; the variable that holds it may change under no_grad and stays the same
- * leaf. Its gradient and whether there is one yet are companion variables, carried by loops like any other. backward()
- * becomes one `backward` operation over all values of leaves that its operand was computed from. */
-#include "frontend/bi.h"
+ * leaf. Its gradient and whether there is one yet are companion variables, carried by loops like any other. */
+#include "frontend/lower_script.h"
 
 #include <string.h>
 
-/* A leaf with the values its variable had before assignments: what was computed from those flows back to it too. */
-typedef struct { LowLeaf leaf; TdlVals past; } ScriptLeaf;
+/* A leaf with the values it began with: when it was made, and in each loop that carries it. Later ones lead back to them. */
+typedef struct { LowLeaf leaf; TdlVals begun; } ScriptLeaf;
+
 /* The first leaf of the list that was made here or around here: one of a branch or loop that has ended is gone. */
 static LowLeaf *visible(const Low *L, LowLeaf *l) {
     while (l && !ir_region_encloses(L->b.f, l->region, L->b.region)) l = l->next;
@@ -20,77 +20,13 @@ LowLeaf *low_leaves_next(const Low *L, const LowLeaf *l) { return visible(L, l->
 
 static ScriptLeaf *script_leaf(LowLeaf *l) { return (ScriptLeaf *)l; } /* low_leaf makes all of them */
 
-/* ---- what a value was computed from ---- */
-
-/* Marks the values that v was computed from, back to the beginning of the function, through regions. Leaves (`stop`, by
- * value) and what is cut off from differentiation are not followed further. */
-static void mark_from(Low *L, TdlVal v, bool *seen, const bool *stop) {
-    TdlFunc *f = L->b.f;
-    TdlVals todo = {0};
-    VEC_PUSH(L->arena, todo, v);
-    while (todo.n) {
-        TdlVal x = VEC_POP(todo);
-        if (seen[x.id]) continue;
-        seen[x.id] = true;
-        if (stop[x.id]) continue;
-        TdlOp o = ir_val(f, x)->def;
-        if (!o.id) { /* an argument of a loop's body: what the loop began with */
-            TdlOp loop = ir_region(f, ir_val(f, x)->region)->parent;
-            uint32_t i = ir_val(f, x)->index;
-            TdlOpcode c = loop.id ? ir_op(f, loop)->code : OP_NONE;
-            if (c == OP_FOR && i > 0) VEC_PUSH(L->arena, todo, ir_op(f, loop)->operands[i + 1]);
-            if (c == OP_WHILE) VEC_PUSH(L->arena, todo, ir_op(f, loop)->operands[i]);
-            continue;
-        }
-        const TdlOpData *d = ir_op(f, o);
-        if (d->code == OP_LEAF || d->code == OP_DETACH || d->code == OP_BACKWARD || d->code == OP_GRADFN) continue;
-        for (uint32_t i = 0; i < d->noperands; i++) VEC_PUSH(L->arena, todo, d->operands[i]);
-        for (uint32_t i = 0; i < d->nregions; i++) ir_free_vals(f, d->regions[i], L->arena, &todo);
-    }
-}
-
-/* The values that leaf `l` has in variables that are visible here, and had before assignments. */
-static void leaf_values(Low *L, LowLeaf *l, TdlVals *out) {
-    const TdlVals *past = &script_leaf(l)->past;
-    for (uint32_t i = 0; i < past->n; i++) {
-        TdlVal v = past->p[i];
-        if (ir_region_encloses(L->b.f, ir_region_of(L->b.f, v), L->b.region)) VEC_PUSH(L->arena, *out, v);
-    }
-    for (const LowScope *s = L->frame->scope; s; s = s->up)
-        for (const LowVar *x = s->vars; x; x = x->next) {
-            bool known = x->val.leaf != l;
-            for (uint32_t i = 0; i < out->n && !known; i++) known = out->p[i].id == x->val.v.id;
-            if (!known) VEC_PUSH(L->arena, *out, x->val.v);
-        }
-}
-
-/* By value: whether v was computed from it, and reaches it without passing through a leaf. */
-static bool *marks_of(Low *L, TdlVal v) {
-    bool *seen = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1), *stop = ARENA_ARRAY(L->arena, bool, L->b.f->vals.n + 1);
-    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
-        TdlVals vals = {0};
-        leaf_values(L, l, &vals);
-        for (uint32_t i = 0; i < vals.n; i++) stop[vals.p[i].id] = true;
-    }
-    mark_from(L, v, seen, stop);
-    return seen;
-}
-
-/* Was v computed from a leaf? */
-static bool from_leaf(Low *L, LowValue v) {
-    if (v.leaf) return true;
-    if (v.kind != LV_TENSOR || !low_leaves(L) || !el_is_float(lv_elem(L, v))) return false;
-    const bool *seen = marks_of(L, v.v);
-    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
-        TdlVals vals = {0};
-        leaf_values(L, l, &vals);
-        for (uint32_t i = 0; i < vals.n; i++)
-            if (seen[vals.p[i].id]) return true;
-    }
-    return false;
-}
-
 /* ---- leaves ---- */
+
+void low_leaf_values(Low *L, LowLeaf *l, TdlVals *out) {
+    const TdlVals *begun = &script_leaf(l)->begun;
+    for (uint32_t i = 0; i < begun->n; i++)
+        if (ir_region_encloses(L->b.f, ir_region_of(L->b.f, begun->p[i]), L->b.region)) VEC_PUSH(L->arena, *out, begun->p[i]);
+}
 
 LowValue low_leaf(Low *L, LowValue v, TdlSpan at) {
     if (!L->in_script)
@@ -103,7 +39,7 @@ LowValue low_leaf(Low *L, LowValue v, TdlSpan at) {
     LowValue r = lv_tensor(low_emit1(L, OP_LEAF, &v.v, 1));
     l->grad = (LowVar){.name = intern(L->names, "grad"), .val = lv_tensor(ir_zeros(&L->b, lv_type(L, r)))};
     l->has = (LowVar){.name = intern(L->names, "has_grad"), .val = lv_bool(false)};
-    VEC_PUSH(L->arena, script_leaf(l)->past, r.v);
+    VEC_PUSH(L->arena, script_leaf(l)->begun, r.v);
     r.leaf = l;
     return r;
 }
@@ -121,13 +57,14 @@ void low_leaf_again(Low *L, LowVar *x) {
     x->val = lv_tensor(low_emit1(L, OP_LEAF, &x->val.v, 1));
     x->val.leaf = l;
     low_leaf_name(L, x->val.v, x->name);
-    VEC_PUSH(L->arena, script_leaf(l)->past, x->val.v);
+    VEC_PUSH(L->arena, script_leaf(l)->begun, x->val.v);
 }
 
 static const char *leaf_name(const Low *L, const LowLeaf *l) { return l->name.id ? low_name(L, l->name) : "the leaf"; }
 
-/* A new value under no_grad begins a new graph: nothing flows back from it to what the variable was. */
-void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at) {
+/* A new value under no_grad: nothing flows back to what it was computed from, but to the leaf, which it still is. */
+void low_leaf_assigned(Low *L, LowVar *x, LowValue before, TdlSpan at) {
+    LowLeaf *leaf = before.leaf;
     if (!L->frame->no_grad && leaf->region.id != L->b.region.id) {
         low_error(L, at, "assigning to the leaf `%s` in a loop or branch needs no_grad { }", leaf_name(L, leaf));
         return;
@@ -137,13 +74,10 @@ void low_leaf_assigned(Low *L, LowVar *x, LowLeaf *leaf, TdlSpan at) {
         return;
     }
     low_unname(L);
-    TdlVal v = low_emit1(L, OP_DETACH, &x->val.v, 1);
-    x->val = lv_tensor(low_emit1(L, OP_LEAF, &v, 1));
+    x->val = lv_tensor(low_emit1(L, OP_LEAF, (TdlVal[]){x->val.v, before.v}, 2));
     x->val.leaf = leaf;
     low_leaf_name(L, x->val.v, x->name);
-    VEC_PUSH(L->arena, script_leaf(leaf)->past, x->val.v);
 }
-
 
 LowValue low_cut_off(Low *L, LowValue v, TdlSpan at) {
     LowArgs one = {0};
@@ -179,63 +113,7 @@ LowValue low_scoped_value(Low *L, const AstExpr *e) {
     return low_checkpoint(L, e->block, true, e->span);
 }
 
-/* ---- backward ---- */
-
-static LowValue cotangent(Low *L, const AstExpr *e, LowValue y) {
-    if (!e->args.n) {
-        if (lv_rank(L, y))
-            return low_error(L, e->span, "backward: %s has many elements: reduce it to one, or give its cotangent: y.backward(v)", lv_text(L, y));
-        return lv_tensor(low_mat(L, lv_int(L, 1), lv_elem(L, y)));
-    }
-    if (e->args.n > 1) return low_error(L, e->span, "backward: takes at most the cotangent");
-    return low_coerce(L, low_expr(L, e->args.p[0].value), low_type_of(L, y), e->args.p[0].value->span, "backward: the cotangent");
-}
-
-static LowValue backward(Low *L, const AstExpr *e, LowValue y) {
-    if (lv_is_err(y)) return y;
-    if (!L->in_script) return low_error(L, e->span, "backward() is for scripts: in a function, grad(f) and vjp(f) differentiate");
-    if (y.kind != LV_TENSOR || !el_is_float(lv_elem(L, y)) || !from_leaf(L, y))
-        return low_error(L, e->span, "backward: this was computed from nothing with requires_grad=true%s",
-                         L->leaves && !low_leaves(L) ? ": a leaf made in a loop or branch ends with it" : "");
-    LowValue ybar = cotangent(L, e, y);
-    if (lv_is_err(ybar)) return ybar;
-    const bool *seen = marks_of(L, y.v);
-    TdlVals ops = {0};
-    TDL_VEC(LowLeaf *) whose = {0};
-    VEC_PUSH(L->arena, ops, y.v);
-    VEC_PUSH(L->arena, ops, ybar.v);
-    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) {
-        TdlVals vals = {0};
-        leaf_values(L, l, &vals);
-        for (uint32_t i = 0; i < vals.n; i++) {
-            if (!seen[vals.p[i].id]) continue;
-            VEC_PUSH(L->arena, ops, vals.p[i]);
-            VEC_PUSH(L->arena, whose, l);
-        }
-    }
-    TdlType *types = ARENA_ARRAY(L->arena, TdlType, whose.n);
-    for (uint32_t i = 0; i < whose.n; i++) types[i] = ir_type(L->b.f, ops.p[i + 2]);
-    low_unname(L);
-    TdlSpan old = low_at(L, e->span);
-    TdlOp o = ir_emit(&L->b, OP_BACKWARD, ops.p, ops.n, types, whose.n);
-    for (uint32_t i = 0; i < whose.n; i++) {
-        TdlVal sum[2] = {whose.p[i]->grad.val.v, ir_result(L->b.f, o, i)};
-        whose.p[i]->grad.val = lv_tensor(low_emit1(L, OP_ADD, sum, 2));
-        whose.p[i]->has.val = lv_bool(true);
-    }
-    L->b.span = old;
-    return (LowValue){.kind = LV_UNIT};
-}
-
-static LowValue zero_grad(Low *L, const AstExpr *e) {
-    if (e->a->kind != AST_FIELD || strcmp(low_name(L, e->a->name.name), "grad") || e->args.n)
-        return low_error(L, e->span, "zero_() is for gradients: x.grad.zero_()");
-    LowValue x = low_expr(L, e->a->a);
-    if (lv_is_err(x)) return x;
-    if (!x.leaf) return low_script_field(L, x, "grad", e->a->span);
-    x.leaf->grad.val = lv_tensor(ir_zeros(&L->b, lv_type(L, x)));
-    return (LowValue){.kind = LV_UNIT};
-}
+/* ---- methods and fields ---- */
 
 /* The one element of a tensor, as a scalar. */
 static LowValue item(Low *L, const AstExpr *e, LowValue x) {
@@ -253,12 +131,12 @@ static LowValue item(Low *L, const AstExpr *e, LowValue x) {
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled) {
     const char *s = low_name(L, e->name.name);
     *handled = true;
-    if (!strcmp(s, "backward")) return backward(L, e, low_expr(L, e->a));
-    if (!strcmp(s, "zero_")) return zero_grad(L, e);
+    if (!strcmp(s, "backward")) return low_backward(L, e, low_expr(L, e->a));
+    if (!strcmp(s, "zero_")) return low_zero_grad(L, e);
     if (!strcmp(s, "item")) return item(L, e, low_expr(L, e->a));
     if (!strcmp(s, "requires_grad_")) {
         LowValue x = low_expr(L, e->a);
-        if (lv_is_err(x) || x.leaf) return x;
+        if (lv_is_err(x) || low_from_leaf(L, x)) return x;
         if (x.kind != LV_TENSOR || !el_is_float(lv_elem(L, x))) return low_error(L, e->span, "requires_grad_: needs floats, not %s", lv_text(L, x));
         return low_leaf(L, x, e->span);
     }
@@ -266,12 +144,10 @@ LowValue low_method_script(Low *L, const AstExpr *e, bool *handled) {
     return (LowValue){.kind = LV_UNIT};
 }
 
-/* ---- fields ---- */
-
 LowValue low_script_field(Low *L, LowValue x, const char *name, TdlSpan at) {
     if (lv_is_err(x)) return x;
-    if (!strcmp(name, "requires_grad")) return lv_bool(from_leaf(L, x));
-    if (!strcmp(name, "is_leaf")) return lv_bool(x.leaf || !from_leaf(L, x));
+    if (!strcmp(name, "requires_grad")) return lv_bool(low_from_leaf(L, x));
+    if (!strcmp(name, "is_leaf")) return lv_bool(x.leaf || !low_from_leaf(L, x));
     if (!strcmp(name, "grad_fn")) {
         if (x.kind != LV_TENSOR || !el_is_float(lv_elem(L, x))) return (LowValue){.kind = LV_NONE};
         low_unname(L);
@@ -319,7 +195,7 @@ static void put_tensor(Low *L, Print *p, LowValue v) {
         put_operand(L, p, "{v}", v.v);
     } else if (v.leaf) {
         put_operand(L, p, "{r}", v.v);
-    } else if (from_leaf(L, v)) {
+    } else if (low_from_leaf(L, v)) {
         put_operand(L, p, "{f}", v.v);
         low_unname(L);
         VEC_PUSH(L->arena, p->ops, low_emit(L, OP_GRADFN, &v.v, 1, ty_scalar(L->m, EL_I64)));
@@ -386,82 +262,6 @@ static void add_input(Low *L, TdlFunc *f, const AstDecl *d) {
     low_bind(L, d->name.name, v, false, d->name.span);
 }
 
-/* ---- backward crosses no iteration ---- */
-
-typedef struct { Low *L; bool *on; bool changed; } Activity;
-
-static void set_active(Activity *a, TdlVal v, bool on) {
-    TdlType t = ir_type(a->L->b.f, v);
-    if (!on || a->on[v.id] || ty_kind(a->L->m, t) != TY_TENSOR || !ty_is_float(a->L->m, t)) return;
-    a->on[v.id] = a->changed = true;
-}
-
-/* A value is active when a leaf flows into it. Region by region, until nothing changes: loops feed themselves. */
-static void activity_op(void *user, TdlFunc *f, TdlOp o) {
-    Activity *a = user;
-    const TdlOpData *d = ir_op(f, o);
-    bool any = d->code == OP_LEAF;
-    if (d->code == OP_DETACH || d->code == OP_BACKWARD || d->code == OP_GRADFN) return;
-    for (uint32_t i = 0; i < d->noperands; i++) any |= a->on[d->operands[i].id];
-    for (uint32_t r = 0; r < d->nregions; r++) {
-        TdlOp y = ir_terminator(f, d->regions[r]);
-        const TdlOpData *yd = ir_op(f, y);
-        const TdlVals *args = &ir_region(f, d->regions[r])->args;
-        uint32_t skip = d->code == OP_FOR && op_int(f, o, "exit", 0);
-        for (uint32_t i = 0; i < yd->noperands; i++) any |= a->on[yd->operands[i].id];
-        if (d->code == OP_FOR)
-            for (uint32_t i = 1; i < args->n; i++)
-                set_active(a, args->p[i], a->on[d->operands[i + 1].id] || a->on[yd->operands[i - 1 + skip].id]);
-        if (d->code == OP_WHILE) {
-            yd = ir_op(f, ir_terminator(f, d->regions[1]));
-            for (uint32_t i = 0; i < args->n; i++) set_active(a, args->p[i], a->on[d->operands[i].id] || a->on[yd->operands[i].id]);
-        }
-    }
-    for (uint32_t i = 0; i < d->nresults; i++) set_active(a, d->results[i], any);
-}
-
-static bool is_operand(const TdlOpData *d, TdlVal v) {
-    for (uint32_t i = 2; i < d->noperands; i++)
-        if (d->operands[i].id == v.id) return true;
-    return false;
-}
-
-/* What y was computed from inside the loops around it: an active value that comes from the iteration before is an error. */
-static void check_crossing(void *user, TdlFunc *f, TdlOp o) {
-    Activity *a = user;
-    Low *L = a->L;
-    const TdlOpData *d = ir_op(f, o);
-    if (d->code != OP_BACKWARD) return;
-    bool *seen = ARENA_ARRAY(L->arena, bool, f->vals.n + 1);
-    TdlVals todo = {0};
-    VEC_PUSH(L->arena, todo, d->operands[0]);
-    while (todo.n) {
-        TdlVal x = VEC_POP(todo);
-        if (seen[x.id] || is_operand(d, x) || !a->on[x.id]) continue;
-        seen[x.id] = true;
-        TdlOp def = ir_val(f, x)->def;
-        if (!def.id) {
-            TdlRegion r = ir_val(f, x)->region;
-            if (!ir_region_encloses(f, r, d->parent) || r.id == f->body.id) continue;
-            diag_error(L->diags, d->span, "backward: `%s` comes from the iteration before, which backward() does not cross: detach it there",
-                       ir_val(f, x)->name.id ? low_name(L, ir_val(f, x)->name) : "a variable");
-            return;
-        }
-        const TdlOpData *dd = ir_op(f, def);
-        for (uint32_t i = 0; i < dd->noperands; i++) VEC_PUSH(L->arena, todo, dd->operands[i]);
-        for (uint32_t i = 0; i < dd->nregions; i++) ir_free_vals(f, dd->regions[i], L->arena, &todo);
-    }
-}
-
-static void check_backward(Low *L, TdlFunc *f) {
-    Activity a = {L, ARENA_ARRAY(L->arena, bool, f->vals.n + 1), true};
-    while (a.changed) {
-        a.changed = false;
-        ir_walk(f, f->body, activity_op, &a);
-    }
-    ir_walk(f, f->body, check_crossing, &a);
-}
-
 /* ---- results ---- */
 
 typedef struct { TdlFunc *f; bool ok; } Known;
@@ -523,7 +323,7 @@ void low_script(Low *L, const AstFile *file) {
     TdlVals results = {0};
     script_results(L, f, &results);
     ir_emit(&L->b, OP_RETURN, results.p, results.n, NULL, 0);
-    if (!diags_errors(L->diags)) check_backward(L, f);
+    if (!diags_errors(L->diags)) low_check_backwards(L, f);
     L->in_script = false;
     low_pop_frame(L);
     L->b = (TdlBuilder){0};

@@ -73,10 +73,10 @@ static void assign_var(Low *L, const AstExpr *t, LowValue v)
     }
     if (lv_is_err(x->val)) return;
     if (x->val.kind == LV_UNIT) { x->val = v; return; } /* has had no value: low_hoist */
-    LowLeaf *leaf = x->val.leaf;
+    LowValue before = x->val;
     LowValue r = low_coerce(L, v, low_type_of(L, x->val), t->span, arena_printf(L->arena, "assignment to `%s`", s));
     if (!lv_is_err(r)) x->val = low_concrete(L, r);
-    if (leaf && !lv_is_err(r)) low_leaf_assigned(L, x, leaf, t->span);
+    if (before.leaf && !lv_is_err(r)) low_leaf_assigned(L, x, before, t->span);
 }
 
 static LowValue with_field(Low *L, const AstExpr *t, LowValue base, LowValue v)
@@ -121,6 +121,7 @@ static void assign(Low *L, const AstExpr *t, LowValue v, bool has_op, AstOp op, 
         LowValue base = low_expr(L, t->a);
         if (has_op) v = no_grad(L, low_binary(L, op, low_field(L, base, t->name.name, t->span), v, at), at);
         if (lv_is_err(base) || lv_is_err(v)) return;
+        if (base.kind == LV_TENSOR && base.leaf && !strcmp(low_name(L, t->name.name), "grad")) { low_grad_assigned(L, base, v, at); return; }
         assign(L, t->a, with_field(L, t, base, v), false, op, at);
         return;
     }

@@ -6,7 +6,7 @@
 static const TdlAttrForm FORMS[] = {
     {"again", ATTR_INT, false},     {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
     {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"checkpoint", ATTR_INT, false},     {"contract_a", ATTR_INTS, false},
-    {"contract_b", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
+    {"contract_b", ATTR_INTS, false}, {"create_graph", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
     {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
     {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},
     {"format", ATTR_STR, true},     {"inbounds", ATTR_INT, false},   {"kind", ATTR_STR, false},
@@ -115,4 +115,11 @@ int64_t op_int(const TdlFunc *f, TdlOp o, const char *key, int64_t deflt) {
 const char *op_str(const TdlFunc *f, TdlOp o, const char *key) {
     const TdlAttr *a = op_attr(f, o, key);
     return a && a->kind == ATTR_STR ? a->s : NULL;
+}
+
+bool op_has_int(const TdlFunc *f, TdlOp o, const char *key, int64_t i) {
+    const TdlAttr *a = op_attr(f, o, key);
+    for (uint32_t k = 0; a && a->kind == ATTR_INTS && k < a->n; k++)
+        if (a->ints[k] == i) return true;
+    return false;
 }

@@ -288,6 +288,7 @@ void op_unset(TdlFunc *f, TdlOp o, const char *key);
 const TdlAttr *op_attr(const TdlFunc *f, TdlOp o, const char *key); /* NULL: absent */
 int64_t op_int(const TdlFunc *f, TdlOp o, const char *key, int64_t deflt);
 const char *op_str(const TdlFunc *f, TdlOp o, const char *key);     /* NULL: absent */
+bool op_has_int(const TdlFunc *f, TdlOp o, const char *key, int64_t i); /* in a list; absent: it is empty */
 
 /* ---- changing (edit.c) ---- */
 

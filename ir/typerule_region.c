@@ -260,5 +260,8 @@ bool rule_backward(TdlRule *r) {
         r->out[i] = rule_in(r, i + 2);
         if (!ty_is_float(r->m, r->out[i])) return rule_fault(r, "leaf %u is not float: %s", i, rule_text(r, r->out[i]));
     }
+    const TdlAttr *again = op_attr(r->f, r->op, "create_graph");
+    for (uint32_t i = 0; again && i < again->n; i++)
+        if (again->ints[i] < 0 || again->ints[i] >= n) return rule_fault(r, "create_graph: there is no result %lld", (long long)again->ints[i]);
     return true;
 }

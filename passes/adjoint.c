@@ -278,8 +278,9 @@ static void resolve_call(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
 
 /* ---- backward ---- */
 
-/* Reverses what was executed before `o`, in its region and those around it, down to the leaves. */
-static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
+/* Reverses what was executed before `o`, in its region and those around it, down to the leaves. Its results are replaced at
+ * once: a later one goes through what create_graph lists, and copies none that is not resolved. */
+static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o) {
     Adj a;
     AdjFrame fr;
     inline_other_mode(f, RULE_REVERSE);
@@ -304,8 +305,10 @@ static void resolve_backward(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     for (uint32_t i = 2; i < n && !a.failed; i++) {
         TdlVal xbar = adj_cot_or_zero(&a, adj_arg(&a, o, i));
         adj_check_gradient(&a, adj_arg(&a, o, i), xbar);
-        valmap_set(replace, adj_res(&a, o, i - 2), ir_unary(adj_b(&a), OP_DETACH, xbar));
+        if (!op_has_int(f, o, "create_graph", i - 2)) xbar = ir_unary(adj_b(&a), OP_DETACH, xbar);
+        ir_replace_uses(f, adj_res(&a, o, i - 2), xbar);
     }
+    if (!a.failed) ir_remove(f, o);
 }
 
 /* ---- functions ---- */
@@ -329,6 +332,13 @@ static bool resolve_all(Pass *p, TdlFunc *f, TdlOpcode code,
     ir_replace_all(f, replace.p, replace.n);
     for (uint32_t i = 0; i < s.ops.n; i++) ir_remove(f, s.ops.p[i]);
     return true;
+}
+
+static bool resolve_backwards(Pass *p, TdlFunc *f) {
+    Find s = {.arena = p->arena, .code = OP_BACKWARD};
+    ir_walk(f, f->body, find, &s);
+    for (uint32_t i = 0; i < s.ops.n && !p->failed; i++) resolve_backward(p, f, s.ops.p[i]);
+    return s.ops.n > 0;
 }
 
 static void resolve_rules_of(Pass *p, const TdlFunc *f) {
@@ -360,7 +370,7 @@ static void resolve(Pass *p, TdlFunc *f) {
     resolve_callees(p, f);
     bool any = resolve_all(p, f, OP_VJP, resolve_call);
     if (!p->failed) any |= resolve_all(p, f, OP_JVP, resolve_call);
-    if (!p->failed) any |= resolve_all(p, f, OP_BACKWARD, resolve_backward);
+    if (!p->failed) any |= resolve_backwards(p, f);
     p->seen.p[at].generated = any;
     p->seen.p[at].state = DONE;
 }

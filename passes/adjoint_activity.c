@@ -75,9 +75,7 @@ static bool visit(Adj *a, TdlOp o) {
         return true;
     case OP_STACKNEW: return a->forward && mark(a, d->results[0]); /* tangents of what is pushed go to one of their own */
     case OP_BACKWARD: return false;           /* a gradient is a constant to later ones */
-    case OP_LEAF:
-        if (a->within.id) return false;       /* `backward` ends at leaves: those it asks for are marked already */
-        break;
+    case OP_LEAF: return mark_if(a, d->results[0], d->operands[d->noperands - 1]);
     default: break;
     }
     if (op_info(d->code)->deriv == DERIV_ZERO) return false;

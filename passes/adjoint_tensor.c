@@ -485,8 +485,12 @@ void adj_UPDATE(Adj *a, TdlOp o, const TdlVal *zbar) {
 
 /* ---- functions ---- */
 
-/* A leaf is its operand. */
-void adj_LEAF(Adj *a, TdlOp o, const TdlVal *zbar) { adj_add(a, adj_arg(a, o, 0), zbar[0]); }
+/* Back to what the leaf was; those that `backward` asks for are its end. */
+void adj_LEAF(Adj *a, TdlOp o, const TdlVal *zbar) {
+    for (uint32_t i = 0; i < a->leaves.n; i++)
+        if (a->leaves.p[i].id == adj_res(a, o, 0).id) return;
+    adj_add(a, adj_arg(a, o, ir_op(a->f, o)->noperands - 1u), zbar[0]);
+}
 
 /* Terminators are handled with their regions. */
 void adj_YIELD(Adj *a, TdlOp o, const TdlVal *zbar) { (void)a, (void)o, (void)zbar; }

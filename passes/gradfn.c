@@ -47,8 +47,13 @@ static bool mark_op(Query *q, TdlOp o)
     TdlFunc *f = q->f;
     TdlOpData *d = ir_op(f, o);
     bool changed = false, any = d->code == OP_LEAF;
-    if (d->code == OP_DETACH || d->code == OP_BACKWARD || d->code == OP_GRADFN)
+    if (d->code == OP_DETACH || d->code == OP_GRADFN)
         return false;
+    if (d->code == OP_BACKWARD) {
+        for (uint16_t i = 0; i < d->nresults; i++)
+            changed |= mark(q, d->results[i], op_has_int(f, o, "create_graph", i));
+        return changed;
+    }
     for (uint16_t i = 0; i < d->noperands; i++)
         any |= is_active(q, d->operands[i]);
     uint32_t first = d->code == OP_FOR ? 2 : 0;

@@ -281,6 +281,18 @@ static void leaf_op(Build *b, Frame *fr, TdlOp o)
     set_node(b, fr, d.results[0], node, 0);
 }
 
+/* What create_graph lists has a node of its own; other gradients are constants. */
+static void gradient_op(Build *b, Frame *fr, TdlOp o)
+{
+    TdlOpData d = *ir_op(fr->f, o);
+    if (!op_attr(fr->f, o, "create_graph"))
+        return;
+    named_op(b, fr, o, d.grad_fn.id ? d.grad_fn : default_name(b, "copy"));
+    for (uint16_t i = 0; i < d.nresults; i++)
+        if (!op_has_int(fr->f, o, "create_graph", i))
+            fr->sources[d.results[i].id].n = 0;
+}
+
 /* Transparent: what it gives is what its body makes. */
 static void checkpoint_op(Build *b, Frame *fr, TdlOp o)
 {
@@ -297,9 +309,12 @@ static void walk_op(Build *b, Frame *fr, TdlOp o)
     if (d->code == OP_BACKWARD && fr->f->script) {
         int32_t root = single(b, fr, d->operands[0]).node;
         VEC_PUSH(b->m->arena, b->g.roots, root);
+    }
+    if (d->code == OP_BACKWARD) {
+        gradient_op(b, fr, o);
         return;
     }
-    if (d->nresults == 0 || d->code == OP_DETACH || d->code == OP_BACKWARD || d->code == OP_GRADFN)
+    if (d->nresults == 0 || d->code == OP_DETACH || d->code == OP_GRADFN)
         return;
     if (d->code == OP_LEAF)
         leaf_op(b, fr, o);

@@ -74,8 +74,8 @@ void tan_region(Adj *a, TdlRegion r) {
 
 /* ---- functions ---- */
 
-/* A leaf is its operand. */
-void tan_LEAF(Adj *a, TdlOp o, const TdlVal *dot) { adj_set_cot(a, adj_res(a, o, 0), dot[0]); }
+/* A leaf is its operand, or the leaf it was. */
+void tan_LEAF(Adj *a, TdlOp o, const TdlVal *dot) { adj_set_cot(a, adj_res(a, o, 0), dot[ir_op(a->f, o)->noperands - 1]); }
 
 /* Terminators are handled with their regions. */
 void tan_YIELD(Adj *a, TdlOp o, const TdlVal *dot) { (void)a, (void)o, (void)dot; }
