@@ -99,6 +99,7 @@ bool ty_is_float(const TdlModule *m, TdlType t);         /* TENSOR, ACC or BUF o
 TdlType ty_with_elem(TdlModule *m, TdlType t, TdlElem e);
 TdlType ty_drop(TdlModule *m, TdlType t, uint32_t n);    /* without the n leading dimensions */
 TdlType ty_prepend(TdlModule *m, TdlType t, const TdlDim *dims, uint32_t n);
+TdlType ty_append(TdlModule *m, TdlType t, const TdlDim *dims, uint32_t n);
 TdlType ty_subst(TdlModule *m, TdlType t, const TdlSym *names, const TdlDim *to, uint32_t n);
 TdlDim ty_numel(TdlModule *m, TdlType t);
 static inline bool ty_eq(TdlType a, TdlType b) { return a.id == b.id; }
@@ -334,6 +335,9 @@ bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
 TdlRegion ir_region_of(const TdlFunc *f, TdlVal v);         /* the region where v is defined */
 bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner); /* equal counts */
 TdlOp ir_terminator(const TdlFunc *f, TdlRegion r);
+/* True when dimension variable `var` occurs in t; in a type or attribute of o or of what is in its regions. */
+bool ty_mentions(const TdlModule *m, TdlType t, TdlSym var);
+bool ir_mentions(TdlFunc *f, TdlOp o, TdlSym var);
 /* Values used in `r` (nested too) but defined outside, each once, in order of first use. */
 void ir_free_vals(TdlFunc *f, TdlRegion r, TdlArena *scratch, TdlVals *out);
 bool ir_op_is_pure(const TdlFunc *f, TdlOp o);              /* region bodies included; accadd to an inner accumulator is pure */

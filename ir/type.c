@@ -132,6 +132,14 @@ TdlType ty_prepend(TdlModule *m, TdlType t, const TdlDim *dims, uint32_t n) {
     return rewrap(m, t, ty_tensor(m, ty_elem(m, t), all, n + rank));
 }
 
+TdlType ty_append(TdlModule *m, TdlType t, const TdlDim *dims, uint32_t n) {
+    uint32_t rank = ty_rank(m, t);
+    TdlDim *all = ARENA_ARRAY(m->arena, TdlDim, n + rank);
+    for (uint32_t i = 0; i < rank; i++) all[i] = ty_dims(m, t)[i];
+    for (uint32_t i = 0; i < n; i++) all[rank + i] = dims[i];
+    return rewrap(m, t, ty_tensor(m, ty_elem(m, t), all, n + rank));
+}
+
 TdlType ty_subst(TdlModule *m, TdlType t, const TdlSym *names, const TdlDim *to, uint32_t n) {
     if (!t.id || !n) return t;
     TypeData d = *data(m, t);

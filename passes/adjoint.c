@@ -22,6 +22,7 @@ typedef struct {
     TdlModule *formulas;
     const TdlPassOptions *opt;
     TDL_VEC(struct { TdlFunc *f; State state; bool generated; }) seen; /* generated: it holds sweeps */
+    TDL_VEC(TdlFunc *) reversed; /* as a whole, by a vjp, or in part, by a backward */
     TDL_VEC(TdlFunc *) made; /* reverses and tangents that no call names: not needed after the pass */
     bool failed;
 } Pass;
@@ -163,29 +164,35 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     return g;
 }
 
-/* @f.jvp.<wrt>: parameters of f and a tangent for each wrt; results of f and a tangent for each float one. */
-static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
+/* @f.jvp.<wrt>: parameters of f and a tangent for each wrt; results of f and a tangent for each float one. With lanes, a
+ * dimension parameter more for each of their axes, which tangents have behind their own. */
+static TdlFunc *make_tangent(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n, uint32_t nlanes) {
     TdlModule *m = p->m;
-    TdlSym name = derived_name(p, f, "jvp", wrt, n);
+    TdlSym name = derived_name(p, f, nlanes ? arena_printf(p->arena, "jvp%u", nlanes) : "jvp", wrt, n);
     TdlFunc *g = ir_func_find(m, name);
     if (g) return g;
     Adj a;
     AdjFrame fr;
     g = open_derived(p, f, name, &a, &fr, wrt, n, true);
-    uint32_t nres = g->results.n;
+    uint32_t nres = g->results.n, ndims = g->dims.n;
+    for (uint32_t i = 0; i < nlanes; i++) VEC_PUSH(m->arena, g->dims, ir_fresh(m, "lanes"));
+    if (nlanes) a.lanes = tan_lanes_new(&a, g->dims.p + ndims, nlanes, ir_before(g, ir_region(g, g->body)->first));
     for (uint32_t i = 0; i < n; i++) {
         TdlPort x = g->params.p[wrt[i]];
-        adj_set_cot(&a, ir_region(g, g->body)->args.p[wrt[i]], ir_func_add_param(g, suffixed(m, x.name, "t", ""), x.type, NULL));
+        adj_set_cot(&a, ir_region(g, g->body)->args.p[wrt[i]], ir_func_add_param(g, suffixed(m, x.name, "t", ""), tan_type(&a, x.type), NULL));
     }
-    for (uint32_t i = 0; i < nres; i++)
-        if (ty_is_float(m, g->results.p[i].type)) VEC_PUSH(m->arena, g->results, derived_port(m, g->results.p[i], "t", -1));
+    for (uint32_t i = 0; i < nres; i++) {
+        TdlPort r = derived_port(m, g->results.p[i], "t", -1);
+        r.type = tan_type(&a, r.type);
+        if (ty_is_float(m, r.type)) VEC_PUSH(m->arena, g->results, r);
+    }
     inline_other_mode(g, RULE_FORWARD);
     TdlOp ret = ir_terminator(g, g->body);
     adj_activity(&a, g->body);
     tan_region(&a, g->body);
     fr.b = ir_before(g, ret);
     for (uint32_t i = 0; i < nres && !a.failed; i++)
-        if (ty_is_float(m, g->results.p[i].type)) ir_add_operand(g, ret, adj_cot_or_zero(&a, adj_arg(&a, ret, i)));
+        if (ty_is_float(m, g->results.p[i].type)) ir_add_operand(g, ret, tan_whole_or_zero(&a, adj_arg(&a, ret, i)));
     p->failed |= a.failed;
     if (!a.failed) adj_dce(&a, g->body, false);
     return g;
@@ -229,7 +236,7 @@ static void warn(Pass *p, TdlFunc *f, const int64_t *wrt, uint32_t n, bool forwa
 static TdlFunc *derived(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward) {
     Pass *p = pass;
     warn(p, ir_func_find(p->m, f->name), wrt, n, forward, NULL, NULL);
-    TdlFunc *g = (forward ? make_tangent : make_reverse)(p, f, wrt, n);
+    TdlFunc *g = forward ? make_tangent(p, f, wrt, n, 0) : make_reverse(p, f, wrt, n);
     uint32_t k = 0;
     for (uint32_t i = 0; i < p->made.n; i++)
         if (p->made.p[i] != g) p->made.p[k++] = p->made.p[i];
@@ -241,22 +248,60 @@ static TdlFunc *derived(void *pass, const TdlFunc *f, const int64_t *wrt, uint32
 
 static void resolve(Pass *p, TdlFunc *f);
 
-/* Clones the body of g to the place of `o`; the results of o are to be replaced by those in map. */
-static void put_body(Pass *p, TdlFunc *f, TdlOp o, const TdlFunc *g, TdlValMap *replace) {
+/* ---- functions that are reversed as a whole: seeds do not share a primal there ----
+ * The cotangent of what is shared is a sum over the seeds, which forgets the mask of a branch not taken. */
+
+static bool is_reversed(const Pass *p, const TdlFunc *f) {
+    for (uint32_t i = 0; i < p->reversed.n; i++)
+        if (p->reversed.p[i] == f) return true;
+    return false;
+}
+
+static void find_reversed(void *user, TdlFunc *f, TdlOp o);
+
+static void note_reversed(Pass *p, TdlFunc *f) {
+    if (!f || is_reversed(p, f)) return;
+    VEC_PUSH(p->arena, p->reversed, f);
+    note_reversed(p, ir_func_find(p->m, f->reverse));
+    note_reversed(p, ir_func_find(p->m, f->forward));
+    ir_walk(f, f->body, find_reversed, p);
+}
+
+static void find_reversed(void *user, TdlFunc *f, TdlOp o) {
+    Pass *p = user;
+    TdlOpcode c = ir_op(f, o)->code;
+    if (c == OP_BACKWARD) note_reversed(p, f);
+    if (c == OP_VJP || ((c == OP_CALL || c == OP_JVP) && is_reversed(p, f)))
+        note_reversed(p, ir_func_find(p->m, intern(p->m->names, op_str(f, o, "callee"))));
+}
+
+/* Clones the body of g, for a derivative o whose operands are v, in front of `place`; returns its results. `lanes`:
+ * what the further dimension parameters of g are. */
+static TdlVals put_body(Pass *p, TdlFunc *f, TdlOp o, const TdlFunc *g, const TdlVal *v, const TdlDim *lanes, TdlOp place) {
     TdlValMap map = valmap_new(p->arena, g);
-    for (uint32_t i = 0; i < ir_op(f, o)->noperands; i++)
-        valmap_set(&map, ir_region(g, g->body)->args.p[i], ir_op(f, o)->operands[i]);
+    for (uint32_t i = 0; i < ir_op(f, o)->noperands; i++) valmap_set(&map, ir_region(g, g->body)->args.p[i], v[i]);
     const TdlAttr *at = op_attr(f, o, "dims");
     TdlDimMap dims = {.arena = p->arena};
-    if (at && at->n) {
-        dims.names = arena_memdup(p->arena, g->dims.p, at->n * sizeof *dims.names);
-        dims.to = arena_memdup(p->arena, at->dims, at->n * sizeof *dims.to);
-        dims.n = dims.cap = at->n;
+    for (uint32_t i = 0; i < g->dims.n; i++) {
+        uint32_t n = at ? at->n : 0;
+        dimmap_add(&dims, g->dims.p[i], i < n ? at->dims[i] : lanes[i - n]);
     }
-    TdlBuilder b = ir_before(f, o);
+    TdlBuilder b = ir_before(f, place);
+    b.span = ir_op(f, o)->span;
     TdlVals out = {0};
     ir_clone_region_body(&b, g, g->body, &map, &dims, &out);
-    for (uint32_t i = 0; i < ir_op(f, o)->nresults; i++) valmap_set(replace, ir_op(f, o)->results[i], out.p[i]);
+    return out;
+}
+
+/* A jvp in a map over tangents, at one point. */
+static void resolve_shared(Pass *p, TdlFunc *f, TdlOp o, TdlFunc *callee, AdjSeeds *s, TdlValMap *replace) {
+    const TdlAttr *wrt = op_attr(f, o, "wrt");
+    TdlFunc *g = make_tangent(p, callee, wrt->ints, wrt->n, s->extents.n);
+    if (p->failed) return;
+    TdlVals in = adj_seeds_tangents(s, callee->params.n);
+    TdlVals out = put_body(p, f, o, g, in.p, s->extents.p, s->loop);
+    for (uint32_t i = 0; i < ir_op(f, o)->nresults; i++)
+        valmap_set(replace, ir_op(f, o)->results[i], i < callee->results.n ? out.p[i] : adj_seeds_own(s, out.p[i]));
 }
 
 static void resolve_call(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
@@ -272,8 +317,18 @@ static void resolve_call(Pass *p, TdlFunc *f, TdlOp o, TdlValMap *replace) {
     const TdlAttr *wrt = op_attr(f, o, "wrt");
     bool forward = ir_op(f, o)->code == OP_JVP;
     warn(p, callee, wrt->ints, wrt->n, forward, f, forward ? NULL : ir_op(f, o)->operands + callee->params.n);
-    TdlFunc *g = (forward ? make_tangent : make_reverse)(p, callee, wrt->ints, wrt->n);
-    if (!p->failed) put_body(p, f, o, g, replace);
+    AdjSeeds s = {.m = p->m, .f = f, .arena = p->arena, .replace = replace};
+    bool seeds = !is_reversed(p, f) && adj_seeds_open(&s, o), limited = p->opt && p->opt->limit_tape;
+    if (forward && seeds && !limited && adj_seeds_shared(&s, callee)) {
+        resolve_shared(p, f, o, callee, &s, replace);
+        return;
+    }
+    TdlFunc *g = forward ? make_tangent(p, callee, wrt->ints, wrt->n, 0) : make_reverse(p, callee, wrt->ints, wrt->n);
+    if (p->failed) return;
+    TdlOp before = ir_op(f, o)->prev;
+    TdlVals out = put_body(p, f, o, g, ir_op(f, o)->operands, NULL, o);
+    for (uint32_t i = 0; i < ir_op(f, o)->nresults; i++) valmap_set(replace, ir_op(f, o)->results[i], out.p[i]);
+    if (!forward && seeds) adj_seeds_hoist(&s, before.id ? ir_op(f, before)->next : ir_region(f, ir_op(f, o)->parent)->first);
 }
 
 /* ---- backward ---- */
@@ -389,6 +444,7 @@ bool pass_adjoint(TdlModule *m, const TdlPassOptions *opt) {
     bool ok = !any_call(m, &arena) || pass_inline(m, opt);
     if (ok) p.formulas = adj_formulas(m, &arena);
     uint32_t n = m->funcs.n;
+    for (uint32_t i = 0; i < n; i++) ir_walk(m->funcs.p[i], m->funcs.p[i]->body, find_reversed, &p);
     for (uint32_t i = 0; ok && p.formulas && i < n && !p.failed; i++) resolve(&p, m->funcs.p[i]);
     for (uint32_t i = 0; i < p.made.n; i++) ir_func_remove(m, p.made.p[i]);
     for (uint32_t i = 0; i < m->funcs.n; i++) m->funcs.p[i]->reverse = m->funcs.p[i]->forward = SYM_NONE; /* used */

@@ -26,6 +26,17 @@ typedef struct AdjFrame {
     TdlBuilder b;
 } AdjFrame;
 
+/* Several tangents at once (tangent_lanes.c). */
+enum { TAN_LANE_AXES = 16 };
+typedef struct { TdlOp map; TdlVal dot; } TanLane; /* of a value: its tangent, in the body of `map` */
+typedef struct {
+    uint32_t n;          /* axes */
+    TdlDim *dims;
+    TdlVal *extents;
+    TdlOp map;           /* that is open */
+    TDL_VEC(TanLane) of; /* by value id */
+} TanLanes;
+
 typedef struct {
     TdlModule *m;
     TdlFunc *f;
@@ -40,6 +51,7 @@ typedef struct {
     TDL_VEC(uint32_t) cut;    /* by value id, while primal values are provided: its node, then an AdjChoice */
     TdlValMap bodies, needs;  /* of clones of bodies and of primal values computed again; shared, so that their size is paid once */
     bool forward;             /* forward mode */
+    TanLanes *lanes;          /* forward mode: several tangents at once; NULL: one */
     TdlFunc *(*derived)(void *pass, const TdlFunc *f, const int64_t *wrt, uint32_t n, bool forward); /* @f.jvp or @f.vjp, for a call that stays */
     void *pass;
     const TdlPassOptions *opt;
@@ -169,6 +181,48 @@ TdlVal adj_own_acc(Adj *a, TdlRegion r, TdlType t);
 void tan_region(Adj *a, TdlRegion r);
 /* What the forward rule of f makes of the tangents dot (0: none) of its arguments: tangents of the float results are set. */
 void tan_rule(Adj *a, const TdlFunc *f, TdlOp call, const TdlVal *dot);
+
+/* ---- several tangents at once (tangent_lanes.c); without lanes each is the plain one ----
+ * `cot` holds whole tangents, with the lanes' axes behind. Between open and close emission is in a lane, where a rule
+ * sees one tangent; regions and operations on tensors deal with whole ones. */
+
+TanLanes *tan_lanes_new(Adj *a, const TdlSym *dims, uint32_t n, TdlBuilder b);
+TdlType tan_type(const Adj *a, TdlType t); /* of the whole tangent of a t */
+/* Behind operation o, 0: at the end of the frame's region. */
+void tan_lanes_open(Adj *a, TdlOp o);
+void tan_lanes_close(Adj *a);
+static inline bool tan_lane_is_open(const Adj *a) { return a->lanes && a->lanes->map.id; }
+TdlVal tan_lane_index(const Adj *a, uint32_t i);
+bool tan_in_lane(Adj *a, TdlVal v);        /* is the tangent of v known in the lane that is open? */
+TdlVal tan_closed(Adj *a, TdlVal dot);     /* closes, and makes the lane's value a whole one */
+void tan_set(Adj *a, TdlVal v, TdlVal dot);/* the tangent of v in the lane */
+TdlVal tan_of(Adj *a, TdlVal v);           /* in the lane; 0: none */
+TdlVal tan_of_or_zero(Adj *a, TdlVal v);
+TdlVal tan_whole(Adj *a, TdlVal v);
+TdlVal tan_whole_or_zero(Adj *a, TdlVal v);
+/* v with its first n axes behind the others. */
+TdlVal adj_axes_to_end(TdlBuilder *b, TdlVal v, uint32_t n);
+
+/* ---- derivatives in a map over their seeds (adjoint_seeds.c) ---- */
+
+typedef struct {
+    TdlModule *m;
+    TdlFunc *f;
+    TdlArena *arena;
+    const TdlValMap *replace; /* of results of derivatives that are resolved already */
+    TdlOp loop, at;           /* the map or reduction; the derivative in its body */
+    TDL_VEC(TdlDim) extents;
+    bool *marked;             /* by operation id: what the tangents are computed from */
+} AdjSeeds;
+
+/* Does o stand in such a loop? */
+bool adj_seeds_open(AdjSeeds *s, TdlOp o);
+/* Can jvp s->at be done for all seeds in front of the loop? Then: its operands there; what the loop has of a result. */
+bool adj_seeds_shared(AdjSeeds *s, TdlFunc *callee);
+TdlVals adj_seeds_tangents(AdjSeeds *s, uint32_t nparams);
+TdlVal adj_seeds_own(AdjSeeds *s, TdlVal whole);
+/* Moves in front of the loop what does not depend on the seed, from `first` to s->at. */
+void adj_seeds_hoist(AdjSeeds *s, TdlOp first);
 
 /* ---- rules: those of each operation whose derivative answer is RULE or LINEAR ----
  * zbar[i] is the cotangent of result i, 0 where it has none; at least one is set (accadd has no results).

@@ -182,18 +182,21 @@ void tan_REDUCE(Adj *a, TdlOp o, const TdlVal *dot) {
     a->top->b = ir_at_end(a->f, t, saved.span);
     TdlVal seed = {0};
     if (value) {
-        red.ybar = adj_cot_or_zero(a, yields.p[0]);
         TdlVal guard = guard_of(a, &red, o, &yields);
+        tan_lanes_open(a, (TdlOp){0});
+        red.ybar = tan_of_or_zero(a, yields.p[0]);
         seed = red_seed(a, &red, o, yields.p[0]);
         if (guard.id) {
             guard = ir_full(adj_b(a), guard, ty_with_elem(a->m, adj_type(a, seed), EL_BOOL));
             seed = adj_select(a, guard, seed, adj_const_like(a, seed, 0));
         }
+        seed = tan_closed(a, seed);
     }
+    a->top->b = ir_at_end(a->f, t, saved.span);
     ir_emit(adj_b(a), OP_YIELD, &seed, value, NULL, 0);
     a->top->b = saved;
     adj_dce(a, t, true);
     if (!value) return;
     op_set_str(a->f, again, "kind", "sum", 3);
-    adj_set_cot(a, y, ir_add_result(a->f, again, adj_type(a, y)));
+    adj_set_cot(a, y, ir_add_result(a->f, again, tan_type(a, adj_type(a, y))));
 }

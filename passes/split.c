@@ -61,44 +61,12 @@ static bool again(const Split *s, TdlVal v, int *left) {
     return true;
 }
 
-typedef struct { const TdlModule *m; TdlSym sym; bool found; } Match;
-
-static void match_var(void *user, TdlSym var) {
-    Match *k = user;
-    k->found |= sym_eq(var, k->sym);
-}
-
-static void match_type(Match *k, TdlType t) {
-    for (uint32_t i = 0; ty_kind(k->m, t) == TY_STACK && i < ty_stack_n(k->m, t); i++) match_type(k, ty_stack_elem(k->m, t, i));
-    for (uint32_t i = 0; ty_kind(k->m, t) != TY_STACK && i < ty_rank(k->m, t); i++) dim_vars(k->m, ty_dims(k->m, t)[i], match_var, k);
-}
-
-static void match_op(void *user, TdlFunc *f, TdlOp o) {
-    Match *k = user;
-    const TdlOpData *d = ir_op(f, o);
-    for (uint32_t i = 0; i < d->nresults; i++) match_type(k, ir_type(f, d->results[i]));
-    for (uint32_t i = 0; i < d->nattrs; i++) {
-        const TdlAttr *at = &d->attrs[i];
-        if (at->kind == ATTR_DIM) dim_vars(k->m, at->dim, match_var, k);
-        for (uint32_t j = 0; at->kind == ATTR_DIMS && j < at->n; j++) dim_vars(k->m, at->dims[j], match_var, k);
-    }
-    for (uint32_t r = 0; r < d->nregions; r++)
-        for (uint32_t i = 0; i < ir_region(f, d->regions[r])->args.n; i++)
-            match_type(k, ir_type(f, ir_region(f, d->regions[r])->args.p[i]));
-}
-
-static Match match(const Split *s, TdlOp newdim) {
-    return (Match){s->m, intern(s->m->names, op_str(s->f, newdim, "sym")), false};
-}
+static TdlSym sym_of(const Split *s, TdlOp newdim) { return intern(s->m->names, op_str(s->f, newdim, "sym")); }
 
 /* The definitions of the sizes that o mentions go where it goes. */
 static void at_dims(Split *s, TdlOp o, Half h) {
-    for (uint32_t i = 0; i < s->newdims.n; i++) {
-        Match k = match(s, s->newdims.p[i]);
-        match_op(&k, s->f, o);
-        for (uint32_t r = 0; r < ir_op(s->f, o)->nregions; r++) ir_walk(s->f, ir_op(s->f, o)->regions[r], match_op, &k);
-        if (k.found) at_op(s, s->newdims.p[i], h);
-    }
+    for (uint32_t i = 0; i < s->newdims.n; i++)
+        if (ir_mentions(s->f, o, sym_of(s, s->newdims.p[i]))) at_op(s, s->newdims.p[i], h);
 }
 
 /* Operands, and what the regions take from the body. */
@@ -120,11 +88,8 @@ static void at_val(Split *s, TdlVal v, Half h) {
         return;
     }
     s->kept[v.id] = true;
-    for (uint32_t i = 0; i < s->newdims.n; i++) {
-        Match k = match(s, s->newdims.p[i]);
-        match_type(&k, ir_type(s->f, v));
-        if (k.found) at_op(s, s->newdims.p[i], REVERSE);
-    }
+    for (uint32_t i = 0; i < s->newdims.n; i++)
+        if (ty_mentions(s->m, ir_type(s->f, v), sym_of(s, s->newdims.p[i]))) at_op(s, s->newdims.p[i], REVERSE);
 }
 
 static void at_op(Split *s, TdlOp o, Half h) {
@@ -203,11 +168,7 @@ static bool only_popped(const Split *s, TdlFunc *g) {
 /* Is its size known at entry, so that it has a place of its own? */
 static bool of_known_size(const Split *s, TdlType t) {
     bool found = ty_kind(s->m, t) == TY_STACK;
-    for (uint32_t i = 0; i < s->newdims.n && !found; i++) {
-        Match k = match(s, s->newdims.p[i]);
-        match_type(&k, t);
-        found = k.found;
-    }
+    for (uint32_t i = 0; i < s->newdims.n && !found; i++) found = ty_mentions(s->m, t, sym_of(s, s->newdims.p[i]));
     return !found;
 }
 

@@ -21,21 +21,51 @@ static const AdjRule rules[OP_COUNT] = {
 
 static bool has_tangent(const Adj *a, TdlType t) { return ty_kind(a->m, t) == TY_STACK || ty_is_float(a->m, t); }
 
+static uint32_t rank_of(const Adj *a, TdlVal v) { return ty_rank(a->m, adj_type(a, v)); }
+
+/* What deals with whole tangents: regions, stacks, whose rows are carried from one to another, and parts of tensors at
+ * leading indices. */
+static bool is_whole(const Adj *a, TdlOp o) {
+    const TdlOpData *d = ir_op(a->f, o);
+    switch (d->code) {
+    case OP_PUSH: case OP_POP: case OP_STACKNEW: case OP_UPDATE: return true;
+    case OP_INDEX: return rank_of(a, d->results[0]) > 0;
+    case OP_ACCADD: return rank_of(a, d->operands[1]) > 0;
+    default: return d->nregions > 0;
+    }
+}
+
 /* The operation on the tangents of its operands; what is not differentiable (indices, conditions) stays. */
 static void linear(Adj *a, TdlOp o, const TdlVal *dot) {
     const TdlOpData d = *ir_op(a->f, o);
     TdlVal *ops = arena_memdup(a->arena, d.operands, d.noperands * sizeof *ops);
     TdlType *types = ARENA_ARRAY(a->arena, TdlType, d.nresults);
+    bool whole = a->lanes && is_whole(a, o);
     for (uint32_t i = 0; i < d.noperands; i++) {
         TdlType t = adj_type(a, ops[i]);
-        if (has_tangent(a, t)) ops[i] = dot[i].id ? dot[i] : adj_zero(a, t);
+        if (has_tangent(a, t)) ops[i] = dot[i].id ? dot[i] : adj_zero(a, whole ? tan_type(a, t) : t);
     }
-    for (uint32_t i = 0; i < d.nresults; i++) types[i] = adj_type(a, d.results[i]);
+    for (uint32_t i = 0; i < d.nresults; i++) {
+        types[i] = adj_type(a, d.results[i]);
+        if (whole) types[i] = tan_type(a, types[i]);
+    }
     TdlOp z = ir_emit(adj_b(a), d.code, ops, d.noperands, types, d.nresults);
     ir_op(a->f, z)->attrs = arena_memdup(a->m->arena, d.attrs, d.nattrs * sizeof *d.attrs);
     ir_op(a->f, z)->nattrs = d.nattrs;
     for (uint32_t i = 0; i < d.nresults; i++)
         if (has_tangent(a, types[i])) adj_set_cot(a, d.results[i], adj_res(a, z, i));
+}
+
+/* An element of a whole tangent, in the lane. */
+static void element(Adj *a, TdlOp o, TdlVal whole) {
+    const TdlOpData d = *ir_op(a->f, o);
+    TdlVals ops = {0};
+    VEC_PUSH(a->arena, ops, whole);
+    for (uint32_t i = 1; i < d.noperands; i++) VEC_PUSH(a->arena, ops, d.operands[i]);
+    for (uint32_t i = 0; i < a->lanes->n; i++) VEC_PUSH(a->arena, ops, tan_lane_index(a, i));
+    TdlVal z = adj_emit(a, OP_INDEX, ops.p, ops.n, adj_type(a, d.results[0]));
+    if (op_int(a->f, o, "inbounds", 0)) op_set_int(a->f, adj_def(a, z), "inbounds", 1);
+    tan_set(a, d.results[0], z);
 }
 
 static void no_derivative(Adj *a, TdlOp o) {
@@ -50,9 +80,20 @@ static void tangent_op(Adj *a, TdlOp o) {
     for (uint32_t i = 0; i < d.nresults; i++) any |= adj_active(a, d.results[i]);
     if (!any) return;
     TdlVal *dot = ARENA_ARRAY(a->arena, TdlVal, d.noperands + 1);
-    for (uint32_t i = 0; i < d.noperands; i++) dot[i] = adj_cot(a, d.operands[i]);
-    a->top->b = ir_after(a->f, o);
-    a->top->b.grad_fn = SYM_NONE;
+    bool whole = is_whole(a, o);
+    if (whole) {
+        tan_lanes_close(a);
+        a->top->b = ir_after(a->f, o);
+        a->top->b.grad_fn = SYM_NONE;
+    } else {
+        tan_lanes_open(a, o);
+    }
+    TdlVal all = d.code == OP_INDEX && tan_lane_is_open(a) && !tan_in_lane(a, d.operands[0]) ? tan_whole(a, d.operands[0]) : (TdlVal){0};
+    if (all.id) {
+        element(a, o, all);
+        return;
+    }
+    for (uint32_t i = 0; i < d.noperands; i++) dot[i] = whole ? tan_whole(a, d.operands[i]) : tan_of(a, d.operands[i]);
     switch (op_info(d.code)->deriv) {
     case DERIV_PARTIAL: tan_partial(a, o, dot); break;
     case DERIV_LINEAR: linear(a, o, dot); break;
@@ -60,15 +101,23 @@ static void tangent_op(Adj *a, TdlOp o) {
     case DERIV_ZERO: break;
     case DERIV_NONE: no_derivative(a, o); break;
     }
+    for (uint32_t i = 0; a->lanes && !whole && i < d.nresults; i++) { /* what the rule set is of the lane */
+        TdlVal dot_i = adj_cot(a, d.results[i]);
+        if (!dot_i.id) continue;
+        adj_set_cot(a, d.results[i], (TdlVal){0});
+        tan_set(a, d.results[i], dot_i);
+    }
 }
 
 void tan_region(Adj *a, TdlRegion r) {
     TdlBuilder saved = a->top->b;
+    tan_lanes_close(a);
     for (TdlOp o = ir_region(a->f, r)->first; o.id && !a->failed;) {
         TdlOp next = ir_op(a->f, o)->next; /* tangents are put in between */
         tangent_op(a, o);
         o = next;
     }
+    tan_lanes_close(a);
     a->top->b = saved;
 }
 

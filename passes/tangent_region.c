@@ -9,13 +9,13 @@ static void yield_tangent(Adj *a, TdlRegion r, uint32_t i) {
     TdlBuilder saved = a->top->b;
     a->top->b = ir_before(a->f, end);
     a->top->b.grad_fn = SYM_NONE;
-    ir_add_operand(a->f, end, adj_cot_or_zero(a, adj_arg(a, end, i)));
+    ir_add_operand(a->f, end, tan_whole_or_zero(a, adj_arg(a, end, i)));
     a->top->b = saved;
 }
 
 static void further_result(Adj *a, TdlOp o, uint32_t i) {
     TdlVal z = adj_res(a, o, i);
-    adj_set_cot(a, z, ir_add_result(a->f, o, adj_type(a, z)));
+    adj_set_cot(a, z, ir_add_result(a->f, o, tan_type(a, adj_type(a, z))));
 }
 
 /* map, if and checkpoint: result i is what the regions yield at i. */
@@ -42,7 +42,7 @@ static void loop(Adj *a, TdlOp o, const TdlVal *dot, uint32_t inits, uint32_t le
     before.grad_fn = SYM_NONE;
     for (uint32_t i = 0; i < n; i++) {
         TdlVal arg = ir_region(a->f, body)->args.p[args + i];
-        TdlType t = adj_type(a, arg);
+        TdlType t = tan_type(a, adj_type(a, arg));
         if (!adj_active(a, arg)) continue;
         a->top->b = before;
         ir_add_operand(a->f, o, dot[inits + i].id ? dot[inits + i] : adj_zero(a, t));
@@ -74,9 +74,10 @@ void tan_WITHACC(Adj *a, TdlOp o, const TdlVal *dot) {
         if (!adj_active(a, acc)) continue;
         a->top->b = before;
         uint32_t at = ir_op(a->f, o)->noperands;
-        ir_add_operand(a->f, o, dot[i].id ? dot[i] : adj_zero(a, adj_type(a, z)));
-        adj_set_cot(a, acc, adj_own_acc(a, body, adj_type(a, z)));
-        adj_set_cot(a, z, ir_insert_result(a->f, o, at, adj_type(a, z)));
+        TdlType t = tan_type(a, adj_type(a, z));
+        ir_add_operand(a->f, o, dot[i].id ? dot[i] : adj_zero(a, t));
+        adj_set_cot(a, acc, adj_own_acc(a, body, t));
+        adj_set_cot(a, z, ir_insert_result(a->f, o, at, t));
     }
     a->top->b = saved;
     tan_region(a, body);
@@ -92,9 +93,11 @@ void tan_WITHACC(Adj *a, TdlOp o, const TdlVal *dot) {
 void tan_ACCADD(Adj *a, TdlOp o, const TdlVal *dot) {
     const TdlOpData d = *ir_op(a->f, o);
     if (!dot[0].id || !dot[1].id) return;
-    TdlVal *ops = arena_memdup(a->arena, d.operands, d.noperands * sizeof *ops);
-    ops[0] = dot[0];
-    ops[1] = dot[1];
-    TdlOp z = ir_emit(adj_b(a), OP_ACCADD, ops, d.noperands, NULL, 0);
+    TdlVals ops = {0};
+    VEC_PUSH(a->arena, ops, dot[0]);
+    VEC_PUSH(a->arena, ops, dot[1]);
+    for (uint32_t i = 2; i < d.noperands; i++) VEC_PUSH(a->arena, ops, d.operands[i]);
+    for (uint32_t i = 0; tan_lane_is_open(a) && i < a->lanes->n; i++) VEC_PUSH(a->arena, ops, tan_lane_index(a, i));
+    TdlOp z = ir_emit(adj_b(a), OP_ACCADD, ops.p, ops.n, NULL, 0);
     if (op_int(a->f, o, "inbounds", 0)) op_set_int(a->f, z, "inbounds", 1);
 }
