@@ -42,6 +42,11 @@ bool low_diff_callee(Low *L, const LowFn *fn, LowArgs *args, LowCallee *c, LowTa
 const LowType *low_main_result(Low *L, const LowFn *fn, const LowCallee *c, TdlSpan at);
 /* The extra result of aux=true: a call. */
 LowValue low_extra_result(Low *L, const LowCallee *c);
+/* A map over dims (lower_jacobian.c): what is emitted until it is closed is done for each index, and v replaced by the
+ * tensors that the map makes of it. Nothing is opened where there are no dims. */
+typedef struct { TdlOp op; TdlBuilder outer; TdlVal idx[LOW_MAX_RANK]; const TdlDim *dims; uint32_t n; } LowMap;
+LowMap low_map_open(Low *L, const TdlDim *dims, uint32_t n);
+void low_map_close(Low *L, LowMap *m, TdlVal *v, uint32_t n);
 /* jacfwd and jacrev (lower_jacobian.c); main: the type of what is differentiated. */
 LowValue low_jacobian(Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlSpan at);
 /* The same with sparse=true: (ptr, col, val) (lower_sparse.c). */

@@ -8,23 +8,19 @@
 
 #include <string.h>
 
-/* A map over the elements of t: what is emitted until close_map is done for each. Nothing is opened for a scalar. */
-typedef struct { TdlOp op; TdlBuilder outer; TdlVal idx[LOW_MAX_RANK]; uint32_t n; const TdlDim *dims; } Map;
-
-static Map open_map(Low *L, TdlType t)
+LowMap low_map_open(Low *L, const TdlDim *dims, uint32_t n)
 {
-    Map m = {.outer = L->b, .n = ty_rank(L->m, t), .dims = ty_dims(L->m, t)};
-    if (!m.n) return m;
+    LowMap m = {.outer = L->b, .dims = dims, .n = n};
     TdlVal ext[LOW_MAX_RANK];
-    for (uint32_t i = 0; i < m.n; i++) ext[i] = ir_dim(&L->b, m.dims[i]);
-    m.op = ir_emit(&L->b, OP_MAP, ext, m.n, NULL, 0);
+    if (!n) return m;
+    for (uint32_t i = 0; i < n; i++) ext[i] = ir_dim(&L->b, dims[i]);
+    m.op = ir_emit(&L->b, OP_MAP, ext, n, NULL, 0);
     L->b = ir_at_end(L->b.f, ir_op(L->b.f, m.op)->regions[0], L->b.span);
-    for (uint32_t i = 0; i < m.n; i++) m.idx[i] = ir_region_arg(L->b.f, L->b.region, ty_scalar(L->m, EL_I64), SYM_NONE);
+    for (uint32_t i = 0; i < n; i++) m.idx[i] = ir_region_arg(L->b.f, L->b.region, ty_scalar(L->m, EL_I64), SYM_NONE);
     return m;
 }
 
-/* Replaces v by the tensors that the map makes of them. */
-static void close_map(Low *L, Map *m, TdlVal *v, uint32_t n)
+void low_map_close(Low *L, LowMap *m, TdlVal *v, uint32_t n)
 {
     if (!m->n) return;
     ir_emit(&L->b, OP_YIELD, v, n, NULL, 0);
@@ -32,16 +28,18 @@ static void close_map(Low *L, Map *m, TdlVal *v, uint32_t n)
     for (uint32_t i = 0; i < n; i++) v[i] = ir_add_result(L->b.f, m->op, ty_prepend(L->m, ir_type(L->b.f, v[i]), m->dims, m->n));
 }
 
+static LowMap open_map(Low *L, TdlType t) { return low_map_open(L, ty_dims(L->m, t), ty_rank(L->m, t)); }
+
 /* 1 at m's indices, else 0, in the shape of t. */
-static TdlVal unit(Low *L, TdlType t, const Map *m)
+static TdlVal unit(Low *L, TdlType t, const LowMap *m)
 {
     TdlElem e = ty_elem(L->m, t);
     if (!m->n) return ir_const_float(&L->b, e, 1);
-    Map in = open_map(L, t);
+    LowMap in = open_map(L, t);
     TdlVal same = ir_const_int(&L->b, EL_BOOL, 1);
     for (uint32_t i = 0; i < in.n; i++) same = ir_binary(&L->b, OP_AND, same, ir_binary(&L->b, OP_EQ, in.idx[i], m->idx[i]));
     TdlVal v = ir_emit1(&L->b, OP_SELECT, (TdlVal[]){same, ir_const_float(&L->b, e, 1), ir_const_float(&L->b, e, 0)}, 3);
-    close_map(L, &in, &v, 1);
+    low_map_close(L, &in, &v, 1);
     return v;
 }
 
@@ -85,7 +83,7 @@ static void columns(Jac *j, uint32_t col)
     for (uint32_t i = 0; i < j->nvalues; i++) types[i] = j->types[i];
     for (uint32_t i = 0; i < j->nvalues; i++)
         if (ty_is_float(L->m, j->types[i])) types[n++] = j->types[i];
-    Map m = open_map(L, x);
+    LowMap m = open_map(L, x);
     LowCallee c = j->c;
     TdlVals ops = {0};
     for (uint32_t i = 0; i < c.ops.n; i++) VEC_PUSH(L->arena, ops, c.ops.p[i]);
@@ -94,7 +92,7 @@ static void columns(Jac *j, uint32_t col)
     TdlOp o = low_emit_derivative(L, OP_JVP, &c, &j->w.wrt.p[col], 1, types, n);
     TdlVal *dot = ARENA_ARRAY(L->arena, TdlVal, j->nmain);
     for (uint32_t i = 0; i < j->nmain; i++) dot[i] = ir_result(L->b.f, o, j->nvalues + i);
-    close_map(L, &m, dot, j->nmain);
+    low_map_close(L, &m, dot, j->nmain);
     for (uint32_t i = 0; i < j->nmain; i++) *entry(j, i, col) = first_axes_last(L, dot[i], m.n);
 }
 
@@ -106,7 +104,7 @@ static void rows(Jac *j, uint32_t row)
     TdlType *types = ARENA_ARRAY(L->arena, TdlType, n + nw);
     for (uint32_t i = 0; i < n; i++) types[i] = j->types[i];
     for (uint32_t i = 0; i < nw; i++) types[n + i] = j->w.types.p[i];
-    Map m = open_map(L, j->types[row]);
+    LowMap m = open_map(L, j->types[row]);
     LowCallee c = j->c;
     TdlVals ops = {0};
     for (uint32_t i = 0; i < c.ops.n; i++) VEC_PUSH(L->arena, ops, c.ops.p[i]);
@@ -116,7 +114,7 @@ static void rows(Jac *j, uint32_t row)
     TdlOp o = low_emit_derivative(L, OP_VJP, &c, j->w.wrt.p, nw, types, n + nw);
     TdlVal *bar = ARENA_ARRAY(L->arena, TdlVal, nw);
     for (uint32_t i = 0; i < nw; i++) bar[i] = ir_result(L->b.f, o, n + i);
-    close_map(L, &m, bar, nw);
+    low_map_close(L, &m, bar, nw);
     for (uint32_t i = 0; i < nw; i++) *entry(j, row, i) = bar[i];
 }
 

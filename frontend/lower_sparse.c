@@ -133,31 +133,6 @@ static TdlVal concatenated(Sparse *s, const TdlVal *v, uint32_t n, uint32_t lead
     return ir_result(L->b.f, o, 0);
 }
 
-/* ---- a map from C ---- */
-
-typedef struct { TdlOp op; TdlBuilder outer; TdlVal idx[LOW_MAX_RANK]; const TdlDim *dims; uint32_t n; } Map;
-
-static Map open_map(Low *L, const TdlDim *dims, uint32_t n)
-{
-    Map m = {.outer = L->b, .dims = dims, .n = n};
-    TdlVal ext[LOW_MAX_RANK];
-    if (!n) return m;
-    for (uint32_t i = 0; i < n; i++) ext[i] = ir_dim(&L->b, dims[i]);
-    m.op = ir_emit(&L->b, OP_MAP, ext, n, NULL, 0);
-    L->b = ir_at_end(L->b.f, ir_op(L->b.f, m.op)->regions[0], L->b.span);
-    for (uint32_t i = 0; i < n; i++) m.idx[i] = ir_region_arg(L->b.f, L->b.region, ty_scalar(L->m, EL_I64), SYM_NONE);
-    return m;
-}
-
-/* Replaces v by the tensors that the map makes of them. */
-static void close_map(Low *L, Map *m, TdlVal *v, uint32_t n)
-{
-    if (!m->n) return;
-    ir_emit(&L->b, OP_YIELD, v, n, NULL, 0);
-    L->b = m->outer;
-    for (uint32_t i = 0; i < n; i++) v[i] = ir_add_result(L->b.f, m->op, ty_prepend(L->m, ir_type(L->b.f, v[i]), m->dims, m->n));
-}
-
 /* ---- the pattern ---- */
 
 /* What each element that is made depends on, one after another; 0 after an error. */
@@ -187,20 +162,20 @@ static bool lines(Sparse *s, TdlVal sets, LowValue *ptr, LowValue *member, TdlDi
 {
     Low *L = s->L;
     TdlDim n = ty_dims(L->m, ir_type(L->b.f, sets))[0];
-    Map m = open_map(L, &n, 1);
+    LowMap m = low_map_open(L, &n, 1);
     TdlVal size = ir_emit1(&L->b, OP_SETSIZE, (TdlVal[]){ir_index(&L->b, sets, m.idx, 1)}, 1);
-    close_map(L, &m, &size, 1);
+    low_map_close(L, &m, &size, 1);
     *ptr = apply(s, "sparse_ptr", lv_tensor(size), NULL, NULL, n);
     if (lv_is_err(*ptr)) return false;
     TdlVal end = ir_dim(&L->b, n);
     if (!low_as_dim(L, lv_tensor(ir_index(&L->b, ptr->v, &end, 1)), s->at, "entries", nnz)) return false;
     LowValue row = apply(s, "sparse_row", *ptr, NULL, "nnz", *nnz);
     if (lv_is_err(row)) return false;
-    m = open_map(L, nnz, 1);
+    m = low_map_open(L, nnz, 1);
     TdlVal r = ir_index(&L->b, row.v, m.idx, 1), first = ir_index(&L->b, ptr->v, &r, 1);
     TdlVal k = ir_binary(&L->b, OP_SUB, m.idx[0], first);
     TdlVal at = ir_emit1(&L->b, OP_SETAT, (TdlVal[]){ir_index(&L->b, sets, &r, 1), k}, 2);
-    close_map(L, &m, &at, 1);
+    low_map_close(L, &m, &at, 1);
     *member = lv_tensor(at);
     return true;
 }
@@ -233,14 +208,14 @@ static TdlVal seed(Sparse *s, uint32_t i, TdlDim first, TdlVal colour, TdlVal k)
     Low *L = s->L;
     TdlType t = seed_type(s, i);
     TdlElem e = ty_elem(L->m, t);
-    Map m = open_map(L, ty_dims(L->m, t), ty_rank(L->m, t));
+    LowMap m = low_map_open(L, ty_dims(L->m, t), ty_rank(L->m, t));
     TdlVal at = ir_dim(&L->b, first), flat = {0};
     for (uint32_t a = 0; a < m.n; a++)
         flat = a ? ir_binary(&L->b, OP_ADD, ir_binary(&L->b, OP_MUL, flat, ir_dim(&L->b, m.dims[a])), m.idx[a]) : m.idx[a];
     if (m.n) at = ir_binary(&L->b, OP_ADD, at, flat);
     TdlVal same = ir_binary(&L->b, OP_EQ, ir_index(&L->b, colour, &at, 1), k);
     TdlVal v = ir_emit1(&L->b, OP_SELECT, (TdlVal[]){same, ir_const_float(&L->b, e, 1), ir_const_float(&L->b, e, 0)}, 3);
-    close_map(L, &m, &v, 1);
+    low_map_close(L, &m, &v, 1);
     return v;
 }
 
@@ -253,19 +228,19 @@ static LowValue values(Sparse *s, const Shape *p, TdlDim ncolours)
     TdlVal *made = ARENA_ARRAY(L->arena, TdlVal, n + 1), *seeds = ARENA_ARRAY(L->arena, TdlVal, nseeds(s) + 1);
     LowValue row = apply(s, "sparse_row", p->ptr, NULL, "nnz", p->nnz);
     if (lv_is_err(row)) return row;
-    Map m = open_map(L, &ncolours, 1);
+    LowMap m = low_map_open(L, &ncolours, 1);
     for (uint32_t i = 0; i < nseeds(s); i++) {
         seeds[i] = seed(s, i, first, p->colour.v, m.idx[0]);
         first = dim_add(L->m, first, ty_numel(L->m, seed_type(s, i)));
     }
     linear(s, s->c.ops.p, seeds, made);
-    close_map(L, &m, made, n);
+    low_map_close(L, &m, made, n);
     TdlVal c = concatenated(s, made, n, 1);
-    m = open_map(L, &p->nnz, 1);
+    m = low_map_open(L, &p->nnz, 1);
     TdlVal i = ir_index(&L->b, row.v, m.idx, 1), j = ir_index(&L->b, p->col.v, m.idx, 1);
     TdlVal k = ir_index(&L->b, p->colour.v, s->reverse ? &i : &j, 1);
     TdlVal v = ir_index(&L->b, c, (TdlVal[]){k, s->reverse ? j : i}, 2);
-    close_map(L, &m, &v, 1);
+    low_map_close(L, &m, &v, 1);
     return lv_tensor(v);
 }
 

@@ -121,7 +121,7 @@ void ir_clone_region_body(TdlBuilder *b, const TdlFunc *src, TdlRegion r, TdlVal
 TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name) {
     TdlFunc *f = ir_func_new(m, name, src->span);
     TdlArena scratch;
-    arena_init(&scratch);
+    arena_init_like(&scratch, m->arena);
     f->exported = src->exported;
     f->script = src->script;
     f->doc = src->doc;

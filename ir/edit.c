@@ -68,7 +68,7 @@ static TdlVal chase(const TdlVal *map, uint32_t n, TdlVal v) {
 void ir_replace_all(TdlFunc *f, const TdlVal *map, uint32_t n) {
     /* Long chains are walked once: `end` remembers where each starts leading to. */
     TdlArena scratch;
-    arena_init(&scratch);
+    arena_init_like(&scratch, f->module->arena);
     TdlVal *end = ARENA_ARRAY(&scratch, TdlVal, n);
     if (n) memcpy(end, map, n * sizeof *end);
     for (uint32_t i = 1; i < f->ops.n; i++) {

@@ -432,7 +432,7 @@ static void skip_to_func(Parser *p) {
 }
 
 static bool func(Parser *p) {
-    arena_init(&p->scratch);
+    arena_init_like(&p->scratch, p->m->arena);
     p->failed = false;
     p->vals = NULL;
     p->nvals = p->nslots = 0;

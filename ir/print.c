@@ -240,7 +240,7 @@ static void print_func_attrs(Printer *p) {
 
 static void print_func(const TdlFunc *f, bool spans, const uint32_t *files, TdlStr *out) {
     TdlArena scratch;
-    arena_init(&scratch);
+    arena_init_like(&scratch, f->module->arena);
     Printer p = {f, f->module, out, ir_numbers(f, &scratch), spans, files};
     print_head(&p);
     print_func_attrs(&p);
@@ -260,7 +260,7 @@ void ir_print_func(const TdlFunc *f, TdlStr *out) { ir_print_func_as(f, out, 0);
 void ir_print_module_as(const TdlModule *m, TdlStr *out, int flags) {
     bool spans = (flags & IR_PRINT_SPANS) != 0;
     TdlArena scratch;
-    arena_init(&scratch);
+    arena_init_like(&scratch, m->arena);
     uint32_t *files = spans && (flags & IR_PRINT_SOURCES) ? source_numbers(m, &scratch) : NULL;
     if (files) source_print(m, files, out);
     for (uint32_t i = 0; i < m->funcs.n; i++) {

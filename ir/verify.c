@@ -394,7 +394,7 @@ static void check_rule(Verifier *v, TdlSym name, bool reverse) {
 
 bool ir_verify_func(TdlFunc *f) {
     Verifier v = {.f = f, .m = f->module, .epoch = 1, .ok = true};
-    arena_init(&v.scratch);
+    arena_init_like(&v.scratch, v.m->arena);
     v.in_scope = ARENA_ARRAY(&v.scratch, bool, f->vals.n);
     v.consumed = ARENA_ARRAY(&v.scratch, bool, f->vals.n);
     v.loop_ir = is_loop_ir(f);

@@ -85,7 +85,7 @@ static bool region_has_effect(Calls *c, const TdlFunc *f, TdlRegion r) {
 
 bool ir_call_has_effect(const TdlFunc *f, TdlOp o) {
     Calls c = {0};
-    arena_init(&c.arena);
+    arena_init_like(&c.arena, f->module->arena);
     bool has = callee_has_effect(&c, f, o);
     arena_free(&c.arena);
     return has;

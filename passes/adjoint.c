@@ -438,8 +438,7 @@ static bool any_call(TdlModule *m, TdlArena *arena) {
 
 bool pass_adjoint(TdlModule *m, const TdlPassOptions *opt) {
     TdlArena arena;
-    arena_init(&arena);
-    arena.stress = m->arena->stress, arena.on_full = m->arena->on_full, arena.user = m->arena->user;
+    arena_init_like(&arena, m->arena);
     Pass p = {.m = m, .arena = &arena, .opt = opt};
     bool ok = !any_call(m, &arena) || pass_inline(m, opt);
     if (ok) p.formulas = adj_formulas(m, &arena);

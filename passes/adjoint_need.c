@@ -15,48 +15,14 @@ bool adj_at_hand(const Adj *a, const AdjNeed *n, TdlVal v) {
 
 /* ---- dimension variables of the primal region that the reverse mentions ---- */
 
-typedef struct { const TdlModule *m; TdlSym sym; bool found; } Match;
-
-static void match_sym(void *user, TdlSym var) {
-    Match *s = user;
-    s->found |= sym_eq(var, s->sym);
-}
-
-static void match_type(Match *s, TdlType t) {
-    const TdlModule *m = s->m;
-    if (ty_kind(m, t) == TY_STACK) {
-        for (uint32_t i = 0; i < ty_stack_n(m, t); i++) match_type(s, ty_stack_elem(m, t, i));
-        return;
-    }
-    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], match_sym, s);
-}
-
-static void match_op(void *user, TdlFunc *f, TdlOp o) {
-    Match *s = user;
-    const TdlOpData *d = ir_op(f, o);
-    for (uint32_t i = 0; i < d->nresults; i++) match_type(s, ir_type(f, d->results[i]));
-    for (uint32_t i = 0; i < d->nattrs; i++) {
-        const TdlAttr *at = &d->attrs[i];
-        if (at->kind == ATTR_DIM) dim_vars(f->module, at->dim, match_sym, s);
-        if (at->kind == ATTR_DIMS) for (uint32_t k = 0; k < at->n; k++) dim_vars(f->module, at->dims[k], match_sym, s);
-    }
-    for (uint32_t i = 0; i < d->nregions; i++) {
-        const TdlRegionData *r = ir_region(f, d->regions[i]);
-        for (uint32_t k = 0; k < r->args.n; k++) match_type(s, ir_type(f, r->args.p[k]));
-    }
-}
-
 static TdlSym newdim_sym(Adj *a, TdlOp newdim) { return intern(a->m->names, op_attr(a->f, newdim, "sym")->s); }
 
 bool adj_can_save(Adj *a, const AdjNeed *n, TdlVal v) {
     TdlType t = adj_type(a, v);
     if (ty_kind(a->m, t) != TY_TENSOR) return false;
-    Match s = {.m = a->m};
-    for (uint32_t i = 0; i < n->newdims.n; i++) {
-        s.sym = newdim_sym(a, n->newdims.p[i]);
-        match_type(&s, t);
-    }
-    return !s.found;
+    for (uint32_t i = 0; i < n->newdims.n; i++)
+        if (ty_mentions(a->m, t, newdim_sym(a, n->newdims.p[i]))) return false;
+    return true;
 }
 
 void adj_note_saved(Adj *a, TdlOp o, const char *how) {
@@ -131,10 +97,7 @@ static void provide_newdims(Adj *a, AdjNeed *n, TdlOp o) {
     for (uint32_t i = 0; i < n->newdims.n; i++) {
         TdlOp nd = n->newdims.p[i];
         if (adj_at_hand(a, n, adj_res(a, nd, 0))) continue;
-        Match s = {.m = a->m, .sym = newdim_sym(a, nd)};
-        match_op(&s, a->f, o);
-        for (uint32_t k = 0; k < ir_op(a->f, o)->nregions; k++) ir_walk(a->f, ir_op(a->f, o)->regions[k], match_op, &s);
-        if (s.found) compute_again(a, n, nd);
+        if (ir_mentions(a->f, o, newdim_sym(a, nd))) compute_again(a, n, nd);
     }
 }
 

@@ -411,10 +411,7 @@ static bool bufferize_function(TdlModule *m, TdlFunc *f)
         declare_extern(f);
         return true;
     }
-    arena_init(&scratch);
-    scratch.stress = m->arena->stress;
-    scratch.on_full = m->arena->on_full;
-    scratch.user = m->arena->user;
+    arena_init_like(&scratch, m->arena);
     size_t errors = diags_errors(m->diags);
     TdlSym name = f->name;
     Bufferize B = {.m = m, .f = f, .a = &scratch, .g = ir_func_new(m, ir_fresh(m, sym_text(m->names, name)), f->span)};

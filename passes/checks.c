@@ -122,10 +122,7 @@ bool pass_checks(TdlModule *m, const TdlPassOptions *opt) {
     (void)opt;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlArena scratch;
-        arena_init(&scratch);
-        scratch.stress = m->arena->stress;
-        scratch.on_full = m->arena->on_full;
-        scratch.user = m->arena->user;
+        arena_init_like(&scratch, m->arena);
         Checks c = {.m = m, .f = m->funcs.p[i], .a = &scratch, .nops = m->funcs.p[i]->ops.n};
         c.unproved = ARENA_ARRAY(&scratch, bool, c.nops);
         check_region(&c, c.f->body);

@@ -202,8 +202,7 @@ static void expand_region(ExpandCtx *c, TdlRegion r) {
 
 static void expand_func(TdlModule *m, TdlFunc *f) {
     TdlArena scratch;
-    arena_init(&scratch);
-    scratch.stress = m->arena->stress;
+    arena_init_like(&scratch, m->arena);
     ExpandCtx c = {.f = f, .m = m, .scratch = &scratch, .nmap = f->vals.n};
     c.map = ARENA_ARRAY(&scratch, TdlVal, c.nmap);
     expand_region(&c, f->body);

@@ -13,8 +13,7 @@ typedef bool (*FuseStep)(FuseCtx *c);
 
 static bool run_step(TdlModule *m, TdlFunc *f, const TdlPassOptions *opt, FuseStep step) {
     TdlArena scratch;
-    arena_init(&scratch);
-    scratch.stress = m->arena->stress;
+    arena_init_like(&scratch, m->arena);
     FuseCtx c = {.f = f, .m = m, .opt = opt, .scratch = &scratch};
     fuse_begin(&c);
     bool changed = step(&c);

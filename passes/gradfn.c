@@ -241,7 +241,7 @@ static void answer_queries(TdlFunc *f)
     if (!found.n)
         return;
     Query q = {.f = f, .nactive = f->vals.n};
-    arena_init(&q.scratch);
+    arena_init_like(&q.scratch, f->module->arena);
     q.active = ARENA_ARRAY(&q.scratch, bool, f->vals.n);
     for (uint32_t i = 0; i < f->params.n && !f->script; i++)
         mark(&q, ir_region(f, f->body)->args.p[i], true);

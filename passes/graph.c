@@ -378,7 +378,7 @@ static void compact(Build *b)
 static bool build_func(TdlModule *m, TdlFunc *f)
 {
     Build b = {.m = m, .g = {.func = f->name}};
-    arena_init(&b.scratch);
+    arena_init_like(&b.scratch, m->arena);
     Frame *fr = frame_new(&b, f, NULL);
     TdlVals *params = &ir_region(f, f->body)->args;
     for (uint32_t i = 0; i < params->n && !f->script; i++) {

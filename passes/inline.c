@@ -128,7 +128,7 @@ void inline_other_mode(TdlFunc *f, TdlRuleMode mode) {
     Inliner c = {.m = f->module, .ok = true};
     for (bool any = true; any;) {
         any = false;
-        arena_init(&c.scratch);
+        arena_init_like(&c.scratch, c.m->arena);
         uint32_t nops = f->ops.n, nvals = f->vals.n;
         TdlVal *map = ARENA_ARRAY(&c.scratch, TdlVal, nvals);
         for (uint32_t i = 1; i < nops; i++) {
@@ -207,7 +207,7 @@ bool pass_inline(TdlModule *m, const TdlPassOptions *opt) {
     (void)opt;
     Inliner c = {.m = m, .ok = true};
     uint32_t n = m->funcs.n;
-    arena_init(&c.scratch);
+    arena_init_like(&c.scratch, c.m->arena);
     index_functions(&c);
     c.order = ARENA_ARRAY(&c.scratch, uint32_t, n);
     c.low = ARENA_ARRAY(&c.scratch, uint32_t, n);

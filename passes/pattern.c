@@ -168,8 +168,7 @@ static void remove_unused(TdlModule *m, TdlArena *arena) {
 
 bool pass_pattern(TdlModule *m, const TdlPassOptions *opt) {
     TdlArena arena;
-    arena_init(&arena);
-    arena.stress = m->arena->stress, arena.on_full = m->arena->on_full, arena.user = m->arena->user;
+    arena_init_like(&arena, m->arena);
     Pass s = {.m = m, .arena = &arena};
     bool any = false;
     for (uint32_t i = 0, n = m->funcs.n; i < n && !s.failed; i++) {

@@ -200,10 +200,7 @@ bool pass_plan(TdlModule *m, const TdlPassOptions *opt)
     (void)opt;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlArena scratch;
-        arena_init(&scratch);
-        scratch.stress = m->arena->stress;
-        scratch.on_full = m->arena->on_full;
-        scratch.user = m->arena->user;
+        arena_init_like(&scratch, m->arena);
         TdlFunc *f = m->funcs.p[i];
         Plan p = {.m = m, .f = f, .a = &scratch, .pos = 1};
         p.alloc_of = ARENA_ARRAY(&scratch, uint32_t, f->vals.n);

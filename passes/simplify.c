@@ -110,7 +110,7 @@ static void visit_region(Simplify *s, TdlRegion r) {
 
 static bool round_of(TdlFunc *f, bool derived) {
     Simplify s = {.f = f, .m = f->module, .derived = derived};
-    arena_init(&s.scratch);
+    arena_init_like(&s.scratch, f->module->arena);
     s.nbuckets = 64;
     while (s.nbuckets < f->ops.n) s.nbuckets *= 2;
     s.buckets = ARENA_ARRAY(&s.scratch, uint32_t, s.nbuckets);

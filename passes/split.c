@@ -300,8 +300,7 @@ static bool is_cut(const Split *s) {
 
 static bool cut(TdlModule *m, TdlFunc *f) {
     TdlArena arena;
-    arena_init(&arena);
-    arena.stress = m->arena->stress, arena.on_full = m->arena->on_full, arena.user = m->arena->user;
+    arena_init_like(&arena, m->arena);
     Split s = {.m = m, .arena = &arena, .f = f, .half = ARENA_ARRAY(&arena, uint8_t, f->ops.n), .kept = ARENA_ARRAY(&arena, bool, f->vals.n),
                .late = ARENA_ARRAY(&arena, bool, f->vals.n)};
     place(&s);

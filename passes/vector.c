@@ -529,8 +529,7 @@ bool pass_vector(TdlModule *m, const TdlPassOptions *opt) {
     (void)opt;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlArena scratch;
-        arena_init(&scratch);
-        scratch.stress = m->arena->stress;
+        arena_init_like(&scratch, m->arena);
         Vec v = {.m = m, .f = m->funcs.p[i], .a = &scratch};
         drop_marks(v.f, v.f->body);
         v.uses = ir_use_counts(v.f, &scratch);

@@ -144,10 +144,7 @@ bool pass_widen(TdlModule *m, const TdlPassOptions *opt)
     (void)opt;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlArena scratch;
-        arena_init(&scratch);
-        scratch.stress = m->arena->stress;
-        scratch.on_full = m->arena->on_full;
-        scratch.user = m->arena->user;
+        arena_init_like(&scratch, m->arena);
         widen_function(m, m->funcs.p[i], &scratch);
         arena_free(&scratch);
     }

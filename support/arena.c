@@ -18,6 +18,10 @@ static const size_t chunk_header = (sizeof(TdlArenaChunk) + ARENA_ALIGN - 1) / A
 
 void arena_init(TdlArena *a) { *a = (TdlArena){0}; }
 
+void arena_init_like(TdlArena *a, const TdlArena *like) {
+    *a = (TdlArena){.stress = like->stress, .on_full = like->on_full, .user = like->user};
+}
+
 void arena_free(TdlArena *a) {
     for (TdlArenaChunk *c = a->head; c;) {
         TdlArenaChunk *next = c->next;

@@ -21,6 +21,8 @@ typedef struct TdlArena {
 
 /* Makes an empty arena; no memory is taken before the first allocation. */
 void arena_init(TdlArena *a);
+/* An empty arena that behaves as `like` does: stressed where it is, and the same handler when it is full. */
+void arena_init_like(TdlArena *a, const TdlArena *like);
 /* Frees everything that was allocated from `a`; `a` is then empty and usable again. */
 void arena_free(TdlArena *a);
 /* Returns `bytes` zeroed bytes aligned to 16, valid until arena_free. `bytes` may be 0. */
