@@ -238,12 +238,13 @@ typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
 #undef OP
 
 /* A cotangent that is 0 where a branch of `select` was not taken stays so: it is cond ? of : 0 (without a mask `of` alone),
- * and what is made of it is cond ? f(of) : 0, so that no 0 * inf arises in the branch not taken. */
-typedef struct { TdlVal cond, of; } AdjMask;
+ * and what is made of it is cond ? f(of) : 0, so that no 0 * inf arises in the branch not taken. Where `some` is false the
+ * cotangent happens to be 0, but its derivative need not be: (some or f(of) == f(of)) ? f(of) : 0 replaces a NaN alone. */
+typedef struct { TdlVal cond, some, of; } AdjMask;
 AdjMask adj_unmask(Adj *a, TdlVal zbar);
 TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v);
 TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y); /* x + y; masked where both are */
-/* vbar, the cotangent of v, comes out of a tape (adjoint_loop.c): masked where it is 0. */
+/* vbar, the cotangent of v, comes out of a tape (adjoint_loop.c): masked where it is 0 (`some`). */
 TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar);
 /* Whether the tensor x is one that a loop fills: it carries x, which starts as `undef`. */
 bool adj_is_tape(const Adj *a, TdlVal x);

@@ -229,7 +229,7 @@ bool adj_is_tape(const Adj *a, TdlVal x) {
 TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar) {
     TdlOp o = adj_def(a, v);
     if (!o.id || !(op_info(ir_op(a->f, o)->code)->flags & OPF_ELEMENTWISE)) return vbar;
-    AdjMask m = {.cond = adj_op2(a, OP_NE, vbar, adj_const_like(a, vbar, 0)), .of = vbar};
+    AdjMask m = {.some = adj_op2(a, OP_NE, vbar, adj_const_like(a, vbar, 0)), .of = vbar};
     return adj_mask(a, &m, vbar);
 }
 

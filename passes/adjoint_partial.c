@@ -100,18 +100,32 @@ static TdlVal condition(Adj *a, TdlVal v, uint32_t k) {
     return k == 1 ? c : ir_unary(adj_b(a), OP_NOT, c);
 }
 
+/* `some` in v = (some or of == of) ? of : 0; 0 where v is no such mask. */
+static TdlVal soft_condition(const Adj *a, TdlVal v) {
+    TdlVal of = adj_arg(a, adj_def(a, v), 1);
+    TdlOp any = adj_def(a, adj_arg(a, adj_def(a, v), 0));
+    if (!any.id || ir_op(a->f, any)->code != OP_OR) return (TdlVal){0};
+    TdlOp eq = adj_def(a, adj_arg(a, any, 1));
+    bool soft = eq.id && ir_op(a->f, eq)->code == OP_EQ && adj_arg(a, eq, 0).id == of.id && adj_arg(a, eq, 1).id == of.id;
+    return soft ? adj_arg(a, any, 0) : (TdlVal){0};
+}
+
+static TdlVal both(Adj *a, TdlVal x, TdlVal y) { return x.id ? adj_op2(a, OP_AND, x, y) : y; }
+
 AdjMask adj_unmask(Adj *a, TdlVal zbar) {
     AdjMask m = {.of = zbar};
     for (uint32_t k; (k = masked_operand(a, m.of));) {
         TdlOp o = adj_def(a, m.of);
-        TdlVal c = condition(a, m.of, k);
-        m.cond = m.cond.id ? adj_op2(a, OP_AND, m.cond, c) : c;
+        TdlVal soft = soft_condition(a, m.of);
+        if (soft.id) m.some = both(a, m.some, soft);
+        else m.cond = both(a, m.cond, condition(a, m.of, k));
         m.of = adj_arg(a, o, k);
     }
     return m;
 }
 
 TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v) {
+    if (m->some.id) v = adj_select(a, adj_op2(a, OP_OR, m->some, adj_op2(a, OP_EQ, v, v)), v, adj_const_like(a, v, 0));
     return m->cond.id ? adj_select(a, m->cond, v, adj_const_like(a, v, 0)) : v;
 }
 
