@@ -93,24 +93,21 @@ static LLVMValueRef polynomial(const Fn *m, const double *c, unsigned n, LLVMVal
     return part[0];
 }
 
-/* x = n ln2 + r, |r| <= ln2/2: r, and n + magic, whose lowest bits hold n. */
-static LLVMValueRef reduced(const Fn *m, LLVMValueRef x, LLVMValueRef *n) {
+/* x = n ln2 + r + lost, |r| <= ln2/2: r and what rounding it lost (unless NULL), and n + magic, whose lowest bits hold n. */
+static LLVMValueRef reduced(const Fn *m, LLVMValueRef x, LLVMValueRef *n, LLVMValueRef *lost) {
     *n = mad(m, x, k(m, 1.4426950408889634), k(m, m->f->magic));
-    LLVMValueRef whole = sub(m, *n, k(m, m->f->magic));
-    LLVMValueRef r = mad(m, whole, k(m, -m->f->ln2_high), x);
-    return mad(m, whole, k(m, -m->f->ln2_low), r);
-}
-
-/* e**r - 1 for a reduced r. */
-static LLVMValueRef small_expm1(const Fn *m, LLVMValueRef r) {
-    return mad(m, mul(m, r, r), polynomial(m, m->f->exp, m->f->nexp, r), r);
+    LLVMValueRef whole = sub(m, *n, k(m, m->f->magic)), low = k(m, -m->f->ln2_low);
+    LLVMValueRef high = mad(m, whole, k(m, -m->f->ln2_high), x), r = mad(m, whole, low, high);
+    if (lost) *lost = mad(m, whole, low, sub(m, high, r));
+    return r;
 }
 
 /* ---- the functions ---- */
 
 /* 2**n e**r, n added to the exponent's bits. What is below the normal numbers is 0. */
 static LLVMValueRef make_exp(const Fn *m, LLVMValueRef x) {
-    LLVMValueRef n, r = reduced(m, x, &n), p = add(m, k(m, 1), small_expm1(m, r));
+    LLVMValueRef n, r = reduced(m, x, &n, NULL), rest = polynomial(m, m->f->exp, m->f->nexp, r);
+    LLVMValueRef p = add(m, k(m, 1), mad(m, mul(m, r, r), rest, r));
     LLVMValueRef v = number(m, iadd(m, bits(m, p), LLVMBuildShl(m->b, bits(m, n), ik(m, m->f->mantissa), "")));
     v = where(m, LLVMRealOGT, x, k(m, m->f->largest), k(m, INFINITY), v);
     v = where(m, LLVMRealOLT, x, k(m, m->f->smallest), k(m, 0), v);
@@ -120,9 +117,10 @@ static LLVMValueRef make_exp(const Fn *m, LLVMValueRef x) {
 /* 2 (2**(n-1) (e**r - 1) + 2**(n-1) - 1/2): exact scalings, no overflow in between. */
 static LLVMValueRef make_expm1(const Fn *m, LLVMValueRef x) {
     LLVMValueRef low = k(m, m->f->minus_one), bounded = where(m, LLVMRealOLT, x, low, low, x);
-    LLVMValueRef n, r = reduced(m, bounded, &n);
+    LLVMValueRef n, lost, r = reduced(m, bounded, &n, &lost), rest = polynomial(m, m->f->exp, m->f->nexp, r);
+    LLVMValueRef small = add(m, r, mad(m, mul(m, r, r), rest, lost));
     LLVMValueRef power = LLVMBuildShl(m->b, iadd(m, bits(m, n), ik(m, m->f->bias - 1)), ik(m, m->f->mantissa), "");
-    LLVMValueRef half = number(m, power), v = mad(m, half, small_expm1(m, r), sub(m, half, k(m, 0.5)));
+    LLVMValueRef half = number(m, power), v = mad(m, half, small, sub(m, half, k(m, 0.5)));
     v = mul(m, v, k(m, 2));
     v = where(m, LLVMRealOGT, x, k(m, m->f->largest), k(m, INFINITY), v);
     LLVMValueRef size = cg_intrinsic(m->u, "llvm.fabs", &m->t, 1, &x, 1);

@@ -118,12 +118,12 @@ static uint32_t extra_count(Low *L, const LowFn *fn, uint32_t given)
     return n;
 }
 
-static uint32_t param_count(Low *L, const LowFn *fn, uint32_t given)
+uint32_t low_param_count(Low *L, const LowFn *fn, uint32_t given)
 {
-    if (fn->kind == FN_VMAP) return param_count(L, fn->inner, given);
+    if (fn->kind == FN_VMAP) return low_param_count(L, fn->inner, given);
     if (fn->kind != FN_DIFF) return root_params(fn) ? root_params(fn)->n : given;
     uint32_t extra = extra_count(L, fn, given);
-    return param_count(L, fn->inner, given > extra ? given - extra : 0) + extra;
+    return low_param_count(L, fn->inner, given > extra ? given - extra : 0) + extra;
 }
 
 /* The name of target k: that of a parameter, p_w for a field. */
@@ -150,14 +150,14 @@ TdlSym low_diff_extra_name(Low *L, const LowFn *fn, uint32_t k)
     return intern(L->names, arena_printf(L->arena, "%s%s", fn->of_grad ? "v" : "t", target_name(L, fn, k)));
 }
 
-/* The name of parameter i; `given`: how many arguments there are. */
+/* The name of parameter i < low_param_count; `given`: how many arguments there are. */
 TdlSym low_param_name(Low *L, const LowFn *fn, uint32_t i, uint32_t given)
 {
     if (fn->kind == FN_VMAP) return low_param_name(L, fn->inner, i, given);
     if (fn->kind == FN_BUILTIN) return intern(L->names, builtin_param(L, fn->builtin, i));
     if (fn->kind != FN_DIFF) return root_params(fn)->p[i].name.name;
     uint32_t extra = extra_count(L, fn, given), inner = given > extra ? given - extra : 0;
-    uint32_t n = param_count(L, fn->inner, inner);
+    uint32_t n = low_param_count(L, fn->inner, inner);
     return i >= n ? low_diff_extra_name(L, fn, i - n) : low_param_name(L, fn->inner, i, inner);
 }
 
@@ -289,7 +289,7 @@ static LowValue literal_as_declared(Low *L, const LowFn *fn, uint32_t i, LowValu
 
 static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, LowCallee *c, TdlSpan at)
 {
-    uint32_t n = param_count(L, fn, args->n);
+    uint32_t n = low_param_count(L, fn, args->n);
     if (args->n != n) { low_error(L, at, "this function takes %u arguments, not %u", n, args->n); return false; }
     LowValue *env = ARENA_ARRAY(L->arena, LowValue, n + 1);
     bool *set = ARENA_ARRAY(L->arena, bool, n + 1);

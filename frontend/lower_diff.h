@@ -23,6 +23,8 @@ typedef struct {
 } LowCallee;
 
 /* The name of parameter i where there are `given` arguments. */
+/* How many parameters a function has; of a builtin, as many as arguments are given. */
+uint32_t low_param_count(Low *L, const LowFn *fn, uint32_t given);
 TdlSym low_param_name(Low *L, const LowFn *fn, uint32_t i, uint32_t given);
 /* What is below all derivatives and maps: it has the parameters. */
 const LowFn *low_root(const LowFn *fn);

@@ -16,7 +16,7 @@ static bool known_name(Low *L, TdlSym name)
         if (!strcmp(s, constants[i])) return true;
     for (uint32_t i = 0; i < L->frame->dims.n; i++)
         if (sym_eq(L->frame->dims.p[i].name, name)) return true;
-    if (low_is_diff(s) || !strcmp(s, "print")) return true;
+    if (low_is_diff(s) || !strcmp(s, "vmap") || !strcmp(s, "print")) return true;
     return low_find_var(L, name, NULL) || low_elem_name(L, name, &e) || low_find_decl(L, name) || low_find_builtin(s);
 }
 

@@ -5,6 +5,8 @@
  * The parameters are those of f, by the same names. */
 #include "frontend/lower_diff.h"
 
+#include <string.h>
+
 typedef struct { bool mapped; int64_t axis; } Axis; /* of an argument; a negative axis counts from the end */
 
 typedef struct {
@@ -38,14 +40,14 @@ LowValue low_vmap_call(Low *L, const AstExpr *e)
     for (uint32_t i = 0; i < e->args.n; i++) {
         const AstArg *a = &e->args.p[i];
         const char *n = a->name.name.id ? low_name(L, a->name.name) : i == 0 ? "f" : i == 1 ? "in_dims" : i == 2 ? "out_dims" : "";
-        if (sym_eq(intern(L->names, n), intern(L->names, "f"))) {
+        if (!strcmp(n, "f") && !fn.inner) {
             LowValue f = low_expr(L, a->value);
             if (lv_is_err(f)) return f;
             if (f.kind != LV_FN) return low_error(L, a->value->span, "vmap: needs a function, not %s; vmap(f)(x) is f over the first axis of x", lv_text(L, f));
             fn.inner = f.fn;
-        } else if (sym_eq(intern(L->names, n), intern(L->names, "in_dims"))) {
+        } else if (!strcmp(n, "in_dims")) {
             if (!read_axes(L, &fn, a->value)) return LOW_ERR;
-        } else if (sym_eq(intern(L->names, n), intern(L->names, "out_dims"))) {
+        } else if (!strcmp(n, "out_dims")) {
             LowValue v = low_expr(L, a->value);
             if (lv_is_err(v)) return v;
             if (!lv_int_const(L, v, &fn.out_dims)) return low_error(L, a->value->span, "vmap: out_dims is the axis of the results: an integer, not %s", lv_text(L, v));
@@ -166,30 +168,50 @@ static LowValue collect(Vmap *v, TdlOp map, TdlRegion r, TdlBuilder outer, LowVa
     return z;
 }
 
+/* The parameter that argument a is for, *pos the next one in order; -1 after an error. */
+static int64_t parameter(Vmap *v, const LowArg *a, uint32_t given, uint32_t *pos)
+{
+    Low *L = v->L;
+    uint32_t n = low_param_count(L, v->fn, given), to = a->name.name.id ? 0 : (*pos)++;
+    const LowValue *in = &v->fn->in_dims;
+    while (a->name.name.id && to < n && !sym_eq(low_param_name(L, v->fn, to, given), a->name.name)) to++;
+    if (to < n && (in->kind != LV_TUPLE || to < in->n)) return to;
+    if (a->name.name.id && to == n) low_error(L, a->span, "vmap: the function has no parameter `%s`", low_name(L, a->name.name));
+    else if (to >= n) low_error(L, v->at, "this function takes %u arguments, not %u", n, given);
+    else low_error(L, a->span, "vmap: in_dims has %u entries, this is parameter %u: one for each, None where nothing is mapped", in->n, to + 1);
+    return -1;
+}
+
+/* The arguments evaluated, the mapped ones with the axis in front; false after an error. */
+static bool bring_all(Vmap *v, LowArgs *args, bool *mapped)
+{
+    Low *L = v->L;
+    const LowValue *in = &v->fn->in_dims;
+    uint32_t n = low_param_count(L, v->fn, args->n);
+    if (in->kind == LV_TUPLE && in->n > n) {
+        low_error(L, v->at, "vmap: in_dims has %u entries, the function %u parameters: one for each, None where nothing is mapped", in->n, n);
+        return false;
+    }
+    for (uint32_t i = 0, pos = 0; i < args->n; i++) {
+        LowArg *a = &args->p[i];
+        int64_t to = parameter(v, a, args->n, &pos);
+        if (to < 0) return false;
+        LowValue x = low_arg_value(L, a);
+        const char *name = low_name(L, low_param_name(L, v->fn, (uint32_t)to, args->n));
+        const char *text = *name ? arena_printf(L->arena, "`%s`", name) : arena_printf(L->arena, "argument %u", (uint32_t)to + 1);
+        if (lv_is_err(x) || !bring(v, &x, axis_of(v, (uint32_t)to), text, a->span)) return false;
+        mapped[i] = axis_of(v, (uint32_t)to).mapped;
+        *a = (LowArg){.name = a->name, .v = x, .span = a->span, .ready = true};
+    }
+    if (!v->of) low_error(L, v->at, args->n ? "vmap: nothing is mapped: in_dims says None for every argument" : "vmap: nothing is mapped: there is no argument");
+    return v->of != NULL;
+}
+
 LowValue low_vmap_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
 {
     Vmap v = {.L = L, .fn = fn, .at = at};
-    const LowValue *in = &fn->in_dims;
     bool *mapped = ARENA_ARRAY(L->arena, bool, args->n + 1);
-    if (in->kind == LV_TUPLE && in->n != args->n)
-        return low_error(L, at, "vmap: in_dims has %u entries, the call %u arguments: one for each, None where nothing is mapped", in->n, args->n);
-    for (uint32_t i = 0, pos = 0; i < args->n; i++) {
-        LowArg *a = &args->p[i];
-        uint32_t to = pos;
-        if (a->name.name.id) {
-            for (to = 0; to < args->n && !sym_eq(low_param_name(L, fn, to, args->n), a->name.name); to++) {}
-            if (to == args->n) return low_error(L, a->span, "vmap: the function has no parameter `%s`", low_name(L, a->name.name));
-        } else {
-            pos++;
-        }
-        LowValue x = low_arg_value(L, a);
-        TdlSym name = low_param_name(L, fn, to, args->n);
-        const char *text = name.id && *low_name(L, name) ? arena_printf(L->arena, "`%s`", low_name(L, name)) : arena_printf(L->arena, "argument %u", to + 1);
-        if (lv_is_err(x) || !bring(&v, &x, axis_of(&v, to), text, a->span)) return LOW_ERR;
-        mapped[i] = axis_of(&v, to).mapped;
-        *a = (LowArg){.name = a->name, .v = x, .span = a->span, .ready = true};
-    }
-    if (!v.of) return low_error(L, at, "vmap: nothing is mapped: in_dims says None for every argument");
+    if (!bring_all(&v, args, mapped)) return LOW_ERR;
     TdlVal extent = ir_dim(&L->b, v.size);
     low_unname(L);
     TdlOp map = ir_emit(&L->b, OP_MAP, &extent, 1, NULL, 0);
