@@ -168,6 +168,7 @@ static LowValue apply_lambda(Low *L, LowFn *fn, LowArgs *args, TdlSpan at)
     f->tys = fn->frame->tys;
     f->deflt = fn->frame->deflt;
     f->library = fn->frame->library;
+    f->here = true;
     f->scope->vars = fn->captures;
     low_push_scope(L, BARRIER_LAMBDA);
     low_push_scope(L, BARRIER_NONE);

@@ -135,6 +135,7 @@ struct LowFrame {
     const char *what;    /* name, for messages */
     const LowDecl *decl; /* the function that is walked at its call; NULL: none */
     bool library;
+    bool here;           /* walked at its call: the body is part of the caller's */
     TdlSpan call;        /* where it was called (library: the user's place) */
     TdlElem deflt;       /* type of a float literal that meets nothing */
     LowDimBinds dims;

@@ -94,6 +94,7 @@ static LowValue inline_call(Low *L, const LowDecl *d, LowValue *vals, LowTyBinds
     f->decl = d;
     *d->walked = true;
     f->library = d->library;
+    f->here = true;
     f->tys = sig.tys;
     f->dims = sig.binds;
     f->result = sig.result;

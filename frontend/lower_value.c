@@ -127,9 +127,19 @@ LowValue low_error(Low *L, TdlSpan at, const char *fmt, ...)
 
 /* ---- emitting ---- */
 
+/* What of the library is walked at the program's call has that call's place, as what is inlined later has. */
+static TdlSpan place_of(const Low *L, TdlSpan at)
+{
+    const LowFrame *f = L->frame;
+    TdlSpan call = at;
+    for (; f && f->library && f->here; f = f->up) call = f->call;
+    return f && f->library ? at : call;
+}
+
 TdlSpan low_at(Low *L, TdlSpan s)
 {
     TdlSpan old = L->b.span;
+    if (s.file) s = place_of(L, s);
     if (s.file) L->b.span = s;
     dim_at(L->m, L->b.span);
     return old;
