@@ -243,6 +243,7 @@ typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
 typedef struct { TdlVal cond, some, of; } AdjMask;
 AdjMask adj_unmask(Adj *a, TdlVal zbar);
 TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v);
+AdjMask adj_either(Adj *a, AdjMask x, AdjMask y); /* of a sum of what is masked so */
 TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y); /* x + y; masked where both are */
 /* vbar, the cotangent of v, comes out of a tape (adjoint_loop.c): masked where it is 0 (`some`). */
 TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar);

@@ -129,6 +129,13 @@ TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v) {
     return m->cond.id ? adj_select(a, m->cond, v, adj_const_like(a, v, 0)) : v;
 }
 
+AdjMask adj_either(Adj *a, AdjMask x, AdjMask y) {
+    bool soft = x.some.id || y.some.id;
+    TdlVal p = x.some.id ? both(a, x.cond, x.some) : x.cond, q = y.some.id ? both(a, y.cond, y.some) : y.cond;
+    TdlVal any = adj_op2(a, OP_OR, p, q);
+    return soft ? (AdjMask){.some = any} : (AdjMask){.cond = any};
+}
+
 TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y) {
     uint32_t i = masked_operand(a, x), k = masked_operand(a, y);
     if (!i || !k) return adj_op2(a, OP_ADD, x, y);
@@ -136,7 +143,7 @@ TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y) {
     bool same = i == k && adj_arg(a, p, 0).id == adj_arg(a, q, 0).id;
     AdjMask m = {.cond = condition(a, x, i)};
     if (same) return adj_mask(a, &m, adj_op2(a, OP_ADD, adj_arg(a, p, i), adj_arg(a, q, k)));
-    m.cond = adj_op2(a, OP_OR, m.cond, condition(a, y, k));
+    m = adj_either(a, adj_unmask(a, x), adj_unmask(a, y));
     return adj_mask(a, &m, adj_op2(a, OP_ADD, x, y));
 }
 

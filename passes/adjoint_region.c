@@ -120,12 +120,13 @@ static void mask_branch(Adj *a, TdlVal v, TdlVal c, int which, TdlVal old) {
     if (which == 3 || !def.id || ir_op(a->f, def)->code == OP_INDEX) return;
     AdjMask before = {0}, mask = {.of = adj_cot(a, v)};
     if (old.id) before = adj_unmask(a, old);
-    if (old.id && !before.cond.id) return;
+    if (old.id && !before.cond.id && !before.some.id) return;
     TdlType shape = ty_with_elem(a->m, adj_type(a, v), EL_BOOL);
     mask.cond = which == 1 ? c : ir_unary(adj_b(a), OP_NOT, c);
     mask.cond = ir_full(adj_b(a), mask.cond, shape);
-    if (old.id) mask.cond = adj_op2(a, OP_OR, mask.cond, before.cond);
-    adj_set_cot(a, v, adj_mask(a, &mask, mask.of));
+    TdlVal of = mask.of;
+    if (old.id) mask = adj_either(a, mask, before);
+    adj_set_cot(a, v, adj_mask(a, &mask, of));
 }
 
 /* z = c ? then : else.  An `if` on the same condition, each branch reversed from zbar. */
