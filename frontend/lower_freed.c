@@ -34,13 +34,33 @@ static const Back *back_of(const Check *c, TdlOp o) {
     return NULL;
 }
 
-/* The nodes that an earlier backward made read what the nodes it went through kept: their operands, where these vary. */
-static void through_gradient(Check *c, TdlOp earlier, TdlVals *todo) {
-    const bool *reach = back_of(c, earlier)->reach;
-    VEC_PUSH(c->L->arena, *todo, ir_op(c->f, earlier)->operands[1]);
-    for (uint32_t i = 1; reach && i < c->a.n; i++) {
+/* Which of what a backward went through lies between its operand and a leaf, by value. */
+static bool *before_leaf(Check *c, const Back *b, TdlVal leaf) {
+    Low *L = c->L;
+    bool *on = ARENA_ARRAY(L->arena, bool, c->a.n + 1);
+    on[leaf.id] = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 1; i < c->a.n; i++) {
+            TdlVals from = {0};
+            if (!b->reach[i] || on[i]) continue;
+            low_sources(L, (TdlVal){i}, ir_op(c->f, b->op)->parent, &from);
+            for (uint32_t k = 0; k < from.n; k++) on[i] |= on[from.p[k].id];
+            changed |= on[i];
+        }
+    }
+    return on;
+}
+
+/* The nodes that an earlier backward made for a leaf read what the nodes it went through kept: their operands, where these vary. */
+static void through_gradient(Check *c, TdlVal xbar, TdlVals *todo) {
+    const Back *b = back_of(c, ir_val(c->f, xbar)->def);
+    const TdlOpData *d = ir_op(c->f, b->op);
+    const bool *on = before_leaf(c, b, d->operands[ir_val(c->f, xbar)->index + 2]);
+    VEC_PUSH(c->L->arena, *todo, d->operands[1]);
+    for (uint32_t i = 1; i < c->a.n; i++) {
         TdlOp o = ir_val(c->f, (TdlVal){i})->def;
-        if (!reach[i] || !o.id || !low_bends(&c->a, o)) continue;
+        if (!on[i] || !b->reach[i] || !o.id || !low_bends(&c->a, o)) continue;
         for (uint32_t k = 0; k < ir_op(c->f, o)->noperands; k++) VEC_PUSH(c->L->arena, *todo, ir_op(c->f, o)->operands[k]);
     }
 }
@@ -56,7 +76,7 @@ static bool *reach_of(Check *c, TdlOp o) {
         if (seen[x.id] || is_leaf(d, x) || !low_on(&c->a, x)) continue;
         seen[x.id] = true;
         TdlOp def = ir_val(c->f, x)->def;
-        if (def.id && ir_op(c->f, def)->code == OP_BACKWARD) through_gradient(c, def, &todo);
+        if (def.id && ir_op(c->f, def)->code == OP_BACKWARD) through_gradient(c, x, &todo);
         else low_sources(L, x, d->parent, &todo);
     }
     return seen;
@@ -71,8 +91,8 @@ static void check_crossing(Check *c, const Back *b) {
         TdlRegion r = ir_val(c->f, (TdlVal){i})->region;
         if (!ir_region_encloses(c->f, r, d->parent) || r.id == c->f->body.id) continue;
         TdlSym name = ir_val(c->f, (TdlVal){i})->name;
-        diag_error(c->L->diags, d->span, "backward: `%s` comes from the iteration before, which backward() does not cross: detach it there",
-                   name.id ? low_name(c->L, name) : "a variable");
+        const char *what = name.id ? arena_printf(c->L->arena, "`%s`", low_name(c->L, name)) : "a .grad made with create_graph";
+        diag_error(c->L->diags, d->span, "backward: %s comes from the iteration before, which backward() does not cross: detach it there", what);
         return;
     }
 }
