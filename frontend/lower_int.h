@@ -97,7 +97,7 @@ struct LowFn {
     LowDiffKind diff;                /* DIFF of .inner */
     LowFn *inner;
     LowValue in_dims;                /* VMAP of .inner: an axis or None, for all parameters or in a tuple */
-    int64_t out_dims;
+    LowValue out_dims;               /* an axis, for all results or in a tuple */
     const char *name;                /* what the program calls it: hvp */
     bool split;                      /* vjp as two C functions */
     bool of_grad;                    /* hessian, hvp: inner is the gradient */

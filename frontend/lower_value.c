@@ -421,7 +421,8 @@ static bool same_function(Low *L, const TdlFunc *f, const LowFn *a, const LowFn 
     if (a == b) return true;
     if (!a || !b || a->kind != b->kind || a->decl != b->decl || a->builtin != b->builtin || a->lambda != b->lambda) return false;
     if (a->diff != b->diff || a->wrt != b->wrt || a->aux != b->aux || !same_function(L, f, a->inner, b->inner)) return false;
-    if (a->split != b->split || a->out_dims != b->out_dims || (a->kind == FN_VMAP && !lv_alike(L, f, a->in_dims, b->in_dims))) return false;
+    if (a->split != b->split) return false;
+    if (a->kind == FN_VMAP && (!lv_alike(L, f, a->in_dims, b->in_dims) || !lv_alike(L, f, a->out_dims, b->out_dims))) return false;
     const LowVar *x = a->captures, *y = b->captures;
     for (; x && y; x = x->next, y = y->next)
         if (!sym_eq(x->name, y->name) || !lv_alike(L, f, x->val, y->val)) return false;

@@ -25,18 +25,21 @@ static bool is_axis(Low *L, LowValue v)
     return v.kind == LV_NONE || lv_int_const(L, v, &i);
 }
 
-static bool read_axes(Low *L, LowFn *fn, const AstExpr *e)
+static bool read_axes(Low *L, LowValue *to, const AstExpr *e, bool out)
 {
-    fn->in_dims = low_expr(L, e);
-    bool ok = is_axis(L, fn->in_dims) || fn->in_dims.kind == LV_TUPLE;
-    for (uint32_t i = 0; fn->in_dims.kind == LV_TUPLE && i < fn->in_dims.n; i++) ok = ok && is_axis(L, fn->in_dims.elems[i]);
-    if (!ok && !lv_is_err(fn->in_dims)) low_error(L, e->span, "vmap: in_dims is an axis, None, or a tuple with one of these for each parameter");
+    *to = low_expr(L, e);
+    bool ok = to->kind == LV_TUPLE || is_axis(L, *to);
+    for (uint32_t i = 0; to->kind == LV_TUPLE && i < to->n; i++) ok = ok && is_axis(L, to->elems[i]) && !(out && to->elems[i].kind == LV_NONE);
+    ok = ok && !(out && to->kind == LV_NONE);
+    if (!ok && !lv_is_err(*to))
+        low_error(L, e->span, out ? "vmap: out_dims is an axis, or a tuple with one for each result"
+                                  : "vmap: in_dims is an axis, None, or a tuple with one of these for each parameter");
     return ok;
 }
 
 LowValue low_vmap_call(Low *L, const AstExpr *e)
 {
-    LowFn fn = {.kind = FN_VMAP, .span = e->span, .in_dims = lv_int(L, 0)};
+    LowFn fn = {.kind = FN_VMAP, .span = e->span, .in_dims = lv_int(L, 0), .out_dims = lv_int(L, 0)};
     for (uint32_t i = 0; i < e->args.n; i++) {
         const AstArg *a = &e->args.p[i];
         const char *n = a->name.name.id ? low_name(L, a->name.name) : i == 0 ? "f" : i == 1 ? "in_dims" : i == 2 ? "out_dims" : "";
@@ -46,11 +49,9 @@ LowValue low_vmap_call(Low *L, const AstExpr *e)
             if (f.kind != LV_FN) return low_error(L, a->value->span, "vmap: needs a function, not %s; vmap(f)(x) is f over the first axis of x", lv_text(L, f));
             fn.inner = f.fn;
         } else if (!strcmp(n, "in_dims")) {
-            if (!read_axes(L, &fn, a->value)) return LOW_ERR;
+            if (!read_axes(L, &fn.in_dims, a->value, false)) return LOW_ERR;
         } else if (!strcmp(n, "out_dims")) {
-            LowValue v = low_expr(L, a->value);
-            if (lv_is_err(v)) return v;
-            if (!lv_int_const(L, v, &fn.out_dims)) return low_error(L, a->value->span, "vmap: out_dims is the axis of the results: an integer, not %s", lv_text(L, v));
+            if (!read_axes(L, &fn.out_dims, a->value, true)) return LOW_ERR;
         } else {
             return low_error(L, a->value->span, "vmap: takes a function, in_dims and out_dims; vmap(f)(x) is f over the first axis of x");
         }
@@ -139,6 +140,29 @@ static bool plain(LowValue v)
     return v.kind == LV_TUPLE || v.kind == LV_STRUCT || lv_is_num(v);
 }
 
+/* The result v, of any form, from leaf *k on, with its axis at `axis`; false after an error. */
+static bool place(Vmap *v, LowValue z, LowValue axis, TdlVals *y, uint32_t *k)
+{
+    Low *L = v->L;
+    if (axis.kind == LV_TUPLE) {
+        bool ok = z.kind == LV_TUPLE && z.n == axis.n;
+        if (!ok) low_error(L, v->at, "vmap: out_dims has %u entries, the result is %s", axis.n, lv_text(L, z));
+        for (uint32_t i = 0; ok && i < z.n; i++) ok = place(v, z.elems[i], axis.elems[i], y, k);
+        return ok;
+    }
+    int64_t at = 0;
+    lv_int_const(L, axis, &at);
+    for (uint32_t n = low_count_leaves(L, z); n--; (*k)++) {
+        int64_t rank = ty_rank(L->m, ir_type(L->b.f, y->p[*k])), to = at < 0 ? at + rank : at;
+        if (to < 0 || to >= rank) {
+            low_error(L, v->at, "vmap: the results have %lld axes: out_dims cannot be %lld", (long long)rank, (long long)at);
+            return false;
+        }
+        y->p[*k] = moved(L, y->p[*k], 0, (uint32_t)to);
+    }
+    return true;
+}
+
 /* What the map yields, as tensors over it, with the axis at out_dims. */
 static LowValue collect(Vmap *v, TdlOp map, TdlRegion r, TdlBuilder outer, LowValue z)
 {
@@ -156,13 +180,12 @@ static LowValue collect(Vmap *v, TdlOp map, TdlRegion r, TdlBuilder outer, LowVa
     if (lv_is_err(z)) return z;
     for (uint32_t i = 0; i < y.n; i++) {
         TdlType t = ir_type(L->b.f, y.p[i]);
-        int64_t rank = ty_rank(L->m, t) + 1, to = v->fn->out_dims < 0 ? v->fn->out_dims + rank : v->fn->out_dims;
-        if (to < 0 || to >= rank) return low_error(L, v->at, "vmap: the results have %lld axes: out_dims cannot be %lld", (long long)rank, (long long)v->fn->out_dims);
         y.p[i] = ir_add_result(L->b.f, map, ty_prepend(L->m, t, &v->size, 1));
         if (ty_is_float(L->m, t)) ir_op(L->b.f, map)->grad_fn = intern(L->names, "MapBackward0");
-        y.p[i] = moved(L, y.p[i], 0, (uint32_t)to);
     }
     uint32_t k = 0;
+    if (!place(v, z, v->fn->out_dims, &y, &k)) return LOW_ERR;
+    k = 0;
     z = low_unflatten(L, z, y.p, &k);
     z.weak = false;
     return z;
