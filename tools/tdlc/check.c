@@ -107,7 +107,7 @@ static bool find_targets(Work *w) {
     }
     for (uint32_t i = 0; i < m->funcs.n && !only; i++) add_rules_of(w, m->funcs.p[i]);
     if (only && !found) diag_error(w->c.s->diags, SPAN_NONE, "check: no function of the program is named %s", only);
-    else if (!w->targets.n) diag_error(w->c.s->diags, SPAN_NONE, "check: the file has no derivative and exports no function of floats");
+    else if (!w->targets.n) diag_error(w->c.s->diags, SPAN_NONE, "check: there is nothing to check: no exported function takes floats and gives floats, and none is differentiated; what backward() gives in a script is not compared");
     return found && w->targets.n;
 }
 
