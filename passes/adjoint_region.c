@@ -1,5 +1,6 @@
 /* Rules of map, if and accumulators. Bodies of map and reduce are computed again where they are reversed;
- * a branch of `if` and the body of `withacc` hand on what the reverse reads as further results. */
+ * a branch of `if` and the body of `withacc` hand on what the reverse reads as further results (in a loop, where those go
+ * to a tape, a branch hands on as little as a loop's body does). */
 #include "passes/adjoint.h"
 #include <string.h>
 
@@ -86,6 +87,16 @@ static TdlVal save_result(Adj *a, AdjNeed *n, TdlVal v) {
     return ir_add_result(a->f, o, t);
 }
 
+/* Whether the results of what stands in the top frame go to a tape: it is in the body of a loop, outside of what is
+ * computed again as a whole. */
+static bool taped(const Adj *a) {
+    for (const AdjFrame *fr = a->top; fr->outer && fr->region.id != fr->into.id; fr = fr->outer) {
+        TdlOpcode c = ir_op(a->f, ir_region(a->f, fr->region)->parent)->code;
+        if (c == OP_FOR || c == OP_WHILE) return true;
+    }
+    return false;
+}
+
 /* One branch: its reverse in `t`, from the cotangents of the results. */
 static void reverse_branch(Adj *a, TdlOp o, TdlRegion from, TdlRegion t, AdjScope *s, const TdlVal *zbar, uint32_t n) {
     AdjFrame fr;
@@ -97,7 +108,7 @@ static void reverse_branch(Adj *a, TdlOp o, TdlRegion from, TdlRegion t, AdjScop
     adj_yield(a, t, NULL, 0);
     adj_dce(a, t, true);
     adj_pop(a);
-    AdjNeed need = {.from = from, .first = ir_region(a->f, t)->first, .save_all = true, .save = save_result, .user = &o};
+    AdjNeed need = {.from = from, .first = ir_region(a->f, t)->first, .save_all = !taped(a), .save = save_result, .user = &o};
     adj_need(a, &need);
 }
 
