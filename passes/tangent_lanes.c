@@ -135,9 +135,15 @@ TdlVal tan_whole(Adj *a, TdlVal v) {
     return z;
 }
 
+TdlVal tan_absent(Adj *a, TdlVal v) {
+    TdlOp def = adj_def(a, v);
+    TdlType t = tan_type(a, adj_type(a, v));
+    return def.id && ir_op(a->f, def)->code == OP_UNDEF ? adj_emit(a, OP_UNDEF, NULL, 0, t) : adj_zero(a, t);
+}
+
 TdlVal tan_whole_or_zero(Adj *a, TdlVal v) {
     TdlVal z = tan_whole(a, v);
-    return z.id ? z : adj_zero(a, tan_type(a, adj_type(a, v)));
+    return z.id ? z : tan_absent(a, v);
 }
 
 TdlVal tan_of(Adj *a, TdlVal v) {

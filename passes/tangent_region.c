@@ -45,7 +45,7 @@ static void loop(Adj *a, TdlOp o, const TdlVal *dot, uint32_t inits, uint32_t le
         TdlType t = tan_type(a, adj_type(a, arg));
         if (!adj_active(a, arg)) continue;
         a->top->b = before;
-        ir_add_operand(a->f, o, dot[inits + i].id ? dot[inits + i] : adj_zero(a, t));
+        ir_add_operand(a->f, o, dot[inits + i].id ? dot[inits + i] : tan_absent(a, adj_arg(a, o, inits + i)));
         if (nregions == 2) ir_region_arg(a->f, region_at(a, o, 0), t, SYM_NONE);
         adj_set_cot(a, arg, ir_region_arg(a->f, body, t, SYM_NONE));
     }
