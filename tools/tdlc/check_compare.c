@@ -213,7 +213,7 @@ static void compare(Eval *e, uint32_t k, const Bounds *bounds, AtResult *r) {
     double step = largest_step(e, bounds);
     r->difference = ridders(e, step, &r->error);
     double scale = fmax(r->scale, fabs(r->difference)), floor = e->epsilon * e->magnitude + DBL_MIN;
-    double tolerance = (e->single ? 5e-3 : 1e-7) * scale + 10 * r->error + floor;
+    double tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor;
     if (forward && reverse) {
         r->modes = fmax(r->modes, fabs(r->forward - r->reverse) / (scale + floor));
         if (apart(r->forward, r->reverse, (e->single ? 1e-4 : 1e-9) * scale + floor)) r->state = AT_OFF;
