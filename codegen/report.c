@@ -99,7 +99,9 @@ static int by_place(const void *x, const void *y)
 {
     const ReportRow *a = x, *b = y;
     int c = strcmp(a->file, b->file);
-    return c ? c : a->line != b->line ? (a->line < b->line ? -1 : 1) : a->bytes.id < b->bytes.id ? -1 : a->bytes.id > b->bytes.id;
+    if (!c) c = a->line < b->line ? -1 : a->line > b->line;
+    if (!c) c = strcmp(a->how, b->how);
+    return c ? c : a->bytes.id < b->bytes.id ? -1 : a->bytes.id > b->bytes.id;
 }
 
 Report report_of(TdlFunc *f)

@@ -69,11 +69,21 @@ void adj_MAP(Adj *a, TdlOp o, const TdlVal *zbar) {
 
 /* ---- if and withacc: what the reverse reads becomes a further result ---- */
 
+/* Whether the results of what stands in the top frame go to a tape: it is in the body of a loop, outside of what is
+ * computed again as a whole. */
+static bool taped(const Adj *a) {
+    for (const AdjFrame *fr = a->top; fr->outer && fr->region.id != fr->into.id; fr = fr->outer) {
+        TdlOpcode c = ir_op(a->f, ir_region(a->f, fr->region)->parent)->code;
+        if (c == OP_FOR || c == OP_WHILE) return true;
+    }
+    return false;
+}
+
 /* Another result of region operation `user`, yielded from n->from; the other branch of an `if` yields undef. */
 static TdlVal save_result(Adj *a, AdjNeed *n, TdlVal v) {
     TdlOp o = *(TdlOp *)n->user;
     TdlType t = adj_type(a, v);
-    adj_note_value(a, v);
+    if (!taped(a)) adj_note_value(a, v); /* else the tape is what keeps it */
     for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) {
         TdlRegion r = ir_op(a->f, o)->regions[i];
         TdlOp end = ir_terminator(a->f, r);
@@ -85,16 +95,6 @@ static TdlVal save_result(Adj *a, AdjNeed *n, TdlVal v) {
         ir_add_operand(a->f, end, y);
     }
     return ir_add_result(a->f, o, t);
-}
-
-/* Whether the results of what stands in the top frame go to a tape: it is in the body of a loop, outside of what is
- * computed again as a whole. */
-static bool taped(const Adj *a) {
-    for (const AdjFrame *fr = a->top; fr->outer && fr->region.id != fr->into.id; fr = fr->outer) {
-        TdlOpcode c = ir_op(a->f, ir_region(a->f, fr->region)->parent)->code;
-        if (c == OP_FOR || c == OP_WHILE) return true;
-    }
-    return false;
 }
 
 /* One branch: its reverse in `t`, from the cotangents of the results. */

@@ -82,7 +82,7 @@ static bool work(Session *s) {
     const Options *o = s->o;
     if (!emit_syntax(s)) return false;
     if (o->any_emit && !wanted_from(o, EMIT_IR)) return true;
-    if (!stage_front(s, o->command != CMD_COMPILE) || !emit_ir(s, EMIT_IR)) return false;
+    if (!stage_front(s, o->command != CMD_COMPILE && o->command != CMD_REPORT) || !emit_ir(s, EMIT_IR)) return false;
     if (o->any_emit && !wanted_from(o, EMIT_ADJOINT)) return true;
     if (o->command == CMD_CHECK) return check_program(s);
     if (o->command == CMD_GRAPH || o->emit[EMIT_GRAPH]) {
@@ -98,6 +98,7 @@ static bool work(Session *s) {
     if (o->command == CMD_REPORT) {
         TdlStr text = str_new(s->arena);
         cg_report(s->m, &text);
+        if (!text.n) return diag_error(s->diags, SPAN_NONE, "%s: exports no function: there is nothing to report", o->input), false;
         return output_write(s, o->output, text.p, text.n);
     }
     return (o->any_emit && !wanted_from(o, EMIT_LLVM)) || compile(s);
