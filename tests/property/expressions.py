@@ -244,7 +244,7 @@ class Expressions:
         kind = self.r.choice(["sum", "sum", "sum", "prod", "max", "min", "mean", "logsumexp"] if full else ["sum", "sum", "prod"])
         body = self.arg(inner, t, depth) if self.r.random() < 0.85 or depth < 1 else self.local_block(inner, t, depth)
         if kind == "prod":
-            body = Node(t, "(1.0 + 0.2 * $)", body, mag=1.4)
+            body = Node(t, "(1.0 + 0.02 * $)", body, mag=1.4)
         if kind in ("sum", "prod") and self.r.random() < 0.3:
             self.tag("filter")
             return Node(t, "%s($ %s if $)" % (kind, text), body, self.condition(inner, 0), mag=9)
@@ -257,7 +257,7 @@ class Expressions:
         kind = self.r.choice(["sum", "sum", "prod", "max", "min", "mean"] if full else ["sum", "prod"])
         body = self.arg(inner, t, depth)
         if kind == "prod":
-            body = Node(t, "(1.0 + 0.2 * $)", body)
+            body = Node(t, "(1.0 + 0.02 * $)", body)
         if kind in ("sum", "prod") and self.r.random() < 0.3:
             return Node(t, "%s($ %s if $)" % (kind, text), body, self.condition(inner, 0), mag=9)
         return Node(t, "%s($ %s)" % (kind, text), body, mag=2 if kind in ("max", "min", "mean") else 9)
