@@ -273,7 +273,7 @@ def operations(text):
     found = {}
     for body in re.split(r"^func @", text, flags=re.M)[1:]:
         name = re.match(r'[\w.]+|"[^"]*"', body)[0]
-        ops = set(re.findall(r"^ +(?:%[\w, %]* = )?([a-z_0-9]+)\b", body, re.M))
+        ops = set(re.findall(r"^ +(?:%[\w, %]* = )?([a-z_][a-z_0-9]*)\b", body, re.M))
         found[name] = ops, set(re.findall(r"callee = @([\w.]+)", body)), set(re.findall(r"kind = (\w+)", body))
     return found
 
