@@ -335,6 +335,9 @@ bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
 TdlRegion ir_region_of(const TdlFunc *f, TdlVal v);         /* the region where v is defined */
 bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner); /* equal counts */
 TdlOp ir_terminator(const TdlFunc *f, TdlRegion r);
+/* Calls fn on the dimension variables in t; in the types and attributes of o and of its regions' arguments, not deeper. */
+void ty_dim_vars(const TdlModule *m, TdlType t, void (*fn)(void *user, TdlSym var), void *user);
+void ir_dim_vars(const TdlFunc *f, TdlOp o, void (*fn)(void *user, TdlSym var), void *user);
 /* True when dimension variable `var` occurs in t; in a type or attribute of o or of what is in its regions. */
 bool ty_mentions(const TdlModule *m, TdlType t, TdlSym var);
 bool ir_mentions(TdlFunc *f, TdlOp o, TdlSym var);

@@ -113,44 +113,46 @@ bool ir_op_is_pure_but_calls(const TdlFunc *f, TdlOp o) { return pure_within(f, 
 
 /* ---- dimension variables ---- */
 
-typedef struct { const TdlModule *m; TdlSym var; bool found; } Mention;
+void ty_dim_vars(const TdlModule *m, TdlType t, void (*fn)(void *user, TdlSym var), void *user) {
+    if (ty_kind(m, t) == TY_STACK) {
+        for (uint32_t i = 0; i < ty_stack_n(m, t); i++) ty_dim_vars(m, ty_stack_elem(m, t, i), fn, user);
+        return;
+    }
+    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], fn, user);
+}
+
+void ir_dim_vars(const TdlFunc *f, TdlOp o, void (*fn)(void *user, TdlSym var), void *user) {
+    const TdlModule *m = f->module;
+    const TdlOpData *d = ir_op(f, o);
+    for (uint32_t i = 0; i < d->nresults; i++) ty_dim_vars(m, ir_type(f, d->results[i]), fn, user);
+    for (uint32_t i = 0; i < d->nattrs; i++) {
+        const TdlAttr *at = &d->attrs[i];
+        if (at->kind == ATTR_DIM) dim_vars(m, at->dim, fn, user);
+        if (at->kind == ATTR_TYPE) ty_dim_vars(m, at->type, fn, user);
+        for (uint32_t j = 0; at->kind == ATTR_DIMS && j < at->n; j++) dim_vars(m, at->dims[j], fn, user);
+    }
+    for (uint32_t r = 0; r < d->nregions; r++)
+        for (uint32_t i = 0; i < ir_region(f, d->regions[r])->args.n; i++)
+            ty_dim_vars(m, ir_type(f, ir_region(f, d->regions[r])->args.p[i]), fn, user);
+}
+
+typedef struct { TdlSym var; bool found; } Mention;
 
 static void match_var(void *user, TdlSym var) {
     Mention *k = user;
     k->found |= sym_eq(var, k->var);
 }
 
-static void match_type(Mention *k, TdlType t) {
-    if (ty_kind(k->m, t) == TY_STACK) {
-        for (uint32_t i = 0; i < ty_stack_n(k->m, t); i++) match_type(k, ty_stack_elem(k->m, t, i));
-        return;
-    }
-    for (uint32_t i = 0; i < ty_rank(k->m, t); i++) dim_vars(k->m, ty_dims(k->m, t)[i], match_var, k);
-}
+static void match_op(void *user, TdlFunc *f, TdlOp o) { ir_dim_vars(f, o, match_var, user); }
 
 bool ty_mentions(const TdlModule *m, TdlType t, TdlSym var) {
-    Mention k = {m, var, false};
-    match_type(&k, t);
+    Mention k = {var, false};
+    ty_dim_vars(m, t, match_var, &k);
     return k.found;
 }
 
-static void match_op(void *user, TdlFunc *f, TdlOp o) {
-    Mention *k = user;
-    const TdlOpData *d = ir_op(f, o);
-    for (uint32_t i = 0; i < d->nresults; i++) match_type(k, ir_type(f, d->results[i]));
-    for (uint32_t i = 0; i < d->nattrs; i++) {
-        const TdlAttr *at = &d->attrs[i];
-        if (at->kind == ATTR_DIM) dim_vars(k->m, at->dim, match_var, k);
-        if (at->kind == ATTR_TYPE) match_type(k, at->type);
-        for (uint32_t j = 0; at->kind == ATTR_DIMS && j < at->n; j++) dim_vars(k->m, at->dims[j], match_var, k);
-    }
-    for (uint32_t r = 0; r < d->nregions; r++)
-        for (uint32_t i = 0; i < ir_region(f, d->regions[r])->args.n; i++)
-            match_type(k, ir_type(f, ir_region(f, d->regions[r])->args.p[i]));
-}
-
 bool ir_mentions(TdlFunc *f, TdlOp o, TdlSym var) {
-    Mention k = {f->module, var, false};
+    Mention k = {var, false};
     match_op(&k, f, o);
     for (uint32_t i = 0; i < ir_op(f, o)->nregions; i++) ir_walk(f, ir_op(f, o)->regions[i], match_op, &k);
     return k.found;

@@ -71,23 +71,7 @@ static void mention(void *user, TdlSym var) {
     if (var.id < d->nsyms) d->mentioned[var.id] = true;
 }
 
-static void mention_type(Dims *d, TdlType t) {
-    TdlModule *m = d->s->m;
-    for (uint32_t i = 0; i < ty_rank(m, t); i++) dim_vars(m, ty_dims(m, t)[i], mention, d);
-    for (uint32_t i = 0; i < ty_stack_n(m, t); i++) mention_type(d, ty_stack_elem(m, t, i));
-}
-
-static void mention_op(void *user, TdlFunc *f, TdlOp o) {
-    Dims *d = user;
-    const TdlOpData *p = ir_op(f, o);
-    for (uint16_t i = 0; i < p->nresults; i++) mention_type(d, ir_type(f, p->results[i]));
-    for (uint16_t i = 0; i < p->nattrs; i++) {
-        const TdlAttr *a = &p->attrs[i];
-        if (a->kind == ATTR_DIM) dim_vars(d->s->m, a->dim, mention, d);
-        if (a->kind == ATTR_TYPE) mention_type(d, a->type);
-        for (uint32_t k = 0; a->kind == ATTR_DIMS && k < a->n; k++) dim_vars(d->s->m, a->dims[k], mention, d);
-    }
-}
+static void mention_op(void *user, TdlFunc *f, TdlOp o) { ir_dim_vars(f, o, mention, user); }
 
 static void drop_unmentioned(Dims *d, const TdlOp *newdims, uint32_t n) {
     TdlFunc *f = d->s->f;

@@ -208,20 +208,22 @@ def compiles(tdlc, source):
         return subprocess.run([*tdlc, "--emit=ir", f.name, "-o", "/dev/null"], capture_output=True).returncode == 0
 
 
+def operations_missing(tdlc, root, cases, left_out):
+    """Operations of ops.def with a derivative that neither the cases' IR nor that of their derivatives contains."""
+    with tempfile.NamedTemporaryFile("w", suffix=".tdl") as f:
+        f.write(HELPERS + "\n".join(c.source for c in cases))
+        f.flush()
+        ir = "".join(subprocess.run([*tdlc, s, f.name, "-o", "-"], capture_output=True, text=True, check=True).stdout
+                     for s in ("--emit=ir", "--emit=adjoint"))
+    used = set(re.findall(r"^ *(?:%[\w, %]* = )?([a-z_][a-z_0-9]*)\b", ir, re.M))
+    rows = re.findall(r'^OP\(\w+, *"(\w+)",.*?\b(?:PARTIAL|RULE|LINEAR),', (root / "ir/ops.def").read_text(), re.M)
+    return [f"operation {name}" for name in rows if name not in used and name not in left_out]
+
+
 def coverage(tdlc, root):
     """Operations with a derivative that no case's IR contains; forms of library functions that no case calls."""
-    root, missing = pathlib.Path(root), []
-    text = HELPERS + "\n".join(c.source for c in all_cases())
-    with tempfile.NamedTemporaryFile("w", suffix=".tdl") as f:
-        f.write(text)
-        f.flush()
-        stages = [["--emit=ir"], ["--emit=adjoint"]]
-        ir = "".join(subprocess.run([*tdlc, *s, f.name, "-o", "-"], capture_output=True, text=True, check=True).stdout
-                     for s in stages)
-    used = set(re.findall(r"^ *(?:%[\w, %]* = )?([a-z_0-9]+)\b", ir, re.M))
-    for row in re.finditer(r'^OP\(\w+, *"(\w+)",.*?\b(PARTIAL|RULE|LINEAR),', (root / "ir/ops.def").read_text(), re.M):
-        if row[1] not in used and row[1] not in SCRIPT_ONLY:
-            missing.append(f"operation {row[1]}")
+    root = pathlib.Path(root)
+    missing = operations_missing(tdlc, root, all_cases(), SCRIPT_ONLY)
     missing += missing_forms(root, all_cases(), HELPERS, lambda source: compiles(tdlc, source))
     for m in missing:
         print(f"no derivative case: {m}")

@@ -9,13 +9,12 @@ derivatives too. u and v are directions: h is the gradient, H u and T u v are wh
 import ctypes
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 from cases import CASES, INDICES, LEAVES
-from check import ROOT, compile_cases, flat, shape_of
+from check import ROOT, compile_cases, flat, operations_missing, shape_of
 from extra import EXTRA, HELPERS
 from forms import calls, functions, split
 from leaves import names_in, values, weight
@@ -150,15 +149,7 @@ def grads(tdlc, cc):
 def coverage(tdlc, root):
     root = pathlib.Path(root)
     cases, missing = chosen(root)
-    with tempfile.NamedTemporaryFile("w", suffix=".tdl") as f:
-        f.write(HELPERS + "\n".join(c.source for c in cases))
-        f.flush()
-        ir = "".join(subprocess.run([*tdlc, s, f.name, "-o", "-"], capture_output=True, text=True, check=True).stdout
-                     for s in ("--emit=ir", "--emit=adjoint"))
-    used = set(re.findall(r"^ *(?:%[\w, %]* = )?([a-z_0-9]+)\b", ir, re.M))
-    for row in re.finditer(r'^OP\(\w+, *"(\w+)",.*?\b(PARTIAL|RULE|LINEAR),', (root / "ir/ops.def").read_text(), re.M):
-        if row[1] not in used and row[1] not in OPERATIONS_LEFT_OUT:
-            missing.append(f"operation {row[1]}")
+    missing += operations_missing(tdlc, root, cases, OPERATIONS_LEFT_OUT)
     missing += [f"{n}, left out although it is not there" for n in LEFT_OUT if n not in {f.name for f in functions(root)}]
     for m in missing:
         print(f"no case of higher derivatives: {m}")
