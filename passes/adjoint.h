@@ -200,7 +200,7 @@ TdlVal tan_of(Adj *a, TdlVal v);           /* in the lane; 0: none */
 TdlVal tan_of_or_zero(Adj *a, TdlVal v);
 TdlVal tan_whole(Adj *a, TdlVal v);
 TdlVal tan_whole_or_zero(Adj *a, TdlVal v);
-/* The tangent of a v that has none: 0, or undefined where v is (a tape before its first row: each has memory of its own). */
+/* The tangent of a v that has none: 0, or undefined where v is (a tape before its first row, which is not to be filled). */
 TdlVal tan_absent(Adj *a, TdlVal v);
 /* v with its first n axes behind the others. */
 TdlVal adj_axes_to_end(TdlBuilder *b, TdlVal v, uint32_t n);
