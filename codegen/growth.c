@@ -125,7 +125,22 @@ static Growth grown(TdlFunc *f, TdlDim bytes, bool saved)
     return g;
 }
 
-Growth growth_of(TdlFunc *f) { return grown(f, dim_const(f->module, 0), false); }
+/* Stacks, recursion, and allocations inside loops and branches: how often and how much, the arguments do not say. */
+static void find_unbounded(void *user, TdlFunc *f, TdlOp o)
+{
+    Growth *g = user;
+    TdlOpcode code = ir_op(f, o)->code;
+    bool inside = ir_op(f, o)->parent.id != f->body.id;
+    TdlFunc *callee = code == OP_CALL ? ir_func_find(f->module, intern(f->module->names, op_str(f, o, "callee"))) : NULL;
+    g->more |= code == OP_STACKNEW || (callee && !callee->symbol) || (code == OP_ALLOC && inside && op_int(f, o, "dynamic", 0));
+}
+
+Growth growth_of(TdlFunc *f)
+{
+    Growth g = grown(f, dim_const(f->module, 0), false);
+    ir_walk(f, f->body, find_unbounded, &g);
+    return g;
+}
 
 Growth growth_saved(TdlFunc *f) { return grown(f, cg_saved_bytes(f, f->params.n), true); }
 

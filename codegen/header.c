@@ -108,13 +108,14 @@ void cg_workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out) {
     Growth g = growth_of(f);
     TdlDim bytes = workspace_bytes(m, f, &g);
     if (dim_is_const(m, bytes, &c) && c == 0) {
-        str_puts(out, "none is needed");
-        return;
+        str_puts(out, g.more ? "0 bytes" : "none is needed");
+    } else {
+        dim_print(m, bytes, out);
+        str_puts(out, " + 63 bytes");
+        growth_text(&g, out);
+        str_puts(out, " (// divides and rounds down, ** is power)");
     }
-    dim_print(m, bytes, out);
-    str_puts(out, " + 63 bytes");
-    growth_text(&g, out);
-    str_puts(out, " (// divides and rounds down, ** is power)");
+    if (g.more) str_puts(out, "; more for what has a size found at run time");
 }
 
 static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out) {

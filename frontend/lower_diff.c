@@ -161,6 +161,13 @@ TdlSym low_param_name(Low *L, const LowFn *fn, uint32_t i, uint32_t given)
     return i >= n ? low_diff_extra_name(L, fn, i - n) : low_param_name(L, fn->inner, i, inner);
 }
 
+uint32_t low_param_of_name(Low *L, const LowFn *fn, TdlSym name, uint32_t given)
+{
+    uint32_t n = low_param_count(L, fn, given), i = 0;
+    while (i < n && !sym_eq(low_param_name(L, fn, i, given), name)) i++;
+    return i;
+}
+
 /* ---- what is asked for ---- */
 
 uint32_t low_count_leaves(Low *L, LowValue v)
@@ -298,7 +305,7 @@ static bool callee_lifted(Low *L, LowFn *fn, LowArgs *args, LowCallee *c, TdlSpa
         uint32_t to = pos;
         LowArg *a = &args->p[i];
         if (a->name.name.id) {
-            for (to = 0; to < n && !sym_eq(low_param_name(L, fn, to, args->n), a->name.name); to++) {}
+            to = low_param_of_name(L, fn, a->name.name, args->n);
             if (to == n || set[to]) { low_error(L, a->span, "`%s` is not a parameter that is still free", low_name(L, a->name.name)); return false; }
         } else {
             pos++;

@@ -25,6 +25,8 @@ typedef struct {
 /* The name of parameter i where there are `given` arguments. */
 /* How many parameters a function has; of a builtin, as many as arguments are given. */
 uint32_t low_param_count(Low *L, const LowFn *fn, uint32_t given);
+/* The parameter of that name; low_param_count where there is none. */
+uint32_t low_param_of_name(Low *L, const LowFn *fn, TdlSym name, uint32_t given);
 TdlSym low_param_name(Low *L, const LowFn *fn, uint32_t i, uint32_t given);
 /* What is below all derivatives and maps: it has the parameters. */
 const LowFn *low_root(const LowFn *fn);

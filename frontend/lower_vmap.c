@@ -195,9 +195,9 @@ static LowValue collect(Vmap *v, TdlOp map, TdlRegion r, TdlBuilder outer, LowVa
 static int64_t parameter(Vmap *v, const LowArg *a, uint32_t given, uint32_t *pos)
 {
     Low *L = v->L;
-    uint32_t n = low_param_count(L, v->fn, given), to = a->name.name.id ? 0 : (*pos)++;
+    uint32_t n = low_param_count(L, v->fn, given);
+    uint32_t to = a->name.name.id ? low_param_of_name(L, v->fn, a->name.name, given) : (*pos)++;
     const LowValue *in = &v->fn->in_dims;
-    while (a->name.name.id && to < n && !sym_eq(low_param_name(L, v->fn, to, given), a->name.name)) to++;
     if (to < n && (in->kind != LV_TUPLE || to < in->n)) return to;
     if (a->name.name.id && to == n) low_error(L, a->span, "vmap: the function has no parameter `%s`", low_name(L, a->name.name));
     else if (to >= n) low_error(L, v->at, "this function takes %u arguments, not %u", n, given);
