@@ -15,6 +15,8 @@
 /* As enum tdl_status of runtime/tdl.h, which generated code returns. */
 enum { CG_OK, CG_BAD_ARGUMENT, CG_BAD_DIMENSION, CG_CHECK_FAILED, CG_WORKSPACE_FULL, CG_NO_MEMORY, CG_NOT_FINITE };
 
+enum { CG_VECTOR_LEAST = 16 };
+
 typedef struct CgDimBinding { TdlSym name; LLVMValueRef value; } CgDimBinding;
 
 struct CgUnit {
@@ -26,6 +28,7 @@ struct CgUnit {
     LLVMBuilderRef b;
     LLVMTargetMachineRef tm;
     LLVMTargetDataRef layout;
+    uint32_t vector_bytes;      /* of the target's vector registers, as cg_vector_bytes */
     LLVMDIBuilderRef di;        /* NULL without -g */
     LLVMMetadataRef di_unit;
     LLVMMetadataRef *di_files;  /* by file number */

@@ -31,6 +31,9 @@ bool cg_optimize(CgUnit *u);
 bool cg_emit(CgUnit *u, CgOutput what, TdlStr *out);
 void cg_free(CgUnit *u);
 
+/* Bytes of the widest vector registers of the target and processor: 16 (also where there are none), 32 or 64. */
+uint32_t cg_vector_bytes(const CgOptions *opt);
+
 /* Host triple and the versions for --version. */
 const char *cg_llvm_version(void);
 

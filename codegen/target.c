@@ -3,6 +3,7 @@
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>
+#include <llvm-c/IRReader.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <stdio.h>
@@ -21,16 +22,23 @@ static LLVMCodeGenOptLevel level(int opt) {
 }
 
 /* What a triple means where no processor is named: as clang takes it. */
-static const struct { const char *arch, *cpu, *features, *abi; } BASELINES[] = {
+typedef struct { const char *arch, *cpu, *features, *abi; } Baseline;
+static const Baseline BASELINES[] = {
     {"x86_64", "x86-64", "", NULL},
     {"riscv64", "generic-rv64", "+m,+a,+f,+d,+c", "lp64d"},
     {"riscv32", "generic-rv32", "+m,+a,+f,+d,+c", "ilp32d"},
     {"", "generic", "", NULL},
 };
 
+static const Baseline *baseline_of(const char *triple) {
+    const Baseline *b = BASELINES;
+    while (strncmp(triple, b->arch, strlen(b->arch)) != 0) b++;
+    return b;
+}
+
 /* LLVM says only on standard error that it does not know a processor, and later ends the process: what it writes while
- * the target machine is made is read. */
-static bool make_machine(CgUnit *u, LLVMTargetRef target, const char *triple, const char *cpu, const char *features) {
+ * the target machine is made is read. NULL: it does not know it. */
+static LLVMTargetMachineRef make_machine(LLVMTargetRef target, const char *triple, const char *cpu, const char *features, int opt_level) {
     char said[256] = "";
     FILE *log = tmpfile();
     int saved = log ? dup(STDERR_FILENO) : -1;
@@ -38,7 +46,7 @@ static bool make_machine(CgUnit *u, LLVMTargetRef target, const char *triple, co
         fflush(stderr);
         dup2(fileno(log), STDERR_FILENO);
     }
-    u->tm = LLVMCreateTargetMachine(target, triple, cpu, features, level(u->opt.opt_level), LLVMRelocPIC, LLVMCodeModelDefault);
+    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(target, triple, cpu, features, level(opt_level), LLVMRelocPIC, LLVMCodeModelDefault);
     if (saved >= 0) {
         fflush(stderr);
         dup2(saved, STDERR_FILENO);
@@ -47,9 +55,44 @@ static bool make_machine(CgUnit *u, LLVMTargetRef target, const char *triple, co
         said[fread(said, 1, sizeof said - 1, log)] = 0;
     }
     if (log) fclose(log);
-    if (u->tm && !strstr(said, "is not a recognized processor")) return true;
-    diag_error(u->ir->diags, SPAN_NONE, "--mcpu=%s: %s has no such processor", cpu, triple);
-    return false;
+    if (!tm || !strstr(said, "is not a recognized processor")) return tm;
+    LLVMDisposeTargetMachine(tm);
+    return NULL;
+}
+
+/* The machine that the options name; NULL with an error, where there are diagnostics for it. */
+static LLVMTargetMachineRef machine_of(const CgOptions *opt, TdlDiags *diags) {
+    char *why = NULL, *triple, *cpu = NULL, *features = NULL;
+    LLVMTargetRef target;
+    LLVMTargetMachineRef tm = NULL;
+    if (opt->target) {
+        LLVMInitializeAllTargetInfos();
+        LLVMInitializeAllTargets();
+        LLVMInitializeAllTargetMCs();
+        LLVMInitializeAllAsmPrinters();
+        triple = LLVMNormalizeTargetTriple(opt->target);
+    } else {
+        LLVMInitializeNativeTarget();
+        LLVMInitializeNativeAsmPrinter();
+        triple = LLVMGetDefaultTargetTriple();
+    }
+    if (LLVMGetTargetFromTriple(triple, &target, &why)) {
+        if (diags) diag_error(diags, SPAN_NONE, "--target=%s: %s", triple, why);
+        LLVMDisposeMessage(why);
+    } else {
+        const Baseline *base = baseline_of(triple);
+        const char *wanted = opt->cpu ? opt->cpu : base->cpu;
+        if (!strcmp(wanted, "native")) {
+            cpu = LLVMGetHostCPUName();
+            features = LLVMGetHostCPUFeatures();
+        }
+        tm = make_machine(target, triple, cpu ? cpu : wanted, features ? features : opt->cpu ? "" : base->features, opt->opt_level);
+        if (!tm && diags) diag_error(diags, SPAN_NONE, "--mcpu=%s: %s has no such processor", wanted, triple);
+    }
+    LLVMDisposeMessage(triple);
+    if (cpu) LLVMDisposeMessage(cpu);
+    if (features) LLVMDisposeMessage(features);
+    return tm;
 }
 
 static void target_abi(CgUnit *u, const char *name) {
@@ -58,43 +101,43 @@ static void target_abi(CgUnit *u, const char *name) {
 }
 
 bool cg_target(CgUnit *u) {
-    char *why = NULL, *triple, *cpu = NULL, *features = NULL;
-    LLVMTargetRef target;
-    if (u->opt.target) {
-        LLVMInitializeAllTargetInfos();
-        LLVMInitializeAllTargets();
-        LLVMInitializeAllTargetMCs();
-        LLVMInitializeAllAsmPrinters();
-        triple = LLVMNormalizeTargetTriple(u->opt.target);
-    } else {
-        LLVMInitializeNativeTarget();
-        LLVMInitializeNativeAsmPrinter();
-        triple = LLVMGetDefaultTargetTriple();
-    }
-    if (LLVMGetTargetFromTriple(triple, &target, &why)) {
-        diag_error(u->ir->diags, SPAN_NONE, "--target=%s: %s", triple, why);
-        LLVMDisposeMessage(why);
-        LLVMDisposeMessage(triple);
-        return false;
-    }
-    size_t base = 0;
-    while (strncmp(triple, BASELINES[base].arch, strlen(BASELINES[base].arch)) != 0) base++;
-    const char *wanted = u->opt.cpu ? u->opt.cpu : BASELINES[base].cpu;
-    if (!strcmp(wanted, "native")) {
-        cpu = LLVMGetHostCPUName();
-        features = LLVMGetHostCPUFeatures();
-    }
-    bool ok = make_machine(u, target, triple, cpu ? cpu : wanted, features ? features : u->opt.cpu ? "" : BASELINES[base].features);
-    if (ok) {
-        LLVMSetTarget(u->mod, triple);
-        u->layout = LLVMCreateTargetDataLayout(u->tm);
-        LLVMSetModuleDataLayout(u->mod, u->layout);
-        if (BASELINES[base].abi) target_abi(u, BASELINES[base].abi);
-    }
+    u->tm = machine_of(&u->opt, u->ir->diags);
+    if (!u->tm) return false;
+    char *triple = LLVMGetTargetMachineTriple(u->tm);
+    LLVMSetTarget(u->mod, triple);
+    u->layout = LLVMCreateTargetDataLayout(u->tm);
+    LLVMSetModuleDataLayout(u->mod, u->layout);
+    if (baseline_of(triple)->abi) target_abi(u, baseline_of(triple)->abi);
     LLVMDisposeMessage(triple);
-    if (cpu) LLVMDisposeMessage(cpu);
-    if (features) LLVMDisposeMessage(features);
-    return ok;
+    u->vector_bytes = cg_vector_bytes(&u->opt);
+    return true;
+}
+
+/* The assembly of an addition of 64 bytes says what registers there are; LLVM-C has no other answer for a processor's name. */
+static uint32_t widest_register(LLVMTargetMachineRef tm) {
+    static const char text[] = "define <16 x float> @f(<16 x float> %x) #0 { %y = fadd <16 x float> %x, %x ret <16 x float> %y }\n"
+                               "attributes #0 = { \"min-legal-vector-width\"=\"512\" }\n";
+    LLVMContextRef c = LLVMContextCreate();
+    LLVMModuleRef m = NULL;
+    LLVMMemoryBufferRef out = NULL, in = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, sizeof text - 1, "width");
+    char *why = NULL;
+    uint32_t bytes = CG_VECTOR_LEAST;
+    if (!LLVMParseIRInContext(c, in, &m, &why) && !LLVMTargetMachineEmitToMemoryBuffer(tm, m, LLVMAssemblyFile, &why, &out)) {
+        const char *code = LLVMGetBufferStart(out);
+        bytes = strstr(code, "zmm") ? 64 : strstr(code, "ymm") ? 32 : CG_VECTOR_LEAST;
+        LLVMDisposeMemoryBuffer(out);
+    }
+    if (why) LLVMDisposeMessage(why);
+    if (m) LLVMDisposeModule(m);
+    LLVMContextDispose(c);
+    return bytes;
+}
+
+uint32_t cg_vector_bytes(const CgOptions *opt) {
+    LLVMTargetMachineRef tm = opt->cpu ? machine_of(opt, NULL) : NULL; /* baselines have no more than the least */
+    uint32_t bytes = tm ? widest_register(tm) : CG_VECTOR_LEAST;
+    if (tm) LLVMDisposeTargetMachine(tm);
+    return bytes;
 }
 
 bool cg_optimize(CgUnit *u) {

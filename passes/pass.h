@@ -6,6 +6,7 @@
 
 typedef struct {
     int opt_level;        /* -O0 .. -O3 */
+    int vector_bytes;     /* of the target's vector registers: 16, 32 or 64 */
     bool strict_fp;       /* no reassociation of reductions */
     bool accumulate;      /* functions that add to gradients, too */
     bool check_nan;       /* reverse sweeps check what they compute (-fcheck=nan) */

@@ -15,6 +15,7 @@ static const char USAGE[] =
     "  --strict-fp        no reassociation\n"
     "  -fcheck=nan        reverse sweeps check what they compute\n"
     "  --max-tape=BYTES   most that the loops of a function keep for their reverse\n"
+    "  --vector-bytes=N   the target's vector registers: 16 (the default), 32 or 64\n"
     "  -O0 .. -O3         level of optimisation (default: -O2)\n"
     "  -o FILE            where to write (default: standard output)\n"
     "  --list             list the passes\n"
@@ -64,6 +65,9 @@ static int parse_options(int argc, char **argv, Options *o) {
         else if (!strcmp(a, "--strict-fp")) o->pass.strict_fp = true;
         else if (!strcmp(a, "-fcheck=nan")) o->pass.check_nan = true;
         else if (!strncmp(a, "--max-tape=", 11) && pass_bytes(a + 11, &o->pass.max_tape)) o->pass.limit_tape = true;
+        else if (!strcmp(a, "--vector-bytes=16")) o->pass.vector_bytes = 16;
+        else if (!strcmp(a, "--vector-bytes=32")) o->pass.vector_bytes = 32;
+        else if (!strcmp(a, "--vector-bytes=64")) o->pass.vector_bytes = 64;
         else if (!strcmp(a, "--json")) o->json = true;
         else if (a[0] == '-' && a[1] == 'O' && a[2] >= '0' && a[2] <= '3' && !a[3]) o->pass.opt_level = a[2] - '0';
         else if (!strcmp(a, "-o") && i + 1 < argc) o->output = argv[++i];
@@ -147,7 +151,7 @@ static void out_of_memory(void *user, size_t bytes) {
 }
 
 int main(int argc, char **argv) {
-    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2};
+    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass = {.opt_level = 2, .vector_bytes = 16}};
     PassIds ids = {0};
     TdlArena arena;
     arena_init(&arena);

@@ -69,7 +69,6 @@ bool native_open(Native *n, Session *s) {
     CgOptions opt = s->o->cg;
     *n = (Native){.s = s};
     opt.callers = true;
-    if (!opt.cpu && !opt.target) opt.cpu = "native";
     n->u = cg_module(s->m, &opt);
     if (n->u && cg_optimize(n->u)) n->j = link(n);
     if (!n->j) native_close(n);
