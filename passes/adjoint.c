@@ -126,6 +126,17 @@ static void note_saved(Reads *r, TdlFunc *g) {
     }
 }
 
+static void find_own_call(void *user, TdlFunc *f, TdlOp o) {
+    if (ir_op(f, o)->code == OP_CALL) *(bool *)user |= !ir_func_find(f->module, intern(f->module->names, op_str(f, o, "callee")))->symbol;
+}
+
+/* Whether g calls a function that is not C: it is recursive, since others are inlined. */
+static bool any_own_call(TdlFunc *g) {
+    bool any = false;
+    ir_walk(g, g->body, find_own_call, &any);
+    return any;
+}
+
 /* @f.vjp.<wrt>: parameters of f and a cotangent for each float result; results of f and a cotangent for each wrt. The
  * signature is made first: a recursive call asks for it. */
 static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint32_t n) {
@@ -147,6 +158,7 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     TdlOp ret = ir_terminator(g, g->body), last = ir_op(g, ret)->prev;
     adj_activity(&a, g->body);
     adj_count_limited(&a);
+    a.unread = any_own_call(g); /* a call of itself may hand back zeros of what it did not read */
     for (uint32_t i = 0; i < nres; i++)
         if (zbar[i].id) adj_add(&a, adj_arg(&a, ret, i), zbar[i]);
     adj_reverse_ops(&a, g->body, last);

@@ -11,7 +11,7 @@
 #include "ir/ir.h"
 #include "passes/pass.h"
 
-typedef struct { TdlVal of, acc; } AdjAcc;
+typedef struct { TdlVal of, acc; bool unread; } AdjAcc; /* unread: the cotangent so far */
 
 typedef struct {
     TdlOp withacc;   /* in the reverse of the outer frame; operands and accumulators grow with `accs` */
@@ -45,6 +45,10 @@ typedef struct {
     AdjFrame *top;
     TDL_VEC(TdlVal) cot;      /* by value id: current cotangent (forward mode: tangent); 0: none yet, that is zero */
     TDL_VEC(uint8_t) active;  /* by value id: depends on what is differentiated for */
+    TDL_VEC(uint8_t) zeros;   /* by value id: its cotangent may have zeros of elements that were not read (adjoint_mask.c) */
+    TDL_VEC(uint64_t) rows;   /* by value id: rows of an unread cotangent that were added to; of the first 64 */
+    TDL_VEC(uint8_t) infinite;/* by value id: whether it may be infinite or NaN (adjoint_infinite.c) */
+    TdlVals known;            /* of which that is known */
     TDL_VEC(uint8_t) ours;    /* by value id: an accumulator of the sweep's own, not of what it reverses */
     TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
     uint32_t stamp;
@@ -59,6 +63,7 @@ typedef struct {
     TdlRegion within;         /* of `backward`: the region it stands in; 0 for a vjp */
     TdlVals leaves;           /* of `backward`: where it ends */
     TdlOp step;               /* the operation that is being reversed */
+    bool unread, masked;      /* the cotangents of its results: with such zeros, with a mask */
     TdlSym named;             /* the last grad_fn that an operation had, and the place of that */
     TdlSpan named_at;
     TDL_VEC(uint8_t) finite;  /* -fcheck=nan, by value id: checked */
@@ -239,18 +244,34 @@ typedef void (*AdjRule)(Adj *a, TdlOp o, const TdlVal *zbar);
 #include "ir/ops.def"
 #undef OP
 
-/* A cotangent that is 0 where a branch of `select` was not taken stays so: it is cond ? of : 0 (without a mask `of` alone),
- * and what is made of it is cond ? f(of) : 0, so that no 0 * inf arises in the branch not taken. Where `some` is false the
- * cotangent happens to be 0, but its derivative need not be: (some or f(of) == f(of)) ? f(of) : 0 replaces a NaN alone. */
-typedef struct { TdlVal cond, some, of; } AdjMask;
+/* ---- exact zeros (adjoint_mask.c) ----
+ * A cotangent that is 0 where a branch of `select` was not taken stays so: it is cond ? of : 0 (without a mask `of` alone),
+ * and what is made of it is cond ? f(of) : 0, so that no 0 * inf arises in the branch not taken. */
+typedef struct { TdlVal cond, of; } AdjMask;
 AdjMask adj_unmask(Adj *a, TdlVal zbar);
+bool adj_is_masked(const Adj *a, TdlVal zbar);
 TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v);
 AdjMask adj_either(Adj *a, AdjMask x, AdjMask y); /* of a sum of what is masked so */
 TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y); /* x + y; masked where both are */
-/* vbar, the cotangent of v, comes out of a tape (adjoint_loop.c): masked where it is 0 (`some`). */
-TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar);
-/* Whether the tensor x is one that a loop fills: it carries x, which starts as `undef`. */
-bool adj_is_tape(const Adj *a, TdlVal x);
+/* Whether the cotangent of v may have zeros of elements that nothing read; also those that it has a mask for. */
+bool adj_is_unread(const Adj *a, TdlVal v);
+void adj_set_unread(Adj *a, TdlVal v, bool on);
+bool adj_has_zeros(const Adj *a, TdlVal v);
+/* Sets a->unread and a->masked for the reverse of o. */
+void adj_enter_step(Adj *a, TdlOp o);
+/* The current step adds c to the cotangent `old` of v; what is added to it next is to parts of it; it adds c to the
+ * accumulator of v, which is free in the frame `inner`, at idx. */
+void adj_note_whole(Adj *a, TdlVal v, TdlVal old, TdlVal c);
+void adj_note_part(Adj *a, TdlVal v);
+/* Then, where c is added to constant rows of a v that has few. */
+void adj_note_rows(Adj *a, TdlVal v, TdlVal c, int64_t first, int64_t n);
+void adj_note_free(Adj *a, TdlVal v, const AdjFrame *inner, TdlVal c, const TdlVal *idx, uint32_t n);
+/* c, made of the unread zbar: 0 instead of NaN where zbar is 0. */
+TdlVal adj_unless_unread(Adj *a, TdlVal zbar, TdlVal c);
+/* Whether v may be infinite or NaN by more than an overflow: what it is computed from has poles (adjoint_infinite.c). */
+bool adj_may_be_infinite(Adj *a, TdlVal v);
+/* A constant other than 0, an integer. */
+bool adj_is_safe_divisor(const Adj *a, TdlVal v);
 /* Elementwise operations: contributions zbar * partial, from the formulas (adjoint_partial.c). */
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar);
 /* The same for tangents: the sum of dot[i] * partial i. */

@@ -28,6 +28,16 @@ TdlFunc *adj_usable_rule(Adj *a, TdlSym name) {
     return NULL;
 }
 
+/* Whether a rule works element by element: then what it makes of a 0 is one. */
+static bool is_elementwise(const TdlFunc *rule) {
+    IR_FOREACH_OP(rule, rule->body, o) {
+        const TdlOpData *d = ir_op(rule, o);
+        bool spread = d->code == OP_BROADCAST && ty_is_scalar(rule->module, ir_type(rule, d->operands[0]));
+        if (!spread && d->code != OP_CONST && d->code != OP_DIM && !(op_info(d->code)->flags & (OPF_ELEMENTWISE | OPF_TERMINATOR))) return false;
+    }
+    return true;
+}
+
 void adj_rule(Adj *a, const TdlFunc *f, const TdlAttr *dims, const TdlVal *args, const TdlVal *results, const TdlVal *zbar) {
     TdlFunc *rule = adj_usable_rule(a, f->reverse);
     if (!rule) return;
@@ -46,8 +56,13 @@ void adj_rule(Adj *a, const TdlFunc *f, const TdlAttr *dims, const TdlVal *args,
     TdlVals xbar = {0};
     ir_clone_region_body(adj_b(a), rule, rule->body, &map, &to, &xbar);
     n = 0;
-    for (uint32_t i = 0; i < f->params.n; i++)
-        if (ty_is_float(a->m, f->params.p[i].type)) adj_add(a, args[i], xbar.p[n++]);
+    bool unread = a->unread && f->results.n == 1 && is_elementwise(rule);
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        if (!ty_is_float(a->m, f->params.p[i].type)) continue;
+        TdlVal c = xbar.p[n++];
+        if (unread && adj_active(a, args[i]) && ty_eq(adj_type(a, c), adj_type(a, zbar[0]))) c = adj_unless_unread(a, zbar[0], c);
+        adj_add(a, args[i], c);
+    }
 }
 
 static void find_print(void *user, TdlFunc *f, TdlOp o) {

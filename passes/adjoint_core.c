@@ -145,7 +145,8 @@ static TdlVal scope_acc(Adj *a, AdjScope *s, TdlVal v) {
     }
     TdlVal acc = adj_own_acc(a, s->body, t);
     ir_add_operand(a->f, s->withacc, init);
-    VEC_PUSH(a->arena, s->accs, ((AdjAcc){v, acc}));
+    VEC_PUSH(a->arena, s->accs, ((AdjAcc){v, acc, adj_is_unread(a, v)}));
+    adj_note_part(a, v);
     return acc;
 }
 
@@ -184,6 +185,11 @@ static bool crosses_iteration(Adj *a, TdlVal v) {
     return true;
 }
 
+static bool is_const_index(Adj *a, TdlVal i, int64_t *at) {
+    TdlDim d;
+    return ir_val_dim(a->f, i, &d) && dim_is_const(a->m, d, at);
+}
+
 void adj_add(Adj *a, TdlVal v, TdlVal c) { adj_add_at(a, v, c, NULL, 0, true); }
 
 void adj_add_at(Adj *a, TdlVal v, TdlVal c, const TdlVal *idx, uint32_t n, bool inbounds) {
@@ -199,14 +205,19 @@ void adj_add_at(Adj *a, TdlVal v, TdlVal c, const TdlVal *idx, uint32_t n, bool 
         for (uint32_t i = 0; i < n; i++) ops[i + 2] = idx[i];
         TdlOp o = ir_emit(b, OP_ACCADD, ops, n + 2, NULL, 0);
         if (inbounds && n) op_set_int(a->f, o, "inbounds", 1);
+        adj_note_free(a, v, inner, c, idx, n);
         return;
     }
     if (crosses_iteration(a, v)) return;
     TdlVal old = adj_cot(a, v);
     if (!n) {
+        adj_note_whole(a, v, old, c);
         adj_set_cot(a, v, old.id ? adj_sum(a, old, c) : c);
         return;
     }
+    adj_note_part(a, v);
+    int64_t row;
+    if (n == 1 && is_const_index(a, idx[0], &row)) adj_note_rows(a, v, c, row, 1);
     if (!old.id) old = adj_zero(a, adj_type(a, v));
     TdlVal at = ir_index(b, old, idx, n);
     TdlVal sum = ir_binary(b, OP_ADD, at, c);
@@ -228,6 +239,7 @@ bool adj_scatter_open(Adj *a, TdlVal v, AdjScatter *s) {
         return true;
     }
     if (crosses_iteration(a, v)) return false;
+    adj_note_part(a, v);
     TdlVal init = adj_cot_or_zero(a, v);
     s->withacc = ir_emit(adj_b(a), OP_WITHACC, &init, 1, NULL, 0);
     TdlRegion r = ir_op(a->f, s->withacc)->regions[0];
@@ -311,6 +323,8 @@ static void reverse_op(Adj *a, TdlOp o) {
     a->top->b.span = d->span;
     a->top->b.grad_fn = d->grad_fn;
     TdlOp outer = a->step;
+    bool unread = a->unread, masked = a->masked;
+    adj_enter_step(a, o);
     a->step = o;
     if (d->grad_fn.id) a->named = d->grad_fn, a->named_at = d->span;
     switch (op_info(d->code)->deriv) {
@@ -320,6 +334,8 @@ static void reverse_op(Adj *a, TdlOp o) {
     case DERIV_NONE: no_derivative(a, o); break;
     }
     a->step = outer;
+    a->unread = unread;
+    a->masked = masked;
 }
 
 void adj_reverse_ops(Adj *a, TdlRegion r, TdlOp last) {

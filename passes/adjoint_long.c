@@ -435,6 +435,7 @@ static void reverse(Adj *a, Long *l, const TdlVal *zbar) {
     TdlVals res = {0};
     for (uint32_t i = 0; i < cs.n; i++) VEC_PUSH(a->arena, res, adj_res(a, d.loop, 3 + l->n + i));
     adj_scope_close(a, s, res.p, res.n);
+    a->unread = true;
     for (uint32_t i = 0; i < cs.n; i++) adj_add(a, cs.p[i].init, res.p[i]);
 }
 

@@ -23,10 +23,48 @@ AdjCarriedVec adj_carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint3
         TdlOp def = adj_def(a, c.yield);
         bool unread = !c.zbar.id && def.id && ir_op(a->f, def)->code == OP_PUSH; /* a stack that nothing pops */
         if (!adj_active(a, c.arg) || unread) continue;
+        c.given = c.zbar.id != 0;
         if (!c.zbar.id) c.zbar = adj_zero(a, adj_type(a, c.result));
         VEC_PUSH(a->arena, out, c);
     }
     return out;
+}
+
+/* ---- which carried values an iteration reads as a whole ---- */
+
+static bool is_read_whole(const Adj *a, TdlRegion body, TdlVal v, const AdjCarriedVec *cs);
+
+/* Whether o, of region `body`, reads each element of each operand, and what it makes of them is so read in turn. */
+static bool passes_on(const Adj *a, TdlOp o, TdlRegion body, const AdjCarriedVec *cs) {
+    const TdlOpData *d = ir_op(a->f, o);
+    bool each = (op_info(d->code)->flags & OPF_ELEMENTWISE) && d->code != OP_SELECT && d->code != OP_MAX && d->code != OP_MIN;
+    bool whole = d->code == OP_DOT || d->code == OP_SUM || d->code == OP_BROADCAST || d->code == OP_RESHAPE || d->code == OP_PERMUTE;
+    return (each || whole) && adj_active(a, d->results[0]) && is_read_whole(a, body, d->results[0], cs);
+}
+
+static bool is_read_whole(const Adj *a, TdlRegion body, TdlVal v, const AdjCarriedVec *cs) {
+    for (uint32_t i = 0; i < cs->n; i++)
+        if (cs->p[i].whole && cs->p[i].yield.id == v.id) return true;
+    IR_FOREACH_OP(a->f, body, o) {
+        const TdlOpData *d = ir_op(a->f, o);
+        for (uint32_t i = 0; i < d->noperands; i++)
+            if (d->operands[i].id == v.id && passes_on(a, o, body, cs)) return true;
+    }
+    return false;
+}
+
+/* The cotangent that comes out of the iteration behind has zeros where that did not read the value. Those that are read in
+ * every iteration are the largest set of which each is read to compute one of the set. */
+static void find_whole(Adj *a, TdlRegion body, AdjCarriedVec *cs) {
+    for (uint32_t i = 0; i < cs->n; i++) cs->p[i].whole = cs->p[i].given && !a->unread && !a->masked;
+    for (bool again = true; again;) {
+        again = false;
+        for (uint32_t i = 0; i < cs->n; i++) {
+            if (!cs->p[i].whole || is_read_whole(a, body, cs->p[i].arg, cs)) continue;
+            cs->p[i].whole = false;
+            again = true;
+        }
+    }
 }
 
 /* Makes the reverse loop l->rev over lo, hi inside the scope, reverses the body into it. */
@@ -46,8 +84,10 @@ static void reverse_body(Adj *a, AdjLoop *l, AdjScope *s, AdjCarriedVec *cs, Tdl
         TdlVal arg = ir_region_arg(a->f, l->t, adj_type(a, cs->p[i].arg), SYM_NONE);
         cs->p[i].zbar = arg;
     }
+    find_whole(a, l->body, cs);
     for (uint32_t i = 0; i < cs->n; i++) {
         bool is_stack = ty_kind(a->m, adj_type(a, cs->p[i].arg)) == TY_STACK;
+        a->unread = !cs->p[i].whole;
         if (is_stack) adj_set_cot(a, cs->p[i].yield, cs->p[i].zbar);
         else adj_add(a, cs->p[i].yield, cs->p[i].zbar);
     }
@@ -70,6 +110,7 @@ static void to_inits(Adj *a, AdjScope *s, const AdjCarriedVec *cs) {
     for (uint32_t i = 0; i < cs->n; i++) VEC_PUSH(a->arena, res, cs->p[i].zbar);
     adj_scope_close(a, s, res.p, res.n);
     for (uint32_t i = 0; i < cs->n; i++) {
+        a->unread = !cs->p[i].whole;
         if (ty_kind(a->m, adj_type(a, cs->p[i].init)) == TY_STACK) adj_set_cot(a, cs->p[i].init, res.p[i]);
         else adj_add(a, cs->p[i].init, res.p[i]);
     }
@@ -217,22 +258,6 @@ static TdlVal save_tape(Adj *a, AdjNeed *n, TdlVal v) {
     return got;
 }
 
-bool adj_is_tape(const Adj *a, TdlVal x) {
-    const TdlValData *d = ir_val(a->f, x);
-    TdlOp loop = d->def.id ? (TdlOp){0} : ir_region(a->f, d->region)->parent;
-    if (!loop.id || ir_op(a->f, loop)->code != OP_FOR || !d->index) return false;
-    TdlOp init = adj_def(a, adj_arg(a, loop, d->index + 1));
-    return init.id && ir_op(a->f, init)->code == OP_UNDEF;
-}
-
-/* What was computed in a branch of `select` that was not taken adds zeros to the tape's cotangent, without their mask. */
-TdlVal adj_off_tape(Adj *a, TdlVal v, TdlVal vbar) {
-    TdlOp o = adj_def(a, v);
-    if (!o.id || !(op_info(ir_op(a->f, o)->code)->flags & OPF_ELEMENTWISE)) return vbar;
-    AdjMask m = {.some = adj_op2(a, OP_NE, vbar, adj_const_like(a, vbar, 0)), .of = vbar};
-    return adj_mask(a, &m, vbar);
-}
-
 /* ---- stacks: where the number of iterations has no useful bound ---- */
 
 TdlVal adj_carry(Adj *a, TdlOp o, TdlVal init, TdlVal *after) {
@@ -361,10 +386,8 @@ void adj_PUSH(Adj *a, TdlOp o, const TdlVal *zbar) {
     for (uint32_t i = 0; i < n; i++) types[i] = adj_type(a, adj_arg(a, o, i));
     TdlOp pop = ir_emit(adj_b(a), OP_POP, &zbar[0], 1, types, n);
     adj_set_cot(a, adj_arg(a, o, 0), adj_res(a, pop, 0));
-    for (uint32_t i = 1; i < n; i++) {
-        TdlVal v = adj_arg(a, o, i);
-        if (adj_active(a, v)) adj_add(a, v, adj_off_tape(a, v, adj_res(a, pop, i)));
-    }
+    a->unread = true; /* as of a tape */
+    for (uint32_t i = 1; i < n; i++) adj_add(a, adj_arg(a, o, i), adj_res(a, pop, i));
 }
 
 /* s2, v = pop s:  sbar = push s2bar, vbar. */

@@ -17,7 +17,8 @@ typedef struct {
     TDL_VEC(TdlType) rows;    /* types on the stack */
 } AdjLoop;
 
-typedef struct { uint32_t at; TdlVal init, arg, yield, result, zbar; } AdjCarried; /* carried value `at` */
+/* Carried value `at`; given: its result has a cotangent; whole: each iteration reads all of it. */
+typedef struct { uint32_t at; TdlVal init, arg, yield, result, zbar; bool given, whole; } AdjCarried;
 typedef TDL_VEC(AdjCarried) AdjCarriedVec;
 
 /* The carried values that have a cotangent, with the cotangents of their results. Of the first: `inits` its operand,

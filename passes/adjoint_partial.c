@@ -79,72 +79,33 @@ static const TdlVal *open_formulas(Formula *p, Adj *a, TdlOp o, TdlType like) {
     return ir_op(p->f, ir_terminator(p->f, p->f->body))->operands;
 }
 
-/* ---- masks ---- */
-
-static bool is_zeros(const Adj *a, TdlVal v) {
-    TdlOp o = adj_def(a, v);
-    if (o.id && ir_op(a->f, o)->code == OP_BROADCAST) o = adj_def(a, adj_arg(a, o, 0));
-    return o.id && ir_op(a->f, o)->code == OP_CONST && op_attr(a->f, o, "value")->f == 0;
-}
-
-/* In zbar = c ? of : 0, or c ? 0 : of: which operand `of` is; 0: neither. */
-static uint32_t masked_operand(const Adj *a, TdlVal zbar) {
-    TdlOp o = adj_def(a, zbar);
-    if (!o.id || ir_op(a->f, o)->code != OP_SELECT) return 0;
-    return is_zeros(a, adj_arg(a, o, 2)) ? 1 : is_zeros(a, adj_arg(a, o, 1)) ? 2 : 0;
-}
-
-/* The condition under which v, masked by operand k, is not 0. */
-static TdlVal condition(Adj *a, TdlVal v, uint32_t k) {
-    TdlVal c = adj_arg(a, adj_def(a, v), 0);
-    return k == 1 ? c : ir_unary(adj_b(a), OP_NOT, c);
-}
-
-/* `some` in v = (some or of == of) ? of : 0; 0 where v is no such mask. */
-static TdlVal soft_condition(const Adj *a, TdlVal v) {
-    TdlVal of = adj_arg(a, adj_def(a, v), 1);
-    TdlOp any = adj_def(a, adj_arg(a, adj_def(a, v), 0));
-    if (!any.id || ir_op(a->f, any)->code != OP_OR) return (TdlVal){0};
-    TdlOp eq = adj_def(a, adj_arg(a, any, 1));
-    bool soft = eq.id && ir_op(a->f, eq)->code == OP_EQ && adj_arg(a, eq, 0).id == of.id && adj_arg(a, eq, 1).id == of.id;
-    return soft ? adj_arg(a, any, 0) : (TdlVal){0};
-}
-
-static TdlVal both(Adj *a, TdlVal x, TdlVal y) { return x.id ? adj_op2(a, OP_AND, x, y) : y; }
-
-AdjMask adj_unmask(Adj *a, TdlVal zbar) {
-    AdjMask m = {.of = zbar};
-    for (uint32_t k; (k = masked_operand(a, m.of));) {
-        TdlOp o = adj_def(a, m.of);
-        TdlVal soft = soft_condition(a, m.of);
-        if (soft.id) m.some = both(a, m.some, soft);
-        else m.cond = both(a, m.cond, condition(a, m.of, k));
-        m.of = adj_arg(a, o, k);
+/* Whether an expression of the formulas is more than 0 (not less than 0) whatever finite values its operands have. */
+static bool is_positive(const TdlFunc *f, TdlVal v, bool or_zero) {
+    TdlOp o = ir_val(f, v)->def;
+    if (!o.id) return false;
+    const TdlVal *x = ir_op(f, o)->operands;
+    switch (ir_op(f, o)->code) {
+    case OP_CONST: return op_attr(f, o, "value")->f > 0;
+    case OP_ADD: return (is_positive(f, x[0], false) && is_positive(f, x[1], true)) || (is_positive(f, x[0], true) && is_positive(f, x[1], false));
+    case OP_MUL: return or_zero && x[0].id == x[1].id;
+    case OP_SQRT: return is_positive(f, x[0], false);
+    default: return false;
     }
-    return m;
 }
 
-TdlVal adj_mask(Adj *a, const AdjMask *m, TdlVal v) {
-    if (m->some.id) v = adj_select(a, adj_op2(a, OP_OR, m->some, adj_op2(a, OP_EQ, v, v)), v, adj_const_like(a, v, 0));
-    return m->cond.id ? adj_select(a, m->cond, v, adj_const_like(a, v, 0)) : v;
-}
-
-AdjMask adj_either(Adj *a, AdjMask x, AdjMask y) {
-    bool soft = x.some.id || y.some.id;
-    TdlVal p = x.some.id ? both(a, x.cond, x.some) : x.cond, q = y.some.id ? both(a, y.cond, y.some) : y.cond;
-    TdlVal any = adj_op2(a, OP_OR, p, q);
-    return soft ? (AdjMask){.some = any} : (AdjMask){.cond = any};
-}
-
-TdlVal adj_sum(Adj *a, TdlVal x, TdlVal y) {
-    uint32_t i = masked_operand(a, x), k = masked_operand(a, y);
-    if (!i || !k) return adj_op2(a, OP_ADD, x, y);
-    TdlOp p = adj_def(a, x), q = adj_def(a, y);
-    bool same = i == k && adj_arg(a, p, 0).id == adj_arg(a, q, 0).id;
-    AdjMask m = {.cond = condition(a, x, i)};
-    if (same) return adj_mask(a, &m, adj_op2(a, OP_ADD, adj_arg(a, p, i), adj_arg(a, q, k)));
-    m = adj_either(a, adj_unmask(a, x), adj_unmask(a, y));
-    return adj_mask(a, &m, adj_op2(a, OP_ADD, x, y));
+/* Whether a formula may be infinite or NaN by more than an overflow: it has a pole, or an operand may be so. */
+static bool has_pole(const Formula *p, TdlVal v) {
+    TdlOp o = ir_val(p->f, v)->def;
+    if (!o.id) return adj_may_be_infinite(p->a, p->built[v.id]);
+    const TdlOpData *d = ir_op(p->f, o);
+    if (d->code == OP_LOG || d->code == OP_POW) return true;
+    if (d->code == OP_DIV && !is_positive(p->f, d->operands[1], false)) {
+        TdlVal by = p->built[d->operands[1].id];
+        if (!by.id || !adj_is_safe_divisor(p->a, by)) return true;
+    }
+    for (uint32_t i = 0; i < d->noperands; i++)
+        if (has_pole(p, d->operands[i])) return true;
+    return false;
 }
 
 void adj_partial(Adj *a, TdlOp o, TdlVal zbar) {
@@ -154,8 +115,13 @@ void adj_partial(Adj *a, TdlOp o, TdlVal zbar) {
     for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++) {
         TdlVal x = adj_arg(a, o, i);
         if (!adj_active(a, x)) continue;
-        bool as_it_is = is_const(p.f, partials[i], 1.0);
-        adj_add(a, x, as_it_is ? zbar : adj_mask(a, &mask, times(&p, mask.of, partials[i])));
+        TdlVal c = zbar;
+        if (!is_const(p.f, partials[i], 1.0)) {
+            bool pole = a->unread && has_pole(&p, partials[i]);
+            c = times(&p, mask.of, partials[i]);
+            c = adj_mask(a, &mask, pole ? adj_unless_unread(a, mask.of, c) : c);
+        }
+        adj_add(a, x, c);
     }
 }
 

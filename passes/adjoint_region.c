@@ -126,12 +126,14 @@ static int used_in(Adj *a, TdlOp rev, TdlVal acc) {
 
 /* What one branch alone contributes to is an exact 0 when that is not taken, as with `select`: v was computed in front of
  * the `if`, and what it was computed from must not see a 0 times an infinity. `old` is its cotangent before. */
-static void mask_branch(Adj *a, TdlVal v, TdlVal c, int which, TdlVal old) {
+static void mask_branch(Adj *a, TdlVal v, TdlVal c, int which, TdlVal old, bool unread) {
     TdlOp def = adj_def(a, v);
-    if (which == 3 || !def.id || ir_op(a->f, def)->code == OP_INDEX) return;
+    bool masked = old.id && adj_is_masked(a, old), zeros = !old.id || masked || unread;
+    bool as_it_is = which == 3 || !def.id || ir_op(a->f, def)->code == OP_INDEX || (old.id && !masked);
+    adj_set_unread(a, v, zeros && (as_it_is || unread || adj_is_unread(a, v)));
+    if (as_it_is) return;
     AdjMask before = {0}, mask = {.of = adj_cot(a, v)};
     if (old.id) before = adj_unmask(a, old);
-    if (old.id && !before.cond.id && !before.some.id) return;
     TdlType shape = ty_with_elem(a->m, adj_type(a, v), EL_BOOL);
     mask.cond = which == 1 ? c : ir_unary(adj_b(a), OP_NOT, c);
     mask.cond = ir_full(adj_b(a), mask.cond, shape);
@@ -153,7 +155,7 @@ void adj_IF(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlVal *old = ARENA_ARRAY(a->arena, TdlVal, s->accs.n);
     for (uint32_t i = 0; i < s->accs.n; i++) which[i] = used_in(a, rev, s->accs.p[i].acc), old[i] = adj_cot(a, s->accs.p[i].of);
     adj_scope_close(a, s, NULL, 0);
-    for (uint32_t i = 0; i < s->accs.n && !a->failed; i++) mask_branch(a, s->accs.p[i].of, c, which[i], old[i]);
+    for (uint32_t i = 0; i < s->accs.n && !a->failed; i++) mask_branch(a, s->accs.p[i].of, c, which[i], old[i], s->accs.p[i].unread);
 }
 
 /* z = withacc x { accadd(acc, v, i) }, that is z = x + v at i:  xbar = zbar, vbar = zbar[i].  The body runs once: its
@@ -166,6 +168,7 @@ void adj_WITHACC(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlOp before = b->before.id ? ir_op(a->f, b->before)->prev : ir_region(a->f, b->region)->last;
     for (uint32_t i = 0; i < n; i++) {
         adj_set_cot(a, ir_region(a->f, from)->args.p[i], zbar[i]);
+        adj_set_unread(a, ir_region(a->f, from)->args.p[i], adj_is_unread(a, adj_res(a, o, i)));
         if (zbar[i].id) adj_add(a, adj_arg(a, o, i), zbar[i]);
     }
     for (uint32_t i = n; i < all; i++)

@@ -72,7 +72,8 @@ static TdlVal polygamma_times(Adj *a, TdlOp o, int64_t n, TdlVal by) {
 
 static void add_polygamma_times(Adj *a, TdlOp o, int64_t n, TdlVal zbar) {
     AdjMask mask = adj_unmask(a, zbar);
-    adj_add(a, adj_arg(a, o, 0), adj_mask(a, &mask, polygamma_times(a, o, n, mask.of)));
+    TdlVal c = polygamma_times(a, o, n, mask.of);
+    adj_add(a, adj_arg(a, o, 0), adj_mask(a, &mask, a->unread ? adj_unless_unread(a, mask.of, c) : c));
 }
 
 /* z = log|gamma(x)|:  dz/dx = digamma(x)   (DLMF 5.2.2) */
@@ -123,6 +124,19 @@ void adj_PERMUTE(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (adj_active(a, adj_arg(a, o, 0))) adj_add(a, adj_arg(a, o, 0), permuted(a, zbar[0], inverse));
 }
 
+/* Where slice o takes whole rows of x, by constants. */
+static void note_sliced_rows(Adj *a, TdlOp o, TdlVal zbar) {
+    TdlVal x = adj_arg(a, o, 0);
+    const TdlDim *dx = ty_dims(a->m, adj_type(a, x)), *dz = ty_dims(a->m, adj_type(a, zbar));
+    const TdlAttr *steps = op_attr(a->f, o, "steps");
+    int64_t first, n;
+    TdlDim start;
+    for (uint32_t i = 0; i < ty_rank(a->m, adj_type(a, zbar)); i++)
+        if (steps->ints[i] != 1 || (i && !dim_eq(dx[i], dz[i]))) return;
+    if (!ir_val_dim(a->f, adj_arg(a, o, 1), &start) || !dim_is_const(a->m, start, &first) || !dim_is_const(a->m, dz[0], &n)) return;
+    adj_note_rows(a, x, zbar, first, n);
+}
+
 /* z[k] = x[start + k*step]:  xbar[start + k*step] += zbar[k]. */
 void adj_SLICE(Adj *a, TdlOp o, const TdlVal *zbar) {
     AdjScatter s;
@@ -141,6 +155,7 @@ void adj_SLICE(Adj *a, TdlOp o, const TdlVal *zbar) {
     ir_emit(adj_b(a), OP_ACCADD, to, n + 2, NULL, 0);
     adj_each_close(a, saved);
     adj_scatter_close(a, &s);
+    if (s.withacc.id) note_sliced_rows(a, o, zbar[0]);
 }
 
 /* The slice of `whole` where `o`, an upslice, wrote. */
@@ -167,6 +182,7 @@ void adj_UPSLICE(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlVal z = adj_emit(a, OP_UPSLICE, ops, n, adj_type(a, x));
     const TdlAttr *steps = op_attr(a->f, o, "steps");
     op_set_ints(a->f, adj_def(a, z), "steps", steps->ints, steps->n);
+    a->unread = true;
     adj_add(a, x, z);
 }
 
@@ -466,6 +482,16 @@ void adj_INDEX(Adj *a, TdlOp o, const TdlVal *zbar) {
     adj_add_at(a, adj_arg(a, o, 0), zbar[0], idx, n, op_int(a->f, o, "inbounds", 0) != 0);
 }
 
+/* Whether the tensor x is one that a loop fills: it carries x, which starts as `undef`. Its rows were written for values that
+ * may not be read, in a branch that is not taken. */
+static bool is_tape(const Adj *a, TdlVal x) {
+    const TdlValData *d = ir_val(a->f, x);
+    TdlOp loop = d->def.id ? (TdlOp){0} : ir_region(a->f, d->region)->parent;
+    if (!loop.id || ir_op(a->f, loop)->code != OP_FOR || !d->index) return false;
+    TdlOp init = adj_def(a, adj_arg(a, loop, d->index + 1));
+    return init.id && ir_op(a->f, init)->code == OP_UNDEF;
+}
+
 /* z = x with v at i:  vbar = zbar[i], xbar = zbar with 0 at i.  The old value of x is not needed. */
 void adj_UPDATE(Adj *a, TdlOp o, const TdlVal *zbar) {
     uint32_t n = ir_op(a->f, o)->noperands - 2;
@@ -475,9 +501,13 @@ void adj_UPDATE(Adj *a, TdlOp o, const TdlVal *zbar) {
     if (adj_active(a, v)) {
         TdlVal part = ir_index(adj_b(a), zbar[0], idx, n);
         if (n && inbounds) op_set_int(a->f, adj_def(a, part), "inbounds", 1);
-        adj_add(a, v, adj_is_tape(a, x) ? adj_off_tape(a, v, part) : part);
+        bool unread = a->unread;
+        a->unread = unread || is_tape(a, x);
+        adj_add(a, v, part);
+        a->unread = unread;
     }
     if (!adj_active(a, x) || !n) return;
+    a->unread = true;
     TdlVal rest = ir_update(adj_b(a), zbar[0], adj_zero(a, adj_type(a, v)), idx, n);
     if (inbounds) op_set_int(a->f, adj_def(a, rest), "inbounds", 1);
     adj_add(a, x, rest);

@@ -44,6 +44,13 @@ CASES = [
     ("where(x > 0, log(x), 0.0)", "x = 0", "torch.where(x > 0, log(x), 0.)"),
     ("where(x > 0, sqrt(x), x)", "x = 0", "torch.where(x > 0, sqrt(x), x)"),
     ("if x > 0 { sqrt(x) } else { 2 * x }", "x = 0", "sqrt(x) if x > 0 else 2 * x"),
+    # elements that are not read
+    ("log(x)[1]", "x = [0, 2]", "log(x)[1]"),
+    ("sum(sqrt(x)[1:])", "x = [0, 4]", "sum(sqrt(x)[1:])"),
+    ("(x * log(x))[1]", "x = [0, 1]", "(x * log(x))[1]"),
+    ("gather(1.0 / x, 0, [1])[0]", "x = [0, 2]", "torch.gather(1.0 / x, 0, tensor([1]))[0]"),
+    ("sum([ sqrt(x[i]) for i in 2 ][k] for k in 2 if x[k] > 0)", "x = [0, 4]", "torch.masked_select(sqrt(x), x > 0).sum()"),
+    ("sum({ let s = log(x); [ if x[i] > 0 { s[i] } else { 0.0 } for i in 2 ] })", "x = [0, 2]", "log(x)[x > 0].sum()"),
     # activation functions
     ("relu(x)", "x = 0", "relu(x)"),
     ("leaky_relu(x)", "x = 0", "F.leaky_relu(x)"),
