@@ -83,13 +83,23 @@ void cg_access_finish(Cg *g) {
     }
 }
 
+/* !{!"name", value}, or !{!"name"}. */
+static LLVMMetadataRef property(CgUnit *u, const char *name, LLVMMetadataRef value) {
+    LLVMMetadataRef pair[2] = {text(u, name), value};
+    return LLVMMDNodeInContext2(u->ctx, pair, value ? 2 : 1);
+}
+
 void cg_loop_metadata(Cg *g, LLVMValueRef branch, bool parallel) {
     CgUnit *u = g->u;
-    LLVMMetadataRef property[1];
-    if (!parallel || g->parallel_depth > CG_GROUPS) return;
-    LLVMMetadataRef pair[2] = {text(u, "llvm.loop.parallel_accesses"), u->groups[g->parallel_depth - 1]};
-    property[0] = LLVMMDNodeInContext2(u->ctx, pair, 2);
-    attach(u, branch, "llvm.loop", self_node(u, property, 1));
+    LLVMMetadataRef list[2];
+    unsigned n = 0;
+    if (g->in_vector_loop) {
+        list[n++] = property(u, "llvm.loop.vectorize.enable", LLVMValueAsMetadata(LLVMConstInt(u->i1, 0, 0)));
+        list[n++] = property(u, "llvm.loop.unroll.runtime.disable", NULL);
+    } else if (parallel && g->parallel_depth <= CG_GROUPS) {
+        list[n++] = property(u, "llvm.loop.parallel_accesses", u->groups[g->parallel_depth - 1]);
+    }
+    if (n) attach(u, branch, "llvm.loop", self_node(u, list, n));
 }
 
 /* Access groups are distinct empty nodes, which LLVM-C cannot make: they are read from text. */

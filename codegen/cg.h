@@ -73,6 +73,7 @@ typedef struct {
     LLVMMetadataRef alias_domain;
     bool *lanes;                        /* by value id: a buffer with CG_LANES values an element */
     bool vector;                        /* inside the vector copy of a vector loop */
+    bool in_vector_loop;                /* inside one, in whichever copy */
     CgAffine *affine;                   /* by value id, in vector loops */
     LLVMValueRef *lane_offset;          /* by value id, of views: elements from their pointer, by lane; or NULL */
     CgAffine *lane_affine;              /* the same where it is affine */
@@ -169,7 +170,8 @@ uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand);
 /* Notes that `inst` accesses the memory of `root` (0: unknown). */
 void cg_access(Cg *g, LLVMValueRef inst, uint32_t root);
 void cg_access_finish(Cg *g);
-/* Marks the back edge of a loop; `parallel`: its accesses are independent as those of this depth say. */
+/* Marks the back edge of a loop; `parallel`: its accesses are independent as those of this depth say. LLVM leaves the
+ * loops of a vector loop as they are: what they gain was chosen before. */
 void cg_loop_metadata(Cg *g, LLVMValueRef branch, bool parallel);
 void cg_groups(CgUnit *u);
 

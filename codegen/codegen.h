@@ -34,6 +34,11 @@ void cg_free(CgUnit *u);
 /* Bytes of the widest vector registers of the target and processor: 16 (also where there are none), 32 or 64. */
 uint32_t cg_vector_bytes(const CgOptions *opt);
 
+/* --time-passes, for a program: from the first call on LLVM notes how long each of its passes takes, in the whole process;
+ * the second prints those of code generation to standard error, and is the last call of all. */
+void cg_time_passes(void);
+void cg_report_times(void);
+
 /* Host triple and the versions for --version. */
 const char *cg_llvm_version(void);
 

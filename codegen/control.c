@@ -185,8 +185,11 @@ static void loop_results(Cg *g, TdlOp o, Loop *l, LLVMValueRef count) {
 }
 
 void cg_FOR(Cg *g, TdlOp o) {
-    if (op_int(g->f, o, "vector", 0)) cg_vector_for(g, o);
+    bool vector = op_int(g->f, o, "vector", 0) != 0, outer = g->in_vector_loop;
+    g->in_vector_loop |= vector;
+    if (vector) cg_vector_for(g, o);
     else cg_plain_for(g, o, cg_operand(g, o, 0), NULL);
+    g->in_vector_loop = outer;
 }
 
 void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {

@@ -140,7 +140,9 @@ int main(int argc, char **argv) {
     TdlSources *sources = sources_new(&arena);
     Session s = {.o = &o, .arena = &arena, .names = intern_new(&arena), .sources = sources, .diags = diags_new(&arena, sources)};
     for (int k = 0; k < WARN_COUNT; k++) diags_set_warning(s.diags, (TdlWarning)k, o.warnings[k]);
+    if (o.time_passes) cg_time_passes();
     bool ok = work(&s);
+    if (o.time_passes) cg_report_times();
     flush_diags(&s);
     status = exit_status(&s, ok);
     arena_free(&arena);

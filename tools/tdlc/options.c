@@ -214,7 +214,7 @@ static const Option OPTIONS[] = {
     {"--print-spans", NULL, "prints places too", set_spans},
     {"--verify-each", NULL, "verifies the IR after each pass", set_verify_each},
     {"--no-verify", NULL, "does not", set_no_verify},
-    {"--time-passes", NULL, "prints how long each pass took", set_time},
+    {"--time-passes", NULL, "prints how long each pass took, LLVM's too", set_time},
     {"--through-text", NULL, "prints and reads the IR again between passes (for tests)", set_through_text},
     {"--loops-input", NULL, "FILE.tir is loop IR already: no pass is run (for tests)", set_loops_input},
     {"--help", NULL, "prints this", show_help},
