@@ -52,8 +52,8 @@ typedef struct {
 /* An access whose alias lists are attached at the end, when all roots are known. */
 typedef struct { LLVMValueRef inst; uint32_t root; } CgAccess;
 
-/* Lanes of a vector loop (passes/vector.c chooses them). */
-#define CG_LANES 8
+/* Most lanes of a vector loop (passes/vector.c chooses them). */
+#define CG_MAX_LANES 64
 
 /* An i64 that differs between lanes as base + lane*stride (both scalars); stride NULL: not of that form. */
 typedef struct { LLVMValueRef base, stride; } CgAffine;
@@ -71,9 +71,9 @@ typedef struct {
     TDL_VEC(CgRoot) roots;              /* [0] unused */
     TDL_VEC(CgAccess) accesses;
     LLVMMetadataRef alias_domain;
-    bool *lanes;                        /* by value id: a buffer with CG_LANES values an element */
-    bool vector;                        /* inside the vector copy of a vector loop */
-    bool in_vector_loop;                /* inside one, in whichever copy */
+    unsigned *lanes;                    /* by value id, of buffers: values an element, side by side; 0: an ordinary one */
+    unsigned width;                     /* lanes of the vector loop whose vector code is being made; 0: scalar code */
+    bool in_vector_loop;                /* inside a vector loop, in vector code or in that for what is left of it */
     CgAffine *affine;                   /* by value id, in vector loops */
     LLVMValueRef *lane_offset;          /* by value id, of views: elements from their pointer, by lane; or NULL */
     CgAffine *lane_affine;              /* the same where it is affine */
@@ -185,7 +185,8 @@ void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits);
 /* Emits o in a vector loop (fn is its scalar emitter); false: it is emitted as everywhere. */
 bool cg_vector_op(Cg *g, TdlOp o, CgOpFn fn);
 bool cg_is_vector(LLVMValueRef x);
-LLVMValueRef cg_splat(CgUnit *u, LLVMValueRef x);
+unsigned cg_width(LLVMValueRef x);                       /* lanes of a vector, 1 of a scalar */
+LLVMValueRef cg_splat(CgUnit *u, LLVMValueRef x, unsigned lanes); /* a vector stays; 1 lane: a scalar */
 /* x, as a vector where the carried value i of loop o differs between lanes. */
 LLVMValueRef cg_carried(const Cg *g, TdlOp o, uint32_t i, LLVMValueRef x);
 

@@ -34,7 +34,7 @@ void cg_op(Cg *g, TdlOp o) {
         return;
     }
     cg_debug_op(g, ir_op(g->f, o)->span);
-    if (!g->vector || !cg_vector_op(g, o, fn)) fn(g, o);
+    if (!g->width || !cg_vector_op(g, o, fn)) fn(g, o);
 }
 
 void cg_region(Cg *g, TdlRegion r) {
@@ -184,12 +184,27 @@ static void loop_results(Cg *g, TdlOp o, Loop *l, LLVMValueRef count) {
     }
 }
 
-void cg_FOR(Cg *g, TdlOp o) {
-    bool vector = op_int(g->f, o, "vector", 0) != 0, outer = g->in_vector_loop;
-    g->in_vector_loop |= vector;
-    if (vector) cg_vector_for(g, o);
-    else cg_plain_for(g, o, cg_operand(g, o, 0), NULL);
-    g->in_vector_loop = outer;
+/* A loop of known bounds as one copy of its body an iteration. */
+static void unrolled_for(Cg *g, TdlOp o, int64_t lo, int64_t hi) {
+    TdlRegion body = ir_op(g->f, o)->regions[0];
+    uint32_t n = ir_op(g->f, o)->noperands - 2u;
+    bool down = op_int(g->f, o, "down", 0) != 0;
+    LLVMValueRef *values = ARENA_ARRAY(g->u->arena, LLVMValueRef, n);
+    for (uint32_t i = 0; i < n; i++) values[i] = cg_carried(g, o, i, cg_operand(g, o, 2 + i));
+    for (int64_t k = lo; k < hi && g->ok; k++) {
+        const TdlRegionData *r = ir_region(g->f, body);
+        cg_set(g, r->args.p[0], cg_i64(g->u, down ? hi - 1 - (k - lo) : k));
+        for (uint32_t i = 0; i < n; i++) cg_set(g, r->args.p[1 + i], values[i]);
+        cg_region(g, body);
+        for (uint32_t i = 0; i < n && g->ok; i++) values[i] = cg_carried(g, o, i, g->yielded[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) cg_set(g, ir_op(g->f, o)->results[i], values[i]);
+}
+
+/* In vector code; the scalar code of what is left is run seldom. */
+static bool unrolls(const Cg *g, TdlOp o) {
+    return g->width && op_int(g->f, o, "unroll", 0) && !op_int(g->f, o, "exit", 0) &&
+           LLVMIsAConstantInt(cg_operand(g, o, 0)) && LLVMIsAConstantInt(cg_operand(g, o, 1));
 }
 
 void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
@@ -224,6 +239,16 @@ void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
     loop_results(g, o, &l, count);
 }
 
+void cg_FOR(Cg *g, TdlOp o) {
+    bool vector = op_attr(g->f, o, "vector") != NULL, outer = g->in_vector_loop;
+    g->in_vector_loop |= vector;
+    if (vector) cg_vector_for(g, o);
+    else if (unrolls(g, o))
+        unrolled_for(g, o, LLVMConstIntGetSExtValue(cg_operand(g, o, 0)), LLVMConstIntGetSExtValue(cg_operand(g, o, 1)));
+    else cg_plain_for(g, o, cg_operand(g, o, 0), NULL);
+    g->in_vector_loop = outer;
+}
+
 void cg_IF(Cg *g, TdlOp o) {
     LLVMBuilderRef b = g->u->b;
     uint32_t n = ir_op(g->f, o)->nresults;
@@ -241,7 +266,7 @@ void cg_IF(Cg *g, TdlOp o) {
     for (uint32_t k = 0; k < 2; k++) {
         LLVMPositionBuilderAtEnd(b, ends[k]);
         for (uint32_t i = 0; i < n; i++)
-            if (cg_is_vector(yields[1 - k][i])) yields[k][i] = cg_splat(g->u, yields[k][i]);
+            if (cg_is_vector(yields[1 - k][i])) yields[k][i] = cg_splat(g->u, yields[k][i], g->width);
         LLVMBuildBr(b, merge);
     }
     LLVMPositionBuilderAtEnd(b, merge);

@@ -130,7 +130,7 @@ void cg_func(CgUnit *u, TdlFunc *f) {
     g.fn = cg_func_declare(u, f);
     g.vals = ARENA_ARRAY(u->arena, LLVMValueRef, f->vals.n);
     g.root = ARENA_ARRAY(u->arena, uint32_t, f->vals.n);
-    g.lanes = ARENA_ARRAY(u->arena, bool, f->vals.n);
+    g.lanes = ARENA_ARRAY(u->arena, unsigned, f->vals.n);
     g.affine = ARENA_ARRAY(u->arena, CgAffine, f->vals.n);
     g.lane_affine = ARENA_ARRAY(u->arena, CgAffine, f->vals.n);
     g.lane_offset = ARENA_ARRAY(u->arena, LLVMValueRef, f->vals.n);

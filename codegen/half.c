@@ -5,13 +5,12 @@
 static LLVMTypeRef like(CgUnit *u, LLVMValueRef x, LLVMTypeRef elem)
 {
     (void)u;
-    return cg_is_vector(x) ? LLVMVectorType(elem, CG_LANES) : elem;
+    return cg_is_vector(x) ? LLVMVectorType(elem, cg_width(x)) : elem;
 }
 
 static LLVMValueRef k32(CgUnit *u, LLVMValueRef x, uint32_t v)
 {
-    LLVMValueRef c = LLVMConstInt(u->i32, v, 0);
-    return cg_is_vector(x) ? cg_splat(u, c) : c;
+    return cg_splat(u, LLVMConstInt(u->i32, v, 0), cg_width(x));
 }
 
 static LLVMValueRef and_(CgUnit *u, LLVMValueRef x, uint32_t mask) { return LLVMBuildAnd(u->b, x, k32(u, x, mask), ""); }

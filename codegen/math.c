@@ -1,6 +1,6 @@
 /* Elementary functions as inline code, the same for scalars and vectors: exp, expm1, log, log1p, tanh of f32 and f64.
  *
- * Each is an internal function of the module, `tdl.exp.f64` or, on CG_LANES lanes, `tdl.exp.vf64`, made at its first use and always inlined:
+ * Each is an internal function of the module, `tdl.exp.f64` or, on 8 lanes, `tdl.exp.v8f64`, made at its first use and always inlined:
  * no branches, no tables, no library, so loops around it can be vectorised. Largest errors: docs/math.md; a test holds
  * them. `--math=libm` calls the C library instead.
  *
@@ -49,6 +49,7 @@ typedef struct {
     CgUnit *u;
     LLVMBuilderRef b;
     LLVMTypeRef t, bits;
+    unsigned lanes;             /* 1: a scalar */
     const Format *f;
 } Fn;
 
@@ -56,15 +57,8 @@ static LLVMTypeRef scalar_of(LLVMTypeRef t) { return LLVMGetTypeKind(t) == LLVMV
 
 /* ---- a vocabulary ---- */
 
-static LLVMValueRef splat(LLVMTypeRef t, LLVMValueRef x) {
-    LLVMValueRef all[CG_LANES];
-    if (LLVMGetTypeKind(t) != LLVMVectorTypeKind) return x;
-    for (unsigned i = 0; i < CG_LANES; i++) all[i] = x;
-    return LLVMConstVector(all, CG_LANES);
-}
-
-static LLVMValueRef k(const Fn *m, double v) { return splat(m->t, LLVMConstReal(scalar_of(m->t), v)); }
-static LLVMValueRef ik(const Fn *m, uint64_t v) { return splat(m->bits, LLVMConstInt(scalar_of(m->bits), v, 0)); }
+static LLVMValueRef k(const Fn *m, double v) { return cg_splat(m->u, LLVMConstReal(scalar_of(m->t), v), m->lanes); }
+static LLVMValueRef ik(const Fn *m, uint64_t v) { return cg_splat(m->u, LLVMConstInt(scalar_of(m->bits), v, 0), m->lanes); }
 
 static LLVMValueRef add(const Fn *m, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildFAdd(m->b, x, y, ""); }
 static LLVMValueRef sub(const Fn *m, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildFSub(m->b, x, y, ""); }
@@ -171,14 +165,15 @@ static const struct {
 
 static LLVMTypeRef integers_like(CgUnit *u, LLVMTypeRef t) {
     LLVMTypeRef e = scalar_of(t) == u->f64 ? u->i64 : u->i32;
-    return scalar_of(t) == t ? e : LLVMVectorType(e, CG_LANES);
+    return scalar_of(t) == t ? e : LLVMVectorType(e, LLVMGetVectorSize(t));
 }
 
 /* The builder comes back to where it was. */
 static void make(CgUnit *u, LLVMValueRef fn, LLVMTypeRef t, const char *name) {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(u->b);
     LLVMMetadataRef line = LLVMGetCurrentDebugLocation2(u->b);
-    Fn m = {u, u->b, t, integers_like(u, t), scalar_of(t) == u->f64 ? &F64 : &F32};
+    unsigned lanes = scalar_of(t) == t ? 1 : LLVMGetVectorSize(t);
+    Fn m = {u, u->b, t, integers_like(u, t), lanes, scalar_of(t) == u->f64 ? &F64 : &F32};
     LLVMSetCurrentDebugLocation2(u->b, NULL);
     LLVMPositionBuilderAtEnd(u->b, LLVMAppendBasicBlockInContext(u->ctx, fn, ""));
     for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++)
@@ -191,7 +186,9 @@ LLVMValueRef cg_math(CgUnit *u, const char *name, LLVMValueRef x) {
     static const char *const attributes[] = {"alwaysinline", "nounwind", "willreturn", "nosync", "memory"};
     char full[32];
     LLVMTypeRef t = LLVMTypeOf(x), type = LLVMFunctionType(t, &t, 1, 0);
-    snprintf(full, sizeof full, "tdl.%s.%s%s", name, scalar_of(t) == t ? "" : "v", scalar_of(t) == u->f64 ? "f64" : "f32");
+    const char *elem = scalar_of(t) == u->f64 ? "f64" : "f32";
+    if (scalar_of(t) == t) snprintf(full, sizeof full, "tdl.%s.%s", name, elem);
+    else snprintf(full, sizeof full, "tdl.%s.v%u%s", name, LLVMGetVectorSize(t), elem);
     LLVMValueRef fn = LLVMGetNamedFunction(u->mod, full);
     if (!fn) {
         fn = LLVMAddFunction(u->mod, full, type);

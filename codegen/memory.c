@@ -29,7 +29,7 @@ LLVMValueRef cg_flat_index(Cg *g, TdlType t, const LLVMValueRef *idx, uint32_t n
 /* Address of element `at` of buffer v: lane 0 where it has lanes. */
 LLVMValueRef cg_element(Cg *g, TdlVal v, LLVMValueRef at) {
     TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
-    if (g->lanes[v.id]) at = LLVMBuildNSWMul(g->u->b, at, cg_i64(g->u, CG_LANES), "");
+    if (g->lanes[v.id]) at = LLVMBuildNSWMul(g->u->b, at, cg_i64(g->u, g->lanes[v.id]), "");
     return gep(g->u, cg_mem_type(g->u, e), cg_val(g, v), at);
 }
 
@@ -94,7 +94,8 @@ void cg_FILL(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
     TdlElem e = ty_elem(g->f->module, t);
-    LLVMValueRef dst = cg_operand(g, o, 0), v = cg_operand(g, o, 1), lanes = cg_i64(u, g->lanes[ir_op(g->f, o)->operands[0].id] ? CG_LANES : 1);
+    unsigned width = g->lanes[ir_op(g->f, o)->operands[0].id];
+    LLVMValueRef dst = cg_operand(g, o, 0), v = cg_operand(g, o, 1), lanes = cg_i64(u, width ? width : 1);
     if (is_zero(v)) {   /* +0.0: LLVMIsNull is false for -0.0 */
         LLVMBuildMemSet(u->b, dst, LLVMConstInt(u->i8, 0, 0), LLVMBuildNSWMul(u->b, cg_bytes(g, t), lanes, ""), el_bytes(e));
         return;
@@ -150,7 +151,7 @@ static LLVMValueRef local_buffer(Cg *g, TdlOp o, TdlType t) {
     const TdlModule *m = g->f->module;
     int64_t n = 1;
     if (!dim_is_const(m, ty_numel((TdlModule *)g->f->module, t), &n)) cg_error(g, o, "internal: local buffer of a size known only at run time");
-    if (op_int(g->f, o, "lanes", 0)) n *= CG_LANES;
+    n *= op_int(g->f, o, "lanes", 1);
     LLVMTypeRef array = LLVMArrayType2(cg_mem_type(g->u, ty_elem(m, t)), (uint64_t)(n < 1 ? 1 : n));
     LLVMValueRef a = cg_entry_alloca(g, array, "local");
     LLVMSetAlignment(a, 64);
@@ -191,7 +192,7 @@ void cg_ALLOC(Cg *g, TdlOp o) {
         g->roots.p[root].dest = &g->f->params.p[ir_val(g->f, d->operands[0])->index];
     }
     cg_set(g, result, p);
-    g->lanes[result.id] = op_int(g->f, o, "lanes", 0) != 0;
+    g->lanes[result.id] = (unsigned)op_int(g->f, o, "lanes", 0);
     g->root[result.id] = root;
 }
 

@@ -17,7 +17,8 @@ static const TdlAttrForm FORMS[] = {
     {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"redone", ATTR_INT, false},
     {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
     {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
-    {"varying", ATTR_INTS, false},  {"vector", ATTR_INT, false},     {"wrt", ATTR_INTS, false},
+    {"unroll", ATTR_INT, false},
+    {"varying", ATTR_INTS, false},  {"vector", ATTR_INTS, false},     {"wrt", ATTR_INTS, false},
 };
 
 const TdlAttrForm *attr_form(const char *key) {

@@ -330,6 +330,8 @@ TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name);
     for (TdlOp o = ir_region((f), (r))->first, o##_next_ = {0}; o.id && (o##_next_ = ir_op((f), o)->next, 1); o = o##_next_)
 /* Calls fn on every operation of the region and those nested in it, outer before inner. */
 void ir_walk(TdlFunc *f, TdlRegion r, void (*fn)(void *user, TdlFunc *f, TdlOp o), void *user);
+/* An elementwise operation that is one instruction, or inline code, on vectors as on scalars. */
+bool ir_in_lanes(const TdlFunc *f, TdlOp o);
 /* True when value v is defined inside region r (or nested in it). */
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
 TdlRegion ir_region_of(const TdlFunc *f, TdlVal v);         /* the region where v is defined */

@@ -28,3 +28,23 @@ TdlOpcode op_by_name(const char *name) {
         if (OPS[c].name[0] == name[0] && strcmp(OPS[c].name, name) == 0) return (TdlOpcode)c;
     return OP_NONE;
 }
+
+/* A conversion between a 16-bit float and f32. */
+static bool is_half_cast(TdlElem from, TdlElem to) {
+    TdlElem other = from == EL_F32 ? to : to == EL_F32 ? from : EL_COUNT;
+    return other == EL_F16 || other == EL_BF16;
+}
+
+bool ir_in_lanes(const TdlFunc *f, TdlOp o) {
+    const TdlOpData *d = ir_op(f, o);
+    TdlElem e = d->noperands ? ty_elem(f->module, ir_type(f, d->operands[0])) : EL_COUNT;
+    switch ((int)d->code) {
+    case OP_ADD: case OP_SUB: case OP_MUL: case OP_NEG: case OP_AND: case OP_OR: case OP_NOT: case OP_SELECT: case OP_DETACH:
+    case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return true;
+    case OP_DIV: case OP_ABS: case OP_MAX: case OP_MIN: case OP_SQRT: case OP_FLOOR: case OP_CEIL: case OP_TRUNC: case OP_ROUND:
+    case OP_SIN: case OP_COS: return el_is_float(e);
+    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: return true;
+    case OP_CAST: return is_half_cast(e, ty_elem(f->module, ir_type(f, d->results[0])));
+    default: return false;
+    }
+}

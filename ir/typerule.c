@@ -232,8 +232,13 @@ static bool buffer(TdlRule *r, uint32_t i) {
     return ty_kind(r->m, t) == TY_BUF || rule_fault(r, "operand %u is not a buffer: %s", i, rule_text(r, t));
 }
 
+bool rule_lanes(TdlRule *r, int64_t lanes) {
+    if (lanes >= 2 && lanes <= 64 && !(lanes & (lanes - 1))) return true;
+    return rule_fault(r, "%lld lanes: a power of two from 2 to 64 is needed", (long long)lanes);
+}
+
 bool rule_alloc(TdlRule *r) {
-    if (!rule_results(r, 1) || !given(r)) return false;
+    if (!rule_results(r, 1) || !given(r) || (op_attr(r->f, r->op, "lanes") && !rule_lanes(r, op_int(r->f, r->op, "lanes", 0)))) return false;
     if (ty_kind(r->m, r->given[0]) != TY_BUF) return rule_fault(r, "not a buffer: %s", rule_text(r, r->given[0]));
     return r->d->noperands == 0 || rule_is(r, rule_in(r, 0), r->given[0], "the destination");
 }

@@ -26,6 +26,8 @@ bool ir_type_rule(TdlFunc *f, TdlOp o, TdlType *out, TdlStr *why, bool given);
 /* ---- helpers shared by the rule files ---- */
 
 bool rule_fault(TdlRule *r, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* returns false */
+/* `lanes` is a power of two from 2 to 64. */
+bool rule_lanes(TdlRule *r, int64_t lanes);
 static inline TdlType rule_in(const TdlRule *r, uint32_t i) { return ir_type(r->f, r->d->operands[i]); }
 const char *rule_text(TdlRule *r, TdlType t);
 /* Operands from `first` on are i64 scalars; at most `max` of them. */

@@ -86,6 +86,9 @@ bool rule_for(TdlRule *r) {
     uint32_t exit = op_int(r->f, r->op, "exit", 0) != 0, n = r->d->noperands - 2u;
     TdlType i64 = ty_scalar(r->m, EL_I64);
     const TdlOpData *y = yield_of(r, 0);
+    const TdlAttr *lanes = op_attr(r->f, r->op, "vector");
+    for (uint32_t i = 0; lanes && i < lanes->n; i++)
+        if (!rule_lanes(r, lanes->ints[i])) return false;
     if (!y || !rule_is(r, rule_in(r, 0), i64, "the lower bound") || !rule_is(r, rule_in(r, 1), i64, "the upper bound") ||
         !rule_results(r, n + exit) || !arg_count(r, 0, n + 1) || !yield_count(r, y, n + exit) || !arg_is(r, 0, 0, i64))
         return false;

@@ -1,0 +1,23 @@
+/* Vector loops, shared by vector.c (values, operations, the loop) and vector_memory.c (places, access). */
+#ifndef TDL_CODEGEN_VECTOR_H
+#define TDL_CODEGEN_VECTOR_H
+
+#include "codegen/cg.h"
+
+/* x of one lane; a scalar is the same in each. */
+LLVMValueRef vec_extract(CgUnit *u, LLVMValueRef x, unsigned lane);
+/* `into` (NULL: none yet) of `lanes` lanes, with x in one of them. */
+LLVMValueRef vec_insert(CgUnit *u, LLVMValueRef into, LLVMValueRef x, unsigned lane, unsigned lanes);
+/* base + lane*stride as a vector. */
+LLVMValueRef vec_expand(CgUnit *u, CgAffine a, unsigned lanes);
+/* Lanes first .. first + n - 1 of x. */
+LLVMValueRef vec_part(CgUnit *u, LLVMValueRef x, unsigned first, unsigned n);
+
+/* Memory operations in vector code. */
+LLVMValueRef vec_load(Cg *g, TdlOp o);
+void vec_store(Cg *g, TdlOp o);
+void vec_view(Cg *g, TdlOp o);
+void vec_fill(Cg *g, TdlOp o);      /* with a value that differs between lanes */
+LLVMValueRef vec_sum(CgUnit *u, LLVMValueRef x); /* over the lanes */
+
+#endif

@@ -1,0 +1,237 @@
+/* Memory in vector loops. Buffers with lanes keep the lanes of an element side by side. Sums that the iterations add to
+ * may have fewer lanes than the loop (`lanes` of them, a register's): a load gives the loop's lanes, of which all but the
+ * first `lanes` are -0, and a store adds up those that fall together. Memory without lanes is accessed by vectors where
+ * the lanes' places are adjacent, lane by lane elsewhere (as fast as gathers on most machines, and every target has it). */
+#include "codegen/vector.h"
+
+/* ---- offsets: a scalar, an affine vector, or any vector ---- */
+
+typedef struct { LLVMValueRef scalar; CgAffine affine; LLVMValueRef vector; } Offset;
+
+static Offset offset_of(const Cg *g, TdlVal v) {
+    LLVMValueRef x = cg_val(g, v);
+    if (!cg_is_vector(x)) return (Offset){.scalar = x};
+    if (g->affine[v.id].stride) return (Offset){.affine = g->affine[v.id]};
+    return (Offset){.vector = x};
+}
+
+static LLVMValueRef as_vector(CgUnit *u, Offset a, unsigned lanes) {
+    return a.scalar ? cg_splat(u, a.scalar, lanes) : a.vector ? a.vector : vec_expand(u, a.affine, lanes);
+}
+
+static Offset offset_scale(CgUnit *u, Offset a, LLVMValueRef k, unsigned lanes) {
+    if (a.scalar) return (Offset){.scalar = LLVMBuildNSWMul(u->b, a.scalar, k, "")};
+    if (a.vector) return (Offset){.vector = LLVMBuildNSWMul(u->b, a.vector, cg_splat(u, k, lanes), "")};
+    return (Offset){.affine = {LLVMBuildNSWMul(u->b, a.affine.base, k, ""), LLVMBuildNSWMul(u->b, a.affine.stride, k, "")}};
+}
+
+static Offset offset_add(CgUnit *u, Offset a, Offset b, unsigned lanes) {
+    if (a.scalar && b.scalar) return (Offset){.scalar = LLVMBuildNSWAdd(u->b, a.scalar, b.scalar, "")};
+    if (a.vector || b.vector) return (Offset){.vector = LLVMBuildNSWAdd(u->b, as_vector(u, a, lanes), as_vector(u, b, lanes), "")};
+    LLVMValueRef base = LLVMBuildNSWAdd(u->b, a.scalar ? a.scalar : a.affine.base, b.scalar ? b.scalar : b.affine.base, "");
+    if (a.scalar || b.scalar) return (Offset){.affine = {base, a.scalar ? b.affine.stride : a.affine.stride}};
+    return (Offset){.affine = {base, LLVMBuildNSWAdd(u->b, a.affine.stride, b.affine.stride, "")}};
+}
+
+/* Elements from the pointer of buffer v to its element idx (operands first.. of o). */
+static Offset place(Cg *g, TdlOp o, uint32_t buf, uint32_t first) {
+    CgUnit *u = g->u;
+    const TdlOpData *d = ir_op(g->f, o);
+    TdlVal v = d->operands[buf];
+    const TdlModule *m = g->f->module;
+    TdlType t = ir_type(g->f, v);
+    uint32_t n = d->noperands - first;
+    Offset at = n ? offset_of(g, d->operands[first]) : (Offset){.scalar = cg_i64(u, 0)};
+    for (uint32_t i = 1; n && i < ty_rank(m, t); i++) {
+        at = offset_scale(u, at, cg_dim(g, ty_dims(m, t)[i]), g->width);
+        if (i < n) at = offset_add(u, at, offset_of(g, d->operands[first + i]), g->width);
+    }
+    if (g->lane_offset[v.id]) return offset_add(u, at, (Offset){.vector = g->lane_offset[v.id]}, g->width);
+    if (g->lane_affine[v.id].stride) return offset_add(u, at, (Offset){.affine = g->lane_affine[v.id]}, g->width);
+    return at;
+}
+
+/* ---- access ---- */
+
+static LLVMValueRef pointer(Cg *g, TdlVal v, LLVMValueRef at) {
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    return LLVMBuildInBoundsGEP2(g->u->b, cg_mem_type(g->u, e), cg_val(g, v), &at, 1, "");
+}
+
+/* Buffers begin at multiples of 64. */
+static unsigned lane_alignment(TdlElem e, unsigned lanes) {
+    unsigned bytes = lanes * el_bytes(e);
+    return bytes < 64 ? bytes : 64;
+}
+
+static LLVMValueRef load_vector(Cg *g, TdlElem e, LLVMValueRef p, uint32_t root, unsigned lanes, unsigned align) {
+    CgUnit *u = g->u;
+    LLVMValueRef x = LLVMBuildLoad2(u->b, LLVMVectorType(cg_mem_type(u, e), lanes), p, "");
+    LLVMSetAlignment(x, align);
+    cg_access(g, x, root);
+    return e == EL_BOOL ? LLVMBuildICmp(u->b, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "") : x;
+}
+
+static void store_vector(Cg *g, TdlElem e, LLVMValueRef x, LLVMValueRef p, uint32_t root, unsigned align) {
+    CgUnit *u = g->u;
+    if (e == EL_BOOL) x = LLVMBuildZExt(u->b, x, LLVMVectorType(u->i8, cg_width(x)), "");
+    LLVMValueRef s = LLVMBuildStore(u->b, x, p);
+    LLVMSetAlignment(s, align);
+    cg_access(g, s, root);
+}
+
+/* An element of sums with fewer lanes than the loop: what is missing is -0, which changes no sum. */
+static LLVMValueRef widen_sums(Cg *g, LLVMValueRef x) {
+    LLVMValueRef list[CG_MAX_LANES];
+    unsigned lanes = cg_width(x);
+    LLVMValueRef zero = cg_splat(g->u, LLVMConstReal(LLVMGetElementType(LLVMTypeOf(x)), -0.0), lanes);
+    for (unsigned i = 0; i < g->width; i++) list[i] = LLVMConstInt(g->u->i32, i < lanes ? i : lanes + i % lanes, 0);
+    return LLVMBuildShuffleVector(g->u->b, x, zero, LLVMConstVector(list, g->width), "");
+}
+
+/* Back to so many lanes: those that fall together are added. */
+static LLVMValueRef fold_sums(Cg *g, LLVMValueRef x, unsigned lanes) {
+    LLVMValueRef sum = vec_part(g->u, x, 0, lanes);
+    for (unsigned i = lanes; i < g->width; i += lanes)
+        sum = cg_fp(g->u, LLVMBuildFAdd(g->u->b, sum, vec_part(g->u, x, i, lanes), ""), true);
+    return sum;
+}
+
+/* The lanes of an element, those of the loop. */
+static LLVMValueRef load_lanes(Cg *g, TdlVal v, LLVMValueRef at) {
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    unsigned lanes = g->lanes[v.id], n = lanes < g->width ? lanes : g->width;
+    LLVMValueRef x = load_vector(g, e, cg_element(g, v, at), g->root[v.id], n, lane_alignment(e, lanes));
+    return n < g->width ? widen_sums(g, x) : x;
+}
+
+static void store_lanes(Cg *g, TdlVal v, LLVMValueRef at, LLVMValueRef x) {
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    unsigned lanes = g->lanes[v.id];
+    x = cg_splat(g->u, x, g->width);
+    if (lanes < g->width) x = fold_sums(g, x, lanes);
+    store_vector(g, e, x, cg_element(g, v, at), g->root[v.id], lane_alignment(e, lanes));
+}
+
+static bool is_one(LLVMValueRef x) { return LLVMIsAConstantInt(x) && LLVMConstIntGetSExtValue(x) == 1; }
+
+/* Element of a lane, as scalar address. */
+static LLVMValueRef lane_pointer(Cg *g, TdlVal v, LLVMValueRef offsets, unsigned lane) {
+    CgUnit *u = g->u;
+    LLVMValueRef at = vec_extract(u, offsets, lane);
+    unsigned lanes = g->lanes[v.id];
+    if (lanes) at = LLVMBuildNSWAdd(u->b, LLVMBuildNSWMul(u->b, at, cg_i64(u, lanes), ""), cg_i64(u, lane), "");
+    return pointer(g, v, at);
+}
+
+static LLVMValueRef load_at(Cg *g, TdlVal v, Offset at) {
+    CgUnit *u = g->u;
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    uint32_t root = g->root[v.id];
+    if (g->lanes[v.id] && at.scalar) return load_lanes(g, v, at.scalar);
+    if (at.scalar) return cg_load_elem(g, e, pointer(g, v, at.scalar), root);
+    if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride))
+        return load_vector(g, e, pointer(g, v, at.affine.base), root, g->width, el_bytes(e));
+    LLVMValueRef all = as_vector(u, at, g->width), r = NULL;
+    for (unsigned i = 0; i < g->width; i++)
+        r = vec_insert(u, r, cg_load_elem(g, e, lane_pointer(g, v, all, i), root), i, g->width);
+    return r;
+}
+
+static void store_at(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
+    CgUnit *u = g->u;
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    uint32_t root = g->root[v.id];
+    if (g->lanes[v.id] && at.scalar) {
+        store_lanes(g, v, at.scalar, x);
+    } else if (at.scalar) {
+        cg_store_elem(g, e, vec_extract(u, x, g->width - 1), pointer(g, v, at.scalar), root);
+    } else if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride)) {
+        store_vector(g, e, cg_splat(u, x, g->width), pointer(g, v, at.affine.base), root, el_bytes(e));
+    } else {
+        LLVMValueRef all = as_vector(u, at, g->width);
+        for (unsigned i = 0; i < g->width; i++) cg_store_elem(g, e, vec_extract(u, x, i), lane_pointer(g, v, all, i), root);
+    }
+}
+
+LLVMValueRef vec_load(Cg *g, TdlOp o) { return load_at(g, ir_op(g->f, o)->operands[0], place(g, o, 0, 1)); }
+
+void vec_store(Cg *g, TdlOp o) { store_at(g, ir_op(g->f, o)->operands[1], place(g, o, 1, 2), cg_operand(g, o, 0)); }
+
+void vec_view(Cg *g, TdlOp o) {
+    const TdlOpData *d = ir_op(g->f, o);
+    TdlVal source = d->operands[0], result = d->results[0];
+    Offset at = op_int(g->f, o, "flat", 0) ? offset_of(g, d->operands[1]) : place(g, o, 0, 1);
+    g->lanes[result.id] = g->lanes[source.id];
+    g->root[result.id] = g->root[source.id];
+    g->lane_offset[result.id] = at.scalar ? NULL : at.vector;
+    g->lane_affine[result.id] = at.affine;
+    cg_set(g, result, at.scalar ? cg_element(g, source, at.scalar) : cg_val(g, source));
+}
+
+/* ---- element by element: copies and sums with lanes ---- */
+
+enum { UNROLL = 16 /* elements that are dealt with one after another, without a loop */ };
+
+typedef void (*EachElement)(Cg *g, TdlOp o, LLVMValueRef i);
+
+static void each_element(Cg *g, TdlOp o, EachElement fn) {
+    CgUnit *u = g->u;
+    LLVMValueRef n = cg_numel(g, ir_type(g->f, ir_op(g->f, o)->operands[0])), zero = cg_i64(u, 0);
+    if (LLVMIsAConstantInt(n) && LLVMConstIntGetSExtValue(n) <= UNROLL) {
+        for (int64_t i = 0; i < LLVMConstIntGetSExtValue(n); i++) fn(g, o, cg_i64(u, i));
+        return;
+    }
+    LLVMBasicBlockRef before = cg_here(g), body = cg_block(g, "each"), end = cg_block(g, "");
+    LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntSGT, n, zero, ""), body, end);
+    LLVMPositionBuilderAtEnd(u->b, body);
+    LLVMValueRef i = LLVMBuildPhi(u->b, u->i64, "");
+    fn(g, o, i);
+    LLVMValueRef next = LLVMBuildNSWAdd(u->b, i, cg_i64(u, 1), "");
+    LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntSLT, next, n, ""), body, end);
+    LLVMAddIncoming(i, (LLVMValueRef[]){zero, next}, (LLVMBasicBlockRef[]){before, body}, 2);
+    LLVMPositionBuilderAtEnd(u->b, end);
+}
+
+/* In scalar code element i is lane 0; in vector code every lane. */
+static void copy_element(Cg *g, TdlOp o, LLVMValueRef i) {
+    TdlVal dst = ir_op(g->f, o)->operands[0], src = ir_op(g->f, o)->operands[1];
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, dst));
+    Offset at = {.scalar = i}, from = at;
+    if (!g->width) {
+        cg_store_elem(g, e, cg_load_elem(g, e, cg_element(g, src, i), g->root[src.id]), cg_element(g, dst, i), g->root[dst.id]);
+        return;
+    }
+    if (g->lane_offset[src.id]) from = offset_add(g->u, at, (Offset){.vector = g->lane_offset[src.id]}, g->width);
+    else if (g->lane_affine[src.id].stride) from = offset_add(g->u, at, (Offset){.affine = g->lane_affine[src.id]}, g->width);
+    store_at(g, dst, at, load_at(g, src, from));
+}
+
+/* A vector value into every element of a buffer with lanes. */
+static void fill_element(Cg *g, TdlOp o, LLVMValueRef i) {
+    store_at(g, ir_op(g->f, o)->operands[0], (Offset){.scalar = i}, cg_operand(g, o, 1));
+}
+
+void vec_fill(Cg *g, TdlOp o) { each_element(g, o, fill_element); }
+
+void cg_copy_lanes(Cg *g, TdlOp o) { each_element(g, o, copy_element); }
+
+LLVMValueRef vec_sum(CgUnit *u, LLVMValueRef x) {
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef zero = LLVMConstReal(LLVMGetElementType(type), -0.0);
+    LLVMValueRef sum = cg_intrinsic(u, "llvm.vector.reduce.fadd", &type, 1, (LLVMValueRef[]){zero, x}, 2);
+    LLVMSetFastMathFlags(sum, LLVMFastMathAllowReassoc);
+    return sum;
+}
+
+static void add_lanes(Cg *g, TdlOp o, LLVMValueRef i) {
+    CgUnit *u = g->u;
+    TdlVal dst = ir_op(g->f, o)->operands[0], src = ir_op(g->f, o)->operands[1];
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, dst));
+    LLVMValueRef x = load_vector(g, e, cg_element(g, src, i), g->root[src.id], g->lanes[src.id], lane_alignment(e, g->lanes[src.id]));
+    LLVMValueRef sum = vec_sum(u, x);
+    LLVMValueRef at = cg_element(g, dst, i), old = cg_load_elem(g, e, at, g->root[dst.id]);
+    cg_store_elem(g, e, LLVMBuildFAdd(u->b, old, sum, ""), at, g->root[dst.id]);
+}
+
+void cg_LANESUM(Cg *g, TdlOp o) { each_element(g, o, add_lanes); }

@@ -1,0 +1,50 @@
+/* Inside of pass `vector`: the loop being looked at, shared by
+ *
+ *   vector.c         the pass: which loop of a nest is chosen
+ *   vector_check.c   whether a loop may run in lanes, and its cost
+ *   vector_change.c  how many lanes it gets; the change itself
+ */
+#ifndef TDL_PASSES_VECTOR_H
+#define TDL_PASSES_VECTOR_H
+
+#include "passes/pass.h"
+
+enum { VEC_TRIP = 8 /* assumed trip count of an inner loop */, VEC_PRICE = 8 /* of lanes that are not side by side */ };
+
+/* Memory outside the loop that its iterations add to. */
+typedef struct {
+    TdlVal buf;             /* the buffer itself, no view */
+    uint32_t prefix;        /* leading indices that are the same at every access and defined outside the loop */
+    TDL_VEC(TdlOp) loads, stores;
+} VecAcc;
+
+typedef struct {
+    TdlModule *m;
+    TdlFunc *f;
+    TdlArena *a;
+    uint32_t *uses;         /* by value */
+    uint32_t bytes;         /* of the target's vector registers */
+    /* of the loop being looked at */
+    TdlOp loop;
+    TdlVal index;
+    TdlRegion body;
+    bool *varying;          /* by value: differs between iterations */
+    bool changed, legal, hard; /* hard: LLVM's own vectoriser would not do well on the inner loops */
+    uint32_t depth;            /* inner loops around the operation being looked at */
+    TdlVal innermost;          /* index of the innermost of them */
+    double cost, count;        /* operations, with and without the price of lanes that are not side by side */
+    TDL_VEC(VecAcc) accs;
+    TDL_VEC(TdlOp) allocs, loops;
+    uint32_t lanes, one;       /* of its largest groups; of a register */
+} Vec;
+
+/* Looks at one loop: v->legal and v->cost say what it is worth, v->accs what it adds to. */
+void vec_examine(Vec *v, TdlOp o);
+/* A `for` whose iterations may run in any order, but for what it reads and writes. */
+bool vec_plain(const Vec *v, TdlOp o);
+/* Makes a vector loop of the loop that was looked at. */
+void vec_change(Vec *v);
+
+static inline bool vec_inside(const Vec *v, TdlVal x) { return ir_defined_in(v->f, x, v->body); }
+
+#endif

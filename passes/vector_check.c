@@ -1,0 +1,301 @@
+/* Whether a loop's iterations may run in lanes: what differs between them, what they write, what they add to; and what it
+ * costs. */
+#include "passes/vector.h"
+
+#include <string.h>
+
+/* The buffer that a value is, or is a view of. */
+static TdlVal root_of(const Vec *v, TdlVal x) {
+    for (;;) {
+        TdlOp def = ir_val(v->f, x)->def;
+        if (!def.id || ir_op(v->f, def)->code != OP_VIEW) return x;
+        x = ir_op(v->f, def)->operands[0];
+    }
+}
+
+static bool is_alloc(const Vec *v, TdlVal x) {
+    TdlOp def = ir_val(v->f, x)->def;
+    return def.id && ir_op(v->f, def)->code == OP_ALLOC;
+}
+
+/* Memory of one iteration: allocated inside the loop. */
+static bool is_private(const Vec *v, TdlVal buf) {
+    TdlVal root = root_of(v, buf);
+    return is_alloc(v, root) && vec_inside(v, root);
+}
+
+static void note_dim(void *user, TdlSym var) {
+    Vec *v = user;
+    bool param = false;
+    for (uint32_t i = 0; i < v->f->dims.n; i++) param |= sym_eq(v->f->dims.p[i], var);
+    v->legal &= param;
+}
+
+/* A size that is known at entry. */
+static void need_static(Vec *v, TdlType t, uint32_t from) {
+    for (uint32_t i = from; i < ty_rank(v->m, t); i++) dim_vars(v->m, ty_dims(v->m, t)[i], note_dim, v);
+}
+
+/* ---- what differs between iterations ---- */
+
+static void set_varying(Vec *v, TdlVal x, bool on) {
+    if (!on || v->varying[x.id]) return;
+    v->varying[x.id] = true;
+    v->changed = true;
+}
+
+static bool any_varying(const Vec *v, const TdlOpData *d, uint32_t from) {
+    for (uint32_t i = from; i < d->noperands; i++)
+        if (v->varying[d->operands[i].id]) return true;
+    return false;
+}
+
+static void spread_region(Vec *v, TdlRegion r);
+
+static void spread_for(Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    uint32_t skip = op_int(v->f, o, "exit", 0) != 0;
+    spread_region(v, d->regions[0]);
+    const TdlOpData *end = ir_op(v->f, ir_terminator(v->f, d->regions[0]));
+    for (uint32_t i = 0; i + 2u < d->noperands; i++) {
+        bool on = v->varying[d->operands[2 + i].id] || v->varying[end->operands[skip + i].id];
+        set_varying(v, ir_region(v->f, d->regions[0])->args.p[1 + i], on);
+        set_varying(v, d->results[skip + i], on);
+    }
+}
+
+static void spread_if(Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    for (uint32_t k = 0; k < 2; k++) {
+        spread_region(v, d->regions[k]);
+        const TdlOpData *end = ir_op(v->f, ir_terminator(v->f, d->regions[k]));
+        for (uint32_t i = 0; i < d->nresults; i++) set_varying(v, d->results[i], v->varying[end->operands[i].id]);
+    }
+}
+
+static void spread_op(Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    switch ((int)d->code) {
+    case OP_FOR: spread_for(v, o); break;
+    case OP_IF: spread_if(v, o); break;
+    case OP_LOAD: set_varying(v, d->results[0], any_varying(v, d, 0) || is_private(v, d->operands[0])); break;
+    default:
+        for (uint32_t i = 0; i < d->nresults; i++) set_varying(v, d->results[i], any_varying(v, d, 0));
+    }
+}
+
+static void spread_region(Vec *v, TdlRegion r) {
+    IR_FOREACH_OP(v->f, r, o) spread_op(v, o);
+}
+
+/* ---- legality and cost ---- */
+
+/* The operands of two accesses name the same element. */
+static bool same_place(const Vec *v, TdlOp load, TdlOp store) {
+    const TdlOpData *a = ir_op(v->f, load), *b = ir_op(v->f, store);
+    if (a->noperands + 1 != b->noperands) return false;
+    for (uint32_t i = 0; i < a->noperands; i++)
+        if (a->operands[i].id != b->operands[i + 1].id) return false;
+    return true;
+}
+
+/* The load of store(load + x): the element is only added to. 0: it is not. */
+static TdlOp added_to(const Vec *v, TdlOp store) {
+    TdlVal value = ir_op(v->f, store)->operands[0];
+    TdlOp add = ir_val(v->f, value)->def;
+    if (!add.id || v->uses[value.id] != 1) return (TdlOp){0};
+    TdlOpcode code = ir_op(v->f, add)->code;
+    for (uint32_t k = 0; k < 2; k++) {
+        if (code != OP_ADD && !(code == OP_SUB && k == 0)) continue;
+        TdlVal x = ir_op(v->f, add)->operands[k];
+        TdlOp load = ir_val(v->f, x)->def;
+        if (load.id && ir_op(v->f, load)->code == OP_LOAD && v->uses[x.id] == 1 && same_place(v, load, store)) return load;
+    }
+    return (TdlOp){0};
+}
+
+static VecAcc *acc_for(Vec *v, TdlVal buf) {
+    for (uint32_t i = 0; i < v->accs.n; i++)
+        if (v->accs.p[i].buf.id == buf.id) return &v->accs.p[i];
+    VEC_PUSH(v->a, v->accs, ((VecAcc){.buf = buf, .prefix = UINT32_MAX}));
+    return &VEC_LAST(v->accs);
+}
+
+static void check_store(Vec *v, TdlOp o, double weight) {
+    const TdlOpData *d = ir_op(v->f, o);
+    TdlVal buf = d->operands[1];
+    if (is_private(v, buf)) {
+        v->cost += any_varying(v, d, 2) ? VEC_PRICE * weight : weight;
+        v->count += weight;
+        return;
+    }
+    bool varying = v->varying[buf.id] || any_varying(v, d, 2);
+    TdlOp load = added_to(v, o);
+    if (!varying && load.id && root_of(v, buf).id == buf.id && ty_is_float(v->m, ir_type(v->f, buf))) {
+        VecAcc *acc = acc_for(v, buf);
+        VEC_PUSH(v->a, acc->stores, o);
+        VEC_PUSH(v->a, acc->loads, load);
+        v->cost += weight;
+        v->count += weight;
+        return;
+    }
+    /* Independent by the promise of `parallel`; otherwise it would have to be shown. */
+    v->legal &= varying && op_int(v->f, v->loop, "parallel", 0);
+    bool side_by_side = !v->varying[buf.id] && d->noperands > 2 && d->operands[d->noperands - 1].id == v->index.id;
+    v->cost += side_by_side ? weight : VEC_PRICE * weight;
+    v->count += weight;
+}
+
+static void check_load(Vec *v, TdlOp o, double weight) {
+    const TdlOpData *d = ir_op(v->f, o);
+    bool varying = v->varying[d->operands[0].id] || any_varying(v, d, 1);
+    bool side_by_side = !v->varying[d->operands[0].id] && d->noperands > 1 && d->operands[d->noperands - 1].id == v->index.id;
+    for (uint32_t i = 1; i + 1u < d->noperands; i++) side_by_side &= !v->varying[d->operands[i].id];
+    v->cost += varying && !side_by_side ? VEC_PRICE * weight : weight;
+    v->count += weight;
+    /* An inner loop that walks memory in steps, or by a computed index. */
+    for (uint32_t i = 1; i < d->noperands && v->depth; i++) {
+        TdlOp def = ir_val(v->f, d->operands[i])->def;
+        bool last = i + 1u == d->noperands;
+        if (!last && d->operands[i].id == v->innermost.id) v->hard = true;
+        if (def.id && vec_inside(v, d->operands[i]) && op_info(ir_op(v->f, def)->code)->flags & OPF_ELEMENTWISE) v->hard = true;
+    }
+}
+
+static void check_region(Vec *v, TdlRegion r, double weight);
+
+static void check_for(Vec *v, TdlOp o, double weight) {
+    const TdlOpData *d = ir_op(v->f, o);
+    v->legal &= !v->varying[d->operands[0].id] && !v->varying[d->operands[1].id];
+    if (op_int(v->f, o, "exit", 0)) v->legal &= !v->varying[ir_op(v->f, ir_terminator(v->f, d->regions[0]))->operands[0].id];
+    for (uint32_t i = 2; i < d->noperands; i++) v->legal &= ty_kind(v->m, ir_type(v->f, d->operands[i])) == TY_TENSOR;
+    VEC_PUSH(v->a, v->loops, o);
+    TdlVal outer = v->innermost;
+    v->innermost = ir_region(v->f, d->regions[0])->args.p[0];
+    v->hard |= ++v->depth > 1;
+    check_region(v, d->regions[0], weight * VEC_TRIP);
+    v->depth--;
+    v->innermost = outer;
+}
+
+static void check_if(Vec *v, TdlOp o, double weight) {
+    const TdlOpData *d = ir_op(v->f, o);
+    v->legal &= !v->varying[d->operands[0].id];
+    for (uint32_t i = 0; i < d->nresults; i++) v->legal &= ty_kind(v->m, ir_type(v->f, d->results[i])) == TY_TENSOR;
+    check_region(v, d->regions[0], weight);
+    check_region(v, d->regions[1], weight);
+}
+
+static void check_alloc(Vec *v, TdlOp o) {
+    v->legal &= !op_int(v->f, o, "dynamic", 0) && !ir_op(v->f, o)->noperands && !op_attr(v->f, o, "lanes");
+    need_static(v, ir_type(v->f, ir_op(v->f, o)->results[0]), 0);
+    v->hard = true;
+    VEC_PUSH(v->a, v->allocs, o);
+}
+
+static void check_op(Vec *v, TdlOp o, double weight) {
+    const TdlOpData *d = ir_op(v->f, o);
+    switch ((int)d->code) {
+    case OP_FOR: check_for(v, o, weight); break;
+    case OP_IF: check_if(v, o, weight); break;
+    case OP_LOAD: check_load(v, o, weight); break;
+    case OP_STORE: check_store(v, o, weight); break;
+    case OP_ALLOC: check_alloc(v, o); break;
+    case OP_COPY: case OP_FILL: v->legal &= is_private(v, d->operands[0]); v->cost += VEC_TRIP * weight; v->count += VEC_TRIP * weight; break;
+    case OP_NEWDIM: v->legal &= !v->varying[d->operands[0].id]; break;
+    case OP_SETUNION: case OP_SETSIZE: case OP_SETAT: v->legal = false; break;
+    case OP_YIELD: case OP_ASSERT: case OP_VIEW: case OP_UNDEF: case OP_MARK: case OP_RELEASE: break;
+    default:
+        v->legal &= op_info(d->code)->lower == LOWER_SCALAR;
+        if (any_varying(v, d, 0)) v->cost += weight, v->count += weight;
+    }
+}
+
+static void check_region(Vec *v, TdlRegion r, double weight) {
+    IR_FOREACH_OP(v->f, r, o) {
+        if (!v->legal) return;
+        check_op(v, o, weight);
+    }
+}
+
+/* ---- accumulators ---- */
+
+static bool listed(const VecAcc *acc, TdlOp o) {
+    for (uint32_t i = 0; i < acc->loads.n; i++)
+        if (acc->loads.p[i].id == o.id || acc->stores.p[i].id == o.id) return true;
+    return false;
+}
+
+/* Every use of an accumulator inside the loop must be one of its additions. */
+static void only_added_to(Vec *v, TdlRegion r) {
+    IR_FOREACH_OP(v->f, r, o) {
+        const TdlOpData *d = ir_op(v->f, o);
+        for (uint32_t i = 0; i < d->noperands; i++) {
+            if (ty_kind(v->m, ir_type(v->f, d->operands[i])) != TY_BUF) continue;
+            TdlVal root = root_of(v, d->operands[i]);
+            for (uint32_t k = 0; k < v->accs.n; k++)
+                if (v->accs.p[k].buf.id == root.id) v->legal &= listed(&v->accs.p[k], o);
+        }
+        for (uint32_t i = 0; i < d->nregions; i++) only_added_to(v, d->regions[i]);
+    }
+}
+
+static void find_prefix(Vec *v, VecAcc *acc) {
+    const TdlOpData *first = ir_op(v->f, acc->loads.p[0]);
+    uint32_t rank = first->noperands - 1u, n = 0;
+    for (; n < rank; n++) {
+        bool same = !vec_inside(v, first->operands[1 + n]);
+        for (uint32_t i = 1; i < acc->loads.n; i++)
+            same &= ir_op(v->f, acc->loads.p[i])->operands[1 + n].id == first->operands[1 + n].id;
+        if (!same) break;
+    }
+    acc->prefix = n;
+    need_static(v, ir_type(v->f, acc->buf), n);
+}
+
+/* ---- candidates ---- */
+
+/* Carried value i of loop o is a sum: only added to, and only handed on. */
+static bool is_sum(const Vec *v, TdlOp o, uint32_t i) {
+    const TdlOpData *d = ir_op(v->f, o);
+    TdlVal carried = ir_region(v->f, d->regions[0])->args.p[1 + i];
+    TdlVal next = ir_op(v->f, ir_terminator(v->f, d->regions[0]))->operands[i];
+    TdlOp add = ir_val(v->f, next)->def;
+    if (!ty_is_scalar(v->m, ir_type(v->f, carried)) || !ty_is_float(v->m, ir_type(v->f, carried))) return false;
+    if (!add.id || v->uses[carried.id] != 1 || v->uses[next.id] != 1 || ir_op(v->f, add)->parent.id != d->regions[0].id) return false;
+    const TdlOpData *a = ir_op(v->f, add);
+    if (a->code == OP_SUB) return a->operands[0].id == carried.id;
+    return a->code == OP_ADD && (a->operands[0].id == carried.id || a->operands[1].id == carried.id);
+}
+
+bool vec_plain(const Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    for (uint32_t i = 0; d->code == OP_FOR && i + 2u < d->noperands; i++)
+        if (op_int(v->f, o, "exit", 0) || !is_sum(v, o, i)) return false;
+    return d->code == OP_FOR && !op_int(v->f, o, "exit", 0) && !op_int(v->f, o, "down", 0) &&
+           !op_attr(v->f, o, "vector");
+}
+
+/* Looks at one loop: v->legal and v->cost say what it is worth, v->accs what it adds to. */
+void vec_examine(Vec *v, TdlOp o) {
+    v->loop = o;
+    v->body = ir_op(v->f, o)->regions[0];
+    v->index = ir_region(v->f, v->body)->args.p[0];
+    v->legal = vec_plain(v, o);
+    v->hard = false;
+    v->depth = 0;
+    v->cost = v->count = 0;
+    v->accs.n = v->allocs.n = v->loops.n = 0;
+    if (!v->legal) return;
+    memset(v->varying, 0, v->f->vals.n * sizeof *v->varying);
+    const TdlVals *args = &ir_region(v->f, v->body)->args;
+    for (uint32_t i = 0; i < args->n; i++) set_varying(v, args->p[i], true);
+    for (v->changed = true; v->changed;) {
+        v->changed = false;
+        spread_region(v, v->body);
+    }
+    check_region(v, v->body, 1);
+    if (v->legal) only_added_to(v, v->body);
+    for (uint32_t i = 0; v->legal && i < v->accs.n; i++) find_prefix(v, &v->accs.p[i]);
+    v->legal &= v->hard && v->cost < 0.4 * VEC_PRICE * v->count;
+}
