@@ -172,6 +172,7 @@ static TdlFunc *make_reverse(Pass *p, const TdlFunc *f, const int64_t *wrt, uint
     if (a.failed) return g;
     Reads reads = primal_up_to(p, &a, g, last);
     adj_dce(&a, g->body, false);
+    adj_body(&a, reads.primal, reads.n);
     note_saved(&reads, g);
     return g;
 }

@@ -136,6 +136,8 @@ struct AdjNeed {
     bool save_all;            /* keeping is free: compute again only constants and the like */
     uint32_t unit;            /* least bytes that keeping a value takes */
     const TdlVal *args;       /* replacements of the region's arguments: 0 where there is none */
+    const bool *primal;       /* of a function's body, by operation id up to nprimal: all but the reverse behind it */
+    uint32_t nprimal;
     TdlVal (*save)(Adj *a, AdjNeed *n, TdlVal v);
     void *user;
     TdlValMap *map;           /* a->needs */
@@ -150,6 +152,11 @@ bool adj_at_hand(const Adj *a, const AdjNeed *n, TdlVal v);
 bool adj_can_save(Adj *a, const AdjNeed *n, TdlVal v);
 /* Chooses for what the reverse reads (marked with a->stamp), and what that is made of: a->cut, n->chosen. */
 void adj_cut(Adj *a, AdjNeed *n);
+/* Under --max-tape: chooses what the reverse computes again of the function's body, where its operations are those of
+ * `primal` (adjoint_body.c). */
+void adj_body(Adj *a, const bool *primal, uint32_t nprimal);
+/* A scalar, or a tensor of a small constant size. */
+bool adj_is_small(const Adj *a, TdlVal v);
 /* Notes for the report (docs/ir.md) how the result of o is kept: tape, snapshots, value. */
 void adj_note_saved(Adj *a, TdlOp o, const char *how);
 /* The place of what makes v, inside of the regions of a loop or branch; `other` where that is none. */

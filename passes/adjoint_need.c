@@ -9,7 +9,14 @@
 
 static bool local(const Adj *a, const AdjNeed *n, TdlVal v) { return ir_region_of(a->f, v).id == n->from.id; }
 
+/* Of a function's body: what is not to be computed again, parameters, what does not count, and the reverse itself. */
+static bool at_hand_in_body(const Adj *a, const AdjNeed *n, TdlVal v) {
+    TdlOp o = adj_def(a, v);
+    return !o.id || o.id >= n->nprimal || !n->primal[o.id] || adj_is_small(a, v);
+}
+
 bool adj_at_hand(const Adj *a, const AdjNeed *n, TdlVal v) {
+    if (n->primal && at_hand_in_body(a, n, v)) return true;
     return !local(a, n, v) || valmap_get(n->map, v).id != v.id;
 }
 
