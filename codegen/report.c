@@ -71,7 +71,73 @@ static void look(void *user, TdlFunc *f, TdlOp o)
     TdlFunc *callee = d->code == OP_CALL ? ir_func_find(m, intern(m->names, op_str(f, o, "callee"))) : NULL;
     if (callee) look_into(r, callee);
     ReportRow row = {.how = "redone"};
-    if (op_int(f, o, "redone", 0) && place(m, d->span, &row)) VEC_PUSH(m->arena, r->redone, row);
+    int64_t redone = op_int(f, o, "redone", 0);
+    if (redone == 1 && place(m, d->span, &row)) VEC_PUSH(m->arena, r->redone, row);
+    if (redone > 1 && f == r->f) VEC_PUSH(m->arena, r->bodies, o);
+}
+
+/* ---- bodies of index notation ---- */
+
+typedef struct { const TdlOpData *of; bool found; } Twin;
+
+static void find_twin(void *user, TdlFunc *f, TdlOp o)
+{
+    Twin *t = user;
+    const TdlOpData *d = ir_op(f, o);
+    t->found |= d->code == t->of->code && !memcmp(&d->span, &t->of->span, sizeof d->span) && !op_attr(f, o, "redone");
+}
+
+/* Is o certain to be of the primal, where its reverse has the same place? */
+static bool is_worth_a_line(TdlOpcode c)
+{
+    switch (c) {
+    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_POW: case OP_SIN: case OP_COS: case OP_TAN: case OP_ASIN: case OP_ACOS:
+    case OP_ATAN: case OP_ATAN2: case OP_SINH: case OP_COSH: case OP_TANH: case OP_ASINH: case OP_ACOSH: case OP_ATANH: case OP_SIGMOID:
+    case OP_ERF: case OP_ERFC: case OP_LGAMMA: case OP_POLYGAMMA: case OP_SQRT: case OP_PHILOX: case OP_WHILE: case OP_FOR: return true;
+    default: return false;
+    }
+}
+
+/* What the reverse of index notation computes is computed again where the primal has it, too: it may be needed for the
+ * gradient alone, and the two may have become one nest. Arithmetic is not looked at: that of the reverse has its place. */
+static void look_at_bodies(Report *r)
+{
+    TdlModule *m = r->f->module;
+    for (uint32_t i = 0; i < r->bodies.n; i++) {
+        Twin t = {.of = ir_op(r->f, r->bodies.p[i])};
+        ReportRow row = {.how = "redone"};
+        if (!is_worth_a_line(t.of->code) || !place(m, t.of->span, &row)) continue;
+        ir_walk(r->f, r->f->body, find_twin, &t);
+        if (t.found) VEC_PUSH(m->arena, r->redone, row);
+    }
+}
+
+/* ---- sizes that are found at run time ---- */
+
+static void want_size(void *user, TdlSym name)
+{
+    Report *r = user;
+    for (uint32_t k = 0; k < r->called.n; k++)
+        for (uint32_t i = 0; i < r->called.p[k]->dims.n; i++)
+            if (sym_eq(r->called.p[k]->dims.p[i], name)) return;
+    for (uint32_t i = 0; i < r->sizes.n; i++)
+        if (sym_eq(r->sizes.p[i].name, name)) return;
+    VEC_PUSH(r->f->module->arena, r->sizes, ((ReportSize){.name = name}));
+}
+
+static void find_size(void *user, TdlFunc *f, TdlOp o)
+{
+    Report *r = user;
+    if (ir_op(f, o)->code != OP_NEWDIM) return;
+    TdlSym name = intern(f->module->names, op_str(f, o, "sym"));
+    for (uint32_t i = 0; i < r->sizes.n; i++)
+        if (sym_eq(r->sizes.p[i].name, name)) r->sizes.p[i].f = f, r->sizes.p[i].newdim = o;
+}
+
+static void look_at_sizes(Report *r)
+{
+    for (uint32_t i = 0; i < r->kept.n; i++) dim_vars(r->f->module, r->kept.p[i].bytes, want_size, r);
+    for (uint32_t i = 0; r->sizes.n && i < r->called.n; i++) ir_walk(r->called.p[i], r->called.p[i]->body, find_size, r);
 }
 
 typedef struct { TdlVal v; TdlSpan at; } Use;
@@ -109,6 +175,8 @@ Report report_of(TdlFunc *f)
     Report r = {.f = f};
     look_into(&r, f);
     look_at_state(&r);
+    look_at_bodies(&r);
+    look_at_sizes(&r);
     if (r.kept.n) qsort(r.kept.p, r.kept.n, sizeof *r.kept.p, by_place);
     if (r.redone.n) qsort(r.redone.p, r.redone.n, sizeof *r.redone.p, by_place);
     uint32_t n = 0;
@@ -169,6 +237,31 @@ static void write_rows(const Report *r, TdlStr *out)
         str_putc(out, '\n');
     }
 }
+
+/* What the adjoint pass calls its sizes (adjoint_loop.c, adjoint_long.c); others are of the program's own tensors. */
+static const char *meaning(const char *name)
+{
+    static const struct { const char *name, *meaning; } TEXT[] = {
+        {"trip.", "iterations of the loop"}, {"extent.", "terms of the reduction"}, {"snapshots.", "states that are kept of the loop"},
+        {"leaf.", "iterations that a tape holds of the loop"}};
+    for (size_t i = 0; i < sizeof TEXT / sizeof *TEXT; i++)
+        if (!strncmp(name, TEXT[i].name, strlen(TEXT[i].name))) return TEXT[i].meaning;
+    return "size found";
+}
+
+static void write_sizes(const Report *r, TdlStr *out)
+{
+    for (uint32_t i = 0; i < r->sizes.n; i++) {
+        const ReportSize *s = &r->sizes.p[i];
+        const char *name = sym_text(r->f->module->names, s->name);
+        ReportRow at = {0};
+        str_printf(out, "    %s: %s", name, meaning(name));
+        if (s->newdim.id && place(r->f->module, ir_op(s->f, s->newdim)->span, &at)) str_printf(out, " at %s:%u", at.file, (unsigned)at.line);
+        if (s->newdim.id && ir_op(s->f, s->newdim)->parent.id != s->f->body.id) str_puts(out, ", each time");
+        str_putc(out, '\n');
+    }
+}
+
 static void write_redone(const Report *r, TdlStr *out)
 {
     if (!r->redone.n) return;
@@ -189,6 +282,7 @@ void cg_report(TdlModule *m, TdlStr *out)
         else str_puts(out, "nothing");
         str_putc(out, '\n');
         write_rows(&r, out);
+        write_sizes(&r, out);
         write_redone(&r, out);
     }
 }

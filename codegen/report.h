@@ -16,9 +16,13 @@ typedef struct {
     ReportPer per;
 } ReportRow;
 
+typedef struct { TdlSym name; TdlFunc *f; TdlOp newdim; } ReportSize;
+
 typedef struct {
     TdlFunc *f;
     TDL_VEC(ReportRow) kept, redone; /* by file and line */
+    TDL_VEC(TdlOp) bodies;    /* of f: in the reverse of index notation */
+    TDL_VEC(ReportSize) sizes; /* that the bytes mention and are found at run time */
     TdlDim sum[PER_COUNT];    /* of the bytes kept; 0: none */
     TDL_VEC(TdlFunc *) called;
 } Report;

@@ -165,6 +165,8 @@ TdlSpan adj_place(Adj *a, TdlVal v, TdlSpan other);
 void adj_note_value(Adj *a, TdlVal v);
 /* Likewise that o is done again in the reverse; with what is in its regions. */
 void adj_note_redone(Adj *a, TdlOp o);
+/* Likewise of the body of a map or reduction, up to operation `last` of its region: where it is done in the primal, too. */
+void adj_note_body(Adj *a, TdlOp last);
 
 /* ---- warnings (adjoint_zero.c) ----
  * Of floor and its like on the way from what is active to `results`, and of those of `wrt` that only comparisons and

@@ -68,15 +68,20 @@ void adj_note_value(Adj *a, TdlVal v) {
 
 /* What costs nothing is not worth a word. */
 static void note_redone(void *user, TdlFunc *f, TdlOp o) {
-    (void)user;
     TdlOpcode c = ir_op(f, o)->code;
     bool free = c == OP_CONST || c == OP_DIM || c == OP_NEWDIM || c == OP_UNDEF || c == OP_IOTA || c == OP_BROADCAST;
-    if (!free && !(op_info(c)->flags & OPF_TERMINATOR)) op_set_int(f, o, "redone", 1);
+    if (!free && !(op_info(c)->flags & OPF_TERMINATOR) && !op_attr(f, o, "redone")) op_set_int(f, o, "redone", *(int *)user);
 }
 
-void adj_note_redone(Adj *a, TdlOp o) {
-    note_redone(NULL, a->f, o);
-    for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) ir_walk(a->f, ir_op(a->f, o)->regions[i], note_redone, NULL);
+static void note(Adj *a, TdlOp o, int how) {
+    note_redone(&how, a->f, o);
+    for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) ir_walk(a->f, ir_op(a->f, o)->regions[i], note_redone, &how);
+}
+
+void adj_note_redone(Adj *a, TdlOp o) { note(a, o, 1); }
+
+void adj_note_body(Adj *a, TdlOp last) {
+    for (TdlOp o = last; o.id; o = ir_op(a->f, o)->prev) note(a, o, 2);
 }
 
 static void provide(Adj *a, AdjNeed *n, TdlVal v);

@@ -124,6 +124,7 @@ static void reverse_clone(Adj *a, const Red *red, TdlOp o, TdlRegion t, bool mas
     TdlVals yields = adj_clone_body(a, o, t, red->at);
     adj_activity(a, t);
     TdlOp last = ir_region(a->f, t)->last;
+    adj_note_body(a, last);
     if (red->y.id) {
         TdlVal guard = masked ? guard_of(a, red, o, &yields) : (TdlVal){0}, seed = red_seed(a, red, o, yields.p[0]);
         if (guard.id) {

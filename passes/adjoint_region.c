@@ -56,6 +56,7 @@ void adj_MAP(Adj *a, TdlOp o, const TdlVal *zbar) {
     TdlVals yields = adj_clone_body(a, o, t, idx);
     adj_activity(a, t);
     TdlOp last = ir_region(a->f, t)->last;
+    adj_note_body(a, last);
     AdjFrame fr;
     adj_push(a, &fr, t, s, t);
     for (uint32_t i = 0; i < nres; i++)

@@ -173,52 +173,55 @@ static void show_version(Parser *p, const char *v) {
 
 /* ---- the table: a name that ends in '=' takes what follows it; one with ' ' the rest or the next argument ---- */
 
-typedef struct { const char *name, *meta, *help; Set set; } Option;
+#define BIT(COMMAND) (1u << CMD_##COMMAND)
+
+/* only: the commands that the option is for; 0: all. */
+typedef struct { const char *name, *meta, *help; Set set; unsigned only; } Option;
 
 static const Option OPTIONS[] = {
-    {"-o ", "FILE", "where to write (default: FILE.o beside FILE.h, or standard output); run: NAME=FILE.npy", set_output},
-    {"--emit=", "STAGE", "tokens, ast, ir, adjoint, loops, llvm, asm, obj, header, manifest or graph", set_emit},
-    {"-D ", "NAME=N", "fixes a dimension of the exported functions", set_fixed},
-    {"-I ", "FOLDER", "where `use` looks for files", set_include},
-    {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level},
-    {"-g", NULL, "debug information: lines of the .tdl", set_debug},
-    {"--math=", "WHERE", "exp, log, tanh and their like: inline (the default), or libm: the C library's", set_math},
-    {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict},
-    {"--grad ", "F:X,Y", "also exports F_grad, the gradient of F with respect to X and Y (G=F:X,Y: called G; F: every float parameter)", set_grad},
-    {"--value-and-grad ", "F:X,Y", "likewise F_value_and_grad", set_value_and_grad},
-    {"--vjp ", "F:X,Y", "likewise F_vjp", set_vjp},
-    {"--jvp ", "F:X,Y", "likewise F_jvp", set_jvp},
-    {"--jacrev ", "F:X,Y", "likewise F_jacrev", set_jacrev},
-    {"--jacfwd ", "F:X,Y", "likewise F_jacfwd", set_jacfwd},
-    {"--hessian ", "F:X,Y", "likewise F_hessian", set_hessian},
-    {"--hvp ", "F:X,Y", "likewise F_hvp", set_hvp},
-    {"--split ", "F:X,Y", "likewise F_split_forward and F_split_reverse, with the saved state between them", set_split},
-    {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate},
-    {"-fcheck=", "nan", "the first step of a reverse sweep that makes a NaN or an infinity fails, and is named", set_checks},
-    {"--max-tape=", "BYTES", "most that the loops of a function keep for their reverse (K, M, G): they compute the rest again", set_max_tape},
-    {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target},
-    {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu},
-    {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps},
-    {"-MF ", "FILE", "as -MD, to FILE", set_deps_file},
-    {"-W", "NAME", "-Wno-NAME turns the warning NAME off, -Werror makes errors of all, -Werror=NAME of one", set_warning},
-    {"-w", NULL, "no warnings", set_quiet},
-    {"--json", NULL, "diagnostics as JSON, one object a line", set_json},
-    {"--call ", "NAME", "run: calls an exported function", set_call},
-    {"--function ", "NAME", "check: this function alone (default: all that the exported ones differentiate)", set_function},
-    {"--points ", "N", "check: random points for each function (default: 5)", set_points},
-    {"--seed ", "N", "check: another choice of points", set_seed},
-    {"--load=", "LIB.so", "run: a shared library with C functions that are declared by `extern fn`", set_load},
-    {"--format=", "FORMAT", "graph: text, json, dot, svg, png or pdf (default: as the output's name ends, else text)", set_format},
-    {"--print-after=", "PASS", "prints the IR after a pass to standard error", set_print_after},
-    {"--print-after-all", NULL, "prints the IR after each pass", set_print_after_all},
-    {"--print-spans", NULL, "prints places too", set_spans},
-    {"--verify-each", NULL, "verifies the IR after each pass", set_verify_each},
-    {"--no-verify", NULL, "does not", set_no_verify},
-    {"--time-passes", NULL, "prints how long each pass took, LLVM's too", set_time},
-    {"--through-text", NULL, "prints and reads the IR again between passes (for tests)", set_through_text},
-    {"--loops-input", NULL, "FILE.tir is loop IR already: no pass is run (for tests)", set_loops_input},
-    {"--help", NULL, "prints this", show_help},
-    {"--version", NULL, "prints the version", show_version},
+    {"-o ", "FILE", "where to write (default: FILE.o beside FILE.h, or standard output); run: NAME=FILE.npy", set_output, BIT(COMPILE) | BIT(RUN) | BIT(GRAPH)},
+    {"--emit=", "STAGE", "tokens, ast, ir, adjoint, loops, llvm, asm, obj, header, manifest or graph", set_emit, BIT(COMPILE) | BIT(RUN)},
+    {"-D ", "NAME=N", "fixes a dimension of the exported functions", set_fixed, 0},
+    {"-I ", "FOLDER", "where `use` looks for files", set_include, 0},
+    {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level, 0},
+    {"-g", NULL, "debug information: lines of the .tdl", set_debug, 0},
+    {"--math=", "WHERE", "exp, log, tanh and their like: inline (the default), or libm: the C library's", set_math, 0},
+    {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict, 0},
+    {"--grad ", "F:X,Y", "also exports F_grad, the gradient of F with respect to X and Y (G=F:X,Y: called G; F: every float parameter)", set_grad, 0},
+    {"--value-and-grad ", "F:X,Y", "likewise F_value_and_grad", set_value_and_grad, 0},
+    {"--vjp ", "F:X,Y", "likewise F_vjp", set_vjp, 0},
+    {"--jvp ", "F:X,Y", "likewise F_jvp", set_jvp, 0},
+    {"--jacrev ", "F:X,Y", "likewise F_jacrev", set_jacrev, 0},
+    {"--jacfwd ", "F:X,Y", "likewise F_jacfwd", set_jacfwd, 0},
+    {"--hessian ", "F:X,Y", "likewise F_hessian", set_hessian, 0},
+    {"--hvp ", "F:X,Y", "likewise F_hvp", set_hvp, 0},
+    {"--split ", "F:X,Y", "likewise F_split_forward and F_split_reverse, with the saved state between them", set_split, 0},
+    {"--accumulate", NULL, "beside each gradient NAME also NAME_acc, which adds to what is in its outputs", set_accumulate, 0},
+    {"-fcheck=", "nan", "the first step of a reverse sweep that makes a NaN or an infinity fails, and is named", set_checks, 0},
+    {"--max-tape=", "BYTES", "most that the loops of a function keep for their reverse (K, M, G): they compute the rest again", set_max_tape, 0},
+    {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target, 0},
+    {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu, 0},
+    {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps, BIT(COMPILE)},
+    {"-MF ", "FILE", "as -MD, to FILE", set_deps_file, BIT(COMPILE)},
+    {"-W", "NAME", "-Wno-NAME turns the warning NAME off, -Werror makes errors of all, -Werror=NAME of one", set_warning, 0},
+    {"-w", NULL, "no warnings", set_quiet, 0},
+    {"--json", NULL, "diagnostics as JSON, one object a line", set_json, 0},
+    {"--call ", "NAME", "run: calls an exported function", set_call, BIT(RUN)},
+    {"--function ", "NAME", "check: this function alone (default: all that the exported ones differentiate)", set_function, BIT(CHECK)},
+    {"--points ", "N", "check: random points for each function (default: 5)", set_points, BIT(CHECK)},
+    {"--seed ", "N", "check: another choice of points", set_seed, BIT(CHECK)},
+    {"--load=", "LIB.so", "run: a shared library with C functions that are declared by `extern fn`", set_load, BIT(RUN) | BIT(CHECK)},
+    {"--format=", "FORMAT", "graph: text, json, dot, svg, png or pdf (default: as the output's name ends, else text)", set_format, BIT(GRAPH)},
+    {"--print-after=", "PASS", "prints the IR after a pass to standard error", set_print_after, 0},
+    {"--print-after-all", NULL, "prints the IR after each pass", set_print_after_all, 0},
+    {"--print-spans", NULL, "prints places too", set_spans, 0},
+    {"--verify-each", NULL, "verifies the IR after each pass", set_verify_each, 0},
+    {"--no-verify", NULL, "does not", set_no_verify, 0},
+    {"--time-passes", NULL, "prints how long each pass took, LLVM's too", set_time, 0},
+    {"--through-text", NULL, "prints and reads the IR again between passes (for tests)", set_through_text, 0},
+    {"--loops-input", NULL, "FILE.tir is loop IR already: no pass is run (for tests)", set_loops_input, 0},
+    {"--help", NULL, "prints this", show_help, 0},
+    {"--version", NULL, "prints the version", show_version, 0},
 };
 
 static void show_help(Parser *p, const char *v) {
@@ -256,9 +259,16 @@ static int try_option(Parser *p, const Option *opt, const char *arg, const char 
     return 2;
 }
 
+static void not_for(Parser *p, const char *arg) {
+    static const char *const COMMANDS[] = {[CMD_COMPILE] = "compiling", [CMD_RUN] = "run", [CMD_CHECK] = "check",
+                                           [CMD_GRAPH] = "graph", [CMD_REPORT] = "report"};
+    fail(p, arena_printf(p->a, "%s: takes no option", COMMANDS[p->o->command]), arg);
+}
+
 static int option(Parser *p, const char *arg, const char *next) {
     for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++) {
         int used = try_option(p, &OPTIONS[i], arg, next);
+        if (used && p->status < 0 && OPTIONS[i].only && !(OPTIONS[i].only & 1u << p->o->command)) not_for(p, arg);
         if (used) return used;
     }
     fail(p, "unknown option", arg);
