@@ -107,8 +107,8 @@ static bool find_targets(Work *w) {
     }
     for (uint32_t i = 0; i < m->funcs.n && !only; i++) add_rules_of(w, m->funcs.p[i]);
     if (only && !found) diag_error(w->c.s->diags, SPAN_NONE, "check: no function of the program is named %s", only);
-    else if (!w->targets.n) diag_error(w->c.s->diags, SPAN_NONE, "check: there is nothing to check: no exported function takes floats and gives floats, and none is differentiated; what backward() gives in a script is not compared");
-    return found && w->targets.n;
+    else if (!w->targets.n) diag_error(w->c.s->diags, SPAN_NONE, "check: %s: there is nothing to check: no exported function takes floats and gives floats, and none is differentiated; what backward() gives in a script is not compared", w->c.s->o->input);
+    return w->targets.n && (found || !only);
 }
 
 /* ---- points ---- */
@@ -126,6 +126,10 @@ typedef struct {
     TdlFunc *f;              /* in the program: names, types and comments */
     uint32_t nparams;
     bool all_given, positive, settled; /* settled: the sizes and the sign were good once */
+    CheckDims usual;         /* the sizes that were */
+    int other;               /* not 0: which other sizes are tried */
+    uint32_t npoints;        /* that were drawn */
+    double *offset;          /* by parameter: of its strata */
 } At;
 
 /* The documentation that states a domain for parameter `name`: the function's, or that of another with such a parameter. */
@@ -133,9 +137,9 @@ static bool domain_of(At *a, const char *name, Domain *d) {
     Work *w = a->w;
     TdlModule *m = w->c.s->m;
     *d = (Domain){0};
-    if (!domain_read(&w->c, a->f->doc, name, &a->dims, d)) return false;
+    if (!domain_read(&w->c, a->f, name, &a->dims, d)) return false;
     for (uint32_t i = 0; i < m->funcs.n && !d->stated; i++)
-        if (m->funcs.p[i]->doc && !of_library(w, m->funcs.p[i]->span) && !domain_read(&w->c, m->funcs.p[i]->doc, name, &a->dims, d)) return false;
+        if (m->funcs.p[i]->doc && !of_library(w, m->funcs.p[i]->span) && !domain_read(&w->c, m->funcs.p[i], name, &a->dims, d)) return false;
     return true;
 }
 
@@ -144,9 +148,26 @@ static int ascending(const void *x, const void *y) {
     return (a > b) - (a < b);
 }
 
-/* One number: inside of the domain, away from its ends. Without a domain: (-1, 1), or (0, 1) where that has failed. */
-static double draw_number(At *a, const Domain *d, bool integer) {
-    double r = check_random(&a->w->c);
+/* Random numbers in [0, 1), one in each of n equal parts, in random order; a single one takes another part at each point. */
+static double *strata(At *a, uint32_t i, int64_t n) {
+    double *r = ARENA_ARRAY(a->p.s.arena, double, (size_t)n + 1);
+    if (n == 1) {
+        r[0] = fmod(a->offset[i] + a->npoints * 0.6180339887498949, 1); /* the golden ratio: no two are close */
+        return r;
+    }
+    for (int64_t k = 0; k < n; k++) r[k] = ((double)k + check_random(&a->w->c)) / (double)n;
+    for (int64_t k = n - 1; k > 0; k--) {
+        int64_t j = (int64_t)(check_random(&a->w->c) * (double)(k + 1));
+        double x = r[k];
+        r[k] = r[j];
+        r[j] = x;
+    }
+    return r;
+}
+
+/* One number, from r in [0, 1): inside of the domain, away from its ends. Without a domain: (-1, 1), or (0, 1) where that
+ * has failed. */
+static double number_of(const At *a, const Domain *d, bool integer, double r) {
     if (!d->stated) return integer ? floor(r * FIRST_SIZE) : a->positive ? 0.05 + 0.9 * r : 2 * r - 1;
     if (integer || d->integer) return d->high > d->low ? d->low + floor(r * (d->high - d->low)) : d->low;
     double low = d->low, high = d->high;
@@ -161,8 +182,8 @@ static bool draw_value(At *a, uint32_t i) {
     Domain d;
     if (!domain_of(a, name_of(a->w, a->f->params.p[i].name), &d)) return false;
     int64_t n = value_count(v);
-    double *x = ARENA_ARRAY(a->p.s.arena, double, (size_t)n + 1);
-    for (int64_t k = 0; k < n; k++) x[k] = draw_number(a, &d, !el_is_float(v->elem));
+    double *x = strata(a, i, n);
+    for (int64_t k = 0; k < n; k++) x[k] = number_of(a, &d, !el_is_float(v->elem), x[k]);
     if (d.sorted) qsort(x, (size_t)n, sizeof *x, ascending);
     for (int64_t k = 0; k < n; k++) value_set(v, k, v->elem == EL_BOOL ? x[k] >= 1 : x[k]);
     a->bounds[i] = d.stated && !d.integer ? (Bounds){d.low, d.high} : (Bounds){0};
@@ -171,7 +192,19 @@ static bool draw_value(At *a, uint32_t i) {
 
 static const char *given(At *a, uint32_t i) { return call_binding(&a->call, name_of(a->w, a->f->params.p[i].name)); }
 
-/* Sizes: what is given and follows from it, then 3, 4, 5, ...; from draw `draw` on random ones from 2 to 6. */
+/* The sizes beside the usual ones: what is wrong at the last element, beyond a vector or for an even number of them shows. */
+enum { USUAL_SIZES, ONE_MORE, ALL_ONE, LARGER, SIZES };
+
+static int64_t size_of(At *a, uint32_t i, bool random) {
+    switch (a->other) {
+    case ONE_MORE: return a->usual.at[i] + 1;
+    case ALL_ONE: return 1;
+    case LARGER: return 4 * a->usual.at[i];
+    default: return random ? 2 + (int64_t)(5 * check_random(&a->w->c)) : FIRST_SIZE + i;
+    }
+}
+
+/* Sizes: what is given and follows from it, then 3, 4, 5, ..., or random ones from 2 to 6. */
 static bool choose_dims(At *a, bool random) {
     TdlFunc *g = a->forms.value;
     Work *w = a->w;
@@ -179,8 +212,7 @@ static bool choose_dims(At *a, bool random) {
     if (!call_given(&a->call)) return false;
     call_solve(&a->call);
     for (uint32_t i = 0; i < g->dims.n; i++) {
-        int64_t n = random ? 2 + (int64_t)(5 * check_random(&w->c)) : FIRST_SIZE + i;
-        call_bind(&a->call, g->dims.p[i], dim_const(a->p.s.m, n));
+        call_bind(&a->call, g->dims.p[i], dim_const(a->p.s.m, size_of(a, i, random)));
     }
     a->dims = (CheckDims){ARENA_ARRAY(w->c.s->arena, TdlSym, g->dims.n + 1), call_dims(&a->call), g->dims.n};
     for (uint32_t i = 0; i < g->dims.n; i++) a->dims.names[i] = g->dims.p[i];
@@ -190,8 +222,9 @@ static bool choose_dims(At *a, bool random) {
 /* A point: given values, and random ones. */
 static bool choose_point(At *a, int draw) {
     if (!a->settled && !choose_dims(a, draw >= DRAWS / 2)) return false;
-    if (!a->settled) a->positive = draw % 4 >= 2;
+    if (!a->settled && !a->other) a->positive = draw % 4 >= 2;
     a->all_given = true;
+    a->npoints++;
     for (uint32_t i = 0; i < a->nparams; i++) {
         TdlType t = a->forms.value->params.p[i].type;
         if (given(a, i)) {
@@ -201,6 +234,7 @@ static bool choose_point(At *a, int draw) {
         }
         a->all_given = false;
         if (!call_shape(&a->call, t, &a->point[i])) {
+            if (a->other) return false;
             diag_error(a->w->c.s->diags, a->f->span, "check: %s: the size of %s is negative or does not fit", name_of(a->w, a->t->f), name_of(a->w, a->f->params.p[i].name));
             return false;
         }
@@ -314,7 +348,6 @@ static bool print_program(Work *w, TdlFunc *f) {
     for (uint32_t i = 0; i < all.n; i++) ir_print_func_as(all.p[i], &text, IR_PRINT_SPANS);
     w->c.ir = text.p;
     w->c.ir_bytes = text.n;
-    w->c.single = strstr(text.p, "f32") != NULL;
     for (uint32_t i = 0; i < all.n; i++) {
         if (!check_is_half(all.p[i])) continue;
         diag_error(w->c.s->diags, f->span, "check: %s: differences say nothing of %s, a C function of 16-bit floats", name_of(w, f->name), name_of(w, all.p[i]->name));
@@ -332,6 +365,36 @@ static void no_point(const At *a, const Row *r, const char *why) {
     else diag_error(d, a->f->span, "check: %s: no point to check it at: %s; %s", name, why ? why : "it fails", hint);
 }
 
+/* Compares at the point that was chosen. */
+static AtState check_point(At *a, Row *row, const char **why) {
+    AtResult r = compare_at(&a->p, &a->forms, &a->dims, a->point, a->bounds);
+    row->modes = fmax(row->modes, r.modes);
+    row->differences = fmax(row->differences, r.differences);
+    if (r.state == AT_OFF) off(a, row, &r);
+    else if (r.state == AT_FAILED) *why = r.why;
+    row->kinks += r.state == AT_KINK;
+    row->singular += r.state == AT_SINGULAR;
+    row->unclear += r.state == AT_UNCLEAR;
+    row->points += r.state == AT_OK;
+    if (r.state == AT_OK) check_automatic(a, row);
+    return r.state;
+}
+
+/* At other sizes, one point each; where the function fails at them, as by an assert, nothing is said. */
+static void check_other_sizes(At *a, Row *row) {
+    enum { TRIES = 3 };
+    const char *why;
+    a->usual = a->dims;
+    a->settled = false;
+    for (a->other = ONE_MORE; a->other < SIZES && !row->off; a->other++) {
+        for (int k = 0; k < TRIES; k++) {
+            if (!choose_point(a, 0) || !memcmp(a->dims.at, a->usual.at, a->dims.n * sizeof *a->dims.at)) break;
+            AtState s = check_point(a, row, &why);
+            if (s == AT_OK || s == AT_OFF) break;
+        }
+    }
+}
+
 static bool check_target(Work *w, const Target *t) {
     Row row = {0};
     At a = {.w = w, .t = t, .f = ir_func_find(w->c.s->m, t->f)};
@@ -344,23 +407,17 @@ static bool check_target(Work *w, const Target *t) {
     a.call = call_of(&a.front, a.forms.value);
     a.point = ARENA_ARRAY(a.p.s.arena, Value, a.nparams + 1);
     a.bounds = ARENA_ARRAY(a.p.s.arena, Bounds, a.nparams + 1);
+    a.offset = ARENA_ARRAY(a.p.s.arena, double, a.nparams + 1);
+    for (uint32_t i = 0; i < a.nparams; i++) a.offset[i] = check_random(&w->c);
     bool ok = read_given(&a);
     for (int draw = 0; ok && !row.off && row.points < wanted && draw < DRAWS + (int)wanted; draw++) {
         ok = choose_point(&a, draw);
         if (!ok) break;
-        AtResult r = compare_at(&a.p, &a.forms, &a.dims, a.point, a.bounds);
-        row.modes = fmax(row.modes, r.modes);
-        row.differences = fmax(row.differences, r.differences);
-        if (r.state == AT_OFF) off(&a, &row, &r);
-        else if (r.state == AT_FAILED) why = r.why;
-        row.kinks += r.state == AT_KINK;
-        row.singular += r.state == AT_SINGULAR;
-        row.unclear += r.state == AT_UNCLEAR;
-        row.points += r.state == AT_OK;
-        a.settled |= r.state == AT_OK || r.state == AT_KINK;
-        if (r.state == AT_OK) check_automatic(&a, &row);
+        AtState state = check_point(&a, &row, &why);
+        a.settled |= state == AT_OK || state == AT_KINK;
         if (a.all_given) break;
     }
+    if (ok && row.points && !row.off && !a.all_given) check_other_sizes(&a, &row);
     if (row.points) row.unclear = 0;
     bool some = row.points || row.off || (row.kinks && a.all_given);
     if (ok && (some || row.kinks || row.singular || row.unclear)) print_row(&a, &row);
@@ -407,7 +464,7 @@ static bool check_names(const Work *w) {
 bool check_program(Session *s) {
     CheckPlaces reported = {.arena = s->arena};
     Work w = {.c = {.s = s, .random = (uint64_t)s->o->seed, .reported = &reported}};
-    check_widen(s->m);
+    w.c.single = check_widen(s->m);
     if (!find_targets(&w) || !check_names(&w)) return false;
     bool ok = true;
     printf("%-20s %-20s %6s %10s %10s\n", "function", "by", "points", "modes", "differ.");

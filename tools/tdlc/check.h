@@ -42,8 +42,10 @@ Forms probe_forms(Probe *p, TdlFunc *f, const int64_t *wrt, uint32_t nwrt, const
 /* Compiles the functions that were made, and nothing else of the module. */
 bool probe_compile(Probe *p);
 void probe_close(Probe *p);
-/* Makes f16 and bf16 f32, so that differences say something of the formulas; C functions keep theirs. */
-void check_widen(TdlModule *m);
+/* Makes all floats f64, so that differences say something of the formulas and kinks are seen for what they are; C functions
+ * keep theirs, and where one of them is of f32, 16-bit floats become f32 alone. Returns whether
+ * that is so. */
+bool check_widen(TdlModule *m);
 bool check_is_half(const TdlFunc *f); /* it has parameters or results of those types */
 /* Float parameters of f. */
 Int64s check_float_params(Check *c, const TdlFunc *f);
@@ -86,7 +88,7 @@ bool locate(Check *c, TdlSym f, const CheckDims *dims, const Value *point, const
 /* ---- domains (check_domain.c) ---- */
 
 typedef struct { bool stated, integer, sorted; double low, high; } Domain;
-/* Of parameter `name`, from the lines `name: ... in (0, 1)` of `doc`; false after an error. */
-bool domain_read(Check *c, const char *doc, const char *name, const CheckDims *dims, Domain *out);
+/* Of parameter `name`, from the lines `name: ... in (0, 1)` of the comment of f; false after an error. */
+bool domain_read(Check *c, const TdlFunc *f, const char *name, const CheckDims *dims, Domain *out);
 
 #endif

@@ -112,7 +112,28 @@ static bool line_of(const char *doc, const char *name, Text *t) {
     return false;
 }
 
-bool domain_read(Check *c, const char *doc, const char *name, const CheckDims *dims, Domain *out) {
+/* Where the program says `what` about `name`: in the comment above f. */
+static TdlSpan span_of(const Check *c, const TdlFunc *f, const char *name, const char *what, size_t n) {
+    size_t size;
+    const char *text = f->span.file ? sources_text(c->s->sources, f->span.file, &size) : NULL, *line = text ? text + f->span.at : NULL;
+    while (line && line > text && line[-1] != '\n') line--;
+    for (;;) {
+        if (!line || line == text) return f->span;
+        for (line--; line > text && line[-1] != '\n';) line--;
+        const char *p = line + strspn(line, " \t");
+        if (strncmp(p, "##", 2) != 0) return f->span;
+        p += 2 + strspn(p + 2, " ");
+        const char *end = strchr(p, '\n');
+        if (strncmp(p, name, strlen(name)) || p[strlen(name)] != ':') continue;
+        const char *at = strstr(p, arena_strndup(c->s->arena, what, n));
+        if (!at || (end && at > end)) return f->span;
+        uint32_t lo = (uint32_t)(at - text);
+        return (TdlSpan){f->span.file, lo, lo + (uint32_t)n, lo};
+    }
+}
+
+bool domain_read(Check *c, const TdlFunc *f, const char *name, const CheckDims *dims, Domain *out) {
+    const char *doc = f->doc;
     Text t = {.c = c, .dims = dims};
     if (!line_of(doc, name, &t)) return true;
     for (const char *p = t.p; p + 3 < t.end; p++) {
@@ -125,7 +146,7 @@ bool domain_read(Check *c, const char *doc, const char *name, const CheckDims *d
         if (interval(&t, out) && !(out->low > out->high)) return true;
         *out = (Domain){0};
         if (!number) continue; /* prose: in metres */
-        diag_error(c->s->diags, SPAN_NONE, "check: the domain of %s in its comment cannot be read: in (0, 1), in [0, inf), in 0..n are domains, with dimensions of the function", name);
+        diag_error(c->s->diags, span_of(c, f, name, p + 1, (size_t)(t.end - p - 1)), "check: the domain of %s in its comment cannot be read: in (0, 1), in [0, inf), in 0..n are domains, with dimensions of the function", name);
         return false;
     }
     return true;

@@ -37,15 +37,15 @@ Int64s check_float_params(Check *c, const TdlFunc *f) {
     return out;
 }
 
-/* ---- 16-bit floats ---- */
+/* ---- narrow floats ---- */
 
 static bool is_half(const TdlModule *m, TdlType t) {
     TdlElem e = ty_is_float(m, t) ? ty_elem(m, t) : EL_F64;
     return e == EL_F16 || e == EL_BF16;
 }
 
-static void widen_type(TdlModule *m, TdlType *t) {
-    if (is_half(m, *t)) *t = ty_with_elem(m, *t, EL_F32);
+static void widen_type(TdlModule *m, TdlType *t, TdlElem to) {
+    if (ty_is_float(m, *t) && ty_elem(m, *t) != EL_F64 && ty_elem(m, *t) != to) *t = ty_with_elem(m, *t, to);
 }
 
 bool check_is_half(const TdlFunc *f) {
@@ -58,20 +58,30 @@ bool check_is_half(const TdlFunc *f) {
 static void widen_cast(void *user, TdlFunc *f, TdlOp o) {
     const TdlAttr *to = op_attr(f, o, "to");
     TdlType t = to ? to->type : (TdlType){0};
-    (void)user;
-    if (to) widen_type(f->module, &t);
+    if (to) widen_type(f->module, &t, *(TdlElem *)user);
     if (to && !ty_eq(t, to->type)) op_set_type(f, o, "to", t);
 }
 
-void check_widen(TdlModule *m) {
+static bool takes_single(const TdlFunc *f) {
+    bool single = false;
+    for (uint32_t i = 0; i < f->params.n; i++) single |= ty_is_float(f->module, f->params.p[i].type) && ty_elem(f->module, f->params.p[i].type) == EL_F32;
+    for (uint32_t i = 0; i < f->results.n; i++) single |= ty_is_float(f->module, f->results.p[i].type) && ty_elem(f->module, f->results.p[i].type) == EL_F32;
+    return single;
+}
+
+bool check_widen(TdlModule *m) {
+    TdlElem to = EL_F64;
+    for (uint32_t i = 0; i < m->funcs.n; i++)
+        if (m->funcs.p[i]->symbol && takes_single(m->funcs.p[i])) to = EL_F32;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlFunc *f = m->funcs.p[i];
         if (f->symbol) continue;
-        for (uint32_t k = 0; k < f->params.n; k++) widen_type(m, &f->params.p[k].type);
-        for (uint32_t k = 0; k < f->results.n; k++) widen_type(m, &f->results.p[k].type);
-        for (uint32_t k = 1; k < f->vals.n; k++) widen_type(m, &f->vals.p[k].type);
-        ir_walk(f, f->body, widen_cast, NULL);
+        for (uint32_t k = 0; k < f->params.n; k++) widen_type(m, &f->params.p[k].type, to);
+        for (uint32_t k = 0; k < f->results.n; k++) widen_type(m, &f->results.p[k].type, to);
+        for (uint32_t k = 1; k < f->vals.n; k++) widen_type(m, &f->vals.p[k].type, to);
+        ir_walk(f, f->body, widen_cast, &to);
     }
+    return to == EL_F32;
 }
 
 /* ---- wrappers ---- */

@@ -131,7 +131,7 @@ int main(int argc, char **argv) {
     arena.on_full = out_of_memory;
     const char *stress = getenv("TDL_ARENA_STRESS");
     arena.stress = stress && *stress && strcmp(stress, "0");
-    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2, .points = 5};
+    Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2, .points = 10};
     int status = options_parse(&arena, argc, argv, &o);
     if (status >= 0) return arena_free(&arena), status;
     bool here = o.command == CMD_RUN || o.command == CMD_CHECK;

@@ -208,7 +208,7 @@ static const Option OPTIONS[] = {
     {"--json", NULL, "diagnostics as JSON, one object a line", set_json, 0},
     {"--call ", "NAME", "run: calls an exported function", set_call, BIT(RUN)},
     {"--function ", "NAME", "check: this function alone (default: all that the exported ones differentiate)", set_function, BIT(CHECK)},
-    {"--points ", "N", "check: random points for each function (default: 5)", set_points, BIT(CHECK)},
+    {"--points ", "N", "check: random points for each function (default: 10)", set_points, BIT(CHECK)},
     {"--seed ", "N", "check: another choice of points", set_seed, BIT(CHECK)},
     {"--load=", "LIB.so", "run: a shared library with C functions that are declared by `extern fn`", set_load, BIT(RUN) | BIT(CHECK)},
     {"--format=", "FORMAT", "graph: text, json, dot, svg, png or pdf (default: as the output's name ends, else text)", set_format, BIT(GRAPH)},
