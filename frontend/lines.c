@@ -69,6 +69,18 @@ static int var_kind(const Lines *l, const Tok *t, int next) {
     return T_NAME;
 }
 
+/* Behind these `no_grad {` begins a value: in a condition or a range the brace is the body's. */
+static bool precedes_value(int last) {
+    switch (last) {
+    case T_ASSIGN: case T_LPAREN: case T_COMMA: case T_LBRACK: case T_DARROW: case T_RETURN: case T_PLUS: case T_MINUS: case T_STAR:
+    case T_SLASH: case T_FLOORDIV: case T_PERCENT: case T_AT: case T_POW: case T_ADD_ASSIGN: case T_SUB_ASSIGN: case T_MUL_ASSIGN:
+    case T_DIV_ASSIGN:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int word_kind(const Lines *l, const Tok *t, int next) {
     if (t->kind == T_VAR) return var_kind(l, t, next);
     if (t->kind != T_NAME) return t->kind;
@@ -78,9 +90,7 @@ static int word_kind(const Lines *l, const Tok *t, int next) {
     int last = last_kind(l);
     if (l->at_start && (next == T_FOR || next == T_WHILE) && !strcmp(s, "checkpoint")) return T_SCOPED;
     if (next == T_LBRACE) {
-        bool value = last == T_ASSIGN || last == T_LPAREN || last == T_COMMA || last == T_LBRACK || last == T_DARROW ||
-                     last == T_RETURN;
-        if ((l->at_start || value) && (!strcmp(s, "no_grad") || !strcmp(s, "checkpoint"))) return T_SCOPED;
+        if ((l->at_start || precedes_value(last)) && (!strcmp(s, "no_grad") || !strcmp(s, "checkpoint"))) return T_SCOPED;
         if (l->at_start && !strcmp(s, "reverse")) return T_REVERSE;
         if (l->at_start && !strcmp(s, "forward")) return T_FORWARD;
     }

@@ -21,6 +21,7 @@ CASES = [
     ("reciprocal(x)", "x = 0", "reciprocal(x)"),
     ("clamp(x, 0, 1)", "x = 0", "clamp(x, 0, 1)"),
     ("clamp(x, 0, 1)", "x = 1", "clamp(x, 0, 1)"),
+    ("clamp(x, 0, 1)", "x = nan", "clamp(x, 0, 1)"),
     # elementwise, two operands
     ("maximum(x, y)", "x = 1, y = 1", "maximum(x, y)"),
     ("minimum(x, y)", "x = 1, y = 1", "minimum(x, y)"),
@@ -37,6 +38,8 @@ CASES = [
     ("atan2(y, x)", "x = 0, y = 0", "atan2(y, x)"),
     ("hypot(x, y)", "x = 0, y = 0", "hypot(x, y)"),
     ("logaddexp(x, y)", "x = 1, y = 1", "logaddexp(x, y)"),
+    ("logaddexp(x, y)", "x = nan, y = 1", "logaddexp(x, y)"),
+    ("logaddexp(x, y)", "x = inf, y = 1", "logaddexp(x, y)"),
     ("x / y", "x = 0, y = 0", "x / y"),
     # where and if
     ("where(x > 0, x, 0.0)", "x = 0", "torch.where(x > 0, x, 0.)"),

@@ -34,6 +34,20 @@ void call_bind(Call *c, TdlSym v, TdlDim value) {
     c->values[c->nbound++] = value;
 }
 
+/* Finds variables from assert(n == 2*m) at the top of the function. */
+static void solve_asserts(Call *c) {
+    TdlModule *m = c->s->m;
+    IR_FOREACH_OP(c->f, c->f->body, o) {
+        if (ir_op(c->f, o)->code != OP_ASSERT) continue;
+        TdlOp eq = ir_val(c->f, ir_op(c->f, o)->operands[0])->def;
+        TdlDim x, y, value;
+        TdlSym v;
+        if (!eq.id || ir_op(c->f, eq)->code != OP_EQ) continue;
+        if (!ir_val_dim(c->f, ir_op(c->f, eq)->operands[0], &x) || !ir_val_dim(c->f, ir_op(c->f, eq)->operands[1], &y)) continue;
+        if (dim_solve(m, known(c, dim_sub(m, x, y)), dim_const(m, 0), &v, &value)) call_bind(c, v, value);
+    }
+}
+
 /* Finds variables from the shapes of the arrays, until nothing more is found. */
 void call_solve(Call *c) {
     for (uint32_t before = c->nbound + 1; before != c->nbound;) {
@@ -48,6 +62,7 @@ void call_solve(Call *c) {
                 if (dim_solve(c->s->m, known(c, ty_dims(c->s->m, t)[k]), total, &v, &value)) call_bind(c, v, value);
             }
         }
+        solve_asserts(c);
     }
 }
 
