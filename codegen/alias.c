@@ -22,11 +22,15 @@ static void attach(CgUnit *u, LLVMValueRef inst, const char *kind, LLVMMetadataR
     LLVMSetMetadata(inst, id, LLVMMetadataAsValue(u->ctx, node));
 }
 
+/* Pieces of memory that are told apart. Each access lists the others, so that more would cost their square; those beyond
+ * share one scope, and may alias each other. */
+enum { MAX_SCOPES = 100 };
+
 uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only) {
     CgUnit *u = g->u;
     if (!g->alias_domain) g->alias_domain = self_node(u, NULL, 0);
     CgRoot r = {.offset = offset, .read_only = read_only, .depth = g->parallel_depth};
-    r.scope = self_node(u, &g->alias_domain, 1);
+    r.scope = g->roots.n > MAX_SCOPES ? g->roots.p[MAX_SCOPES].scope : self_node(u, &g->alias_domain, 1);
     VEC_PUSH(u->arena, g->roots, r);
     return g->roots.n - 1;
 }
@@ -60,14 +64,23 @@ static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
     return false;
 }
 
+/* Does no root that has the scope of k share memory with i? */
+static bool apart(const Cg *g, uint32_t i, uint32_t k) {
+    if (k == i || (k == MAX_SCOPES && i > k)) return false;
+    uint32_t end = k < MAX_SCOPES ? k + 1 : g->roots.n;
+    for (uint32_t j = k; j < end; j++)
+        if (lies_over(g, i, j) || lies_over(g, j, i)) return false;
+    return true;
+}
+
 static void make_lists(Cg *g) {
     CgUnit *u = g->u;
     LLVMMetadataRef *list = ARENA_ARRAY(u->arena, LLVMMetadataRef, g->roots.n);
     for (uint32_t i = 1; i < g->roots.n; i++) {
         CgRoot *r = &g->roots.p[i];
         uint32_t n = 0;
-        for (uint32_t k = 1; k < g->roots.n; k++)
-            if (k != i && !lies_over(g, i, k) && !lies_over(g, k, i)) list[n++] = g->roots.p[k].scope;
+        for (uint32_t k = 1; k < g->roots.n && k <= MAX_SCOPES; k++)
+            if (apart(g, i, k)) list[n++] = g->roots.p[k].scope;
         r->self = LLVMMDNodeInContext2(u->ctx, &r->scope, 1);
         r->others = n ? LLVMMDNodeInContext2(u->ctx, list, n) : NULL;
     }

@@ -24,18 +24,28 @@ LowVar *low_bind(Low *L, TdlSym name, LowValue v, bool is_var, TdlSpan span)
     if (!strcmp(low_name(L, name), "_")) return x;
     if (v.kind == LV_TENSOR && !ir_val(L->b.f, v.v)->name.id) ir_val(L->b.f, v.v)->name = name;
     if (v.kind == LV_TENSOR && v.leaf) low_leaf_name(L, v.v, name);
-    return L->frame->scope->vars = x;
+    LowScope *s = L->frame->scope;
+    VEC_PUSH(L->arena, s->bound, x);
+    *idmap_at(L->arena, &s->by_name, name.id) = s->bound.n;
+    return s->vars = x;
+}
+
+static LowVar *find_in(const LowScope *s, TdlSym name)
+{
+    uint32_t i = idmap_get(&s->by_name, name.id);
+    if (i) return s->bound.p[i - 1];
+    for (LowVar *v = s->bound.n ? NULL : s->vars; v; v = v->next) /* captures of a lambda */
+        if (sym_eq(v->name, name)) return v;
+    return NULL;
 }
 
 LowVar *low_find_var(Low *L, TdlSym name, LowBarrier *crossed)
 {
     LowBarrier b = BARRIER_NONE;
     for (LowScope *s = L->frame ? L->frame->scope : NULL; s; s = s->up) {
-        for (LowVar *v = s->vars; v; v = v->next)
-            if (sym_eq(v->name, name)) {
-                if (crossed) *crossed = b;
-                return v;
-            }
+        LowVar *v = find_in(s, name);
+        if (v && crossed) *crossed = b;
+        if (v) return v;
         if (s->barrier) b = s->barrier;
     }
     return NULL;

@@ -18,6 +18,7 @@
 #define TDL_FRONTEND_LOWER_INT_H
 
 #include "frontend/lower.h"
+#include "support/idmap.h"
 
 typedef struct Low Low;
 typedef struct LowValue LowValue;
@@ -121,6 +122,8 @@ typedef enum { BARRIER_NONE, BARRIER_COMP, BARRIER_LAMBDA } LowBarrier;
 struct LowScope {
     LowScope *up;
     LowVar *vars;
+    TdlIdMap by_name;             /* to the number in `bound` of the newest one, from 1 */
+    TDL_VEC(LowVar *) bound;      /* by low_bind */
     LowBarrier barrier; /* assigning to a variable from beyond it is an error */
 };
 

@@ -1,5 +1,6 @@
 /* Walking and questions about structure. */
 #include "ir/ir.h"
+#include "support/idmap.h"
 
 void ir_walk(TdlFunc *f, TdlRegion r, void (*fn)(void *user, TdlFunc *f, TdlOp o), void *user) {
     IR_FOREACH_OP(f, r, o) {
@@ -29,33 +30,22 @@ TdlOp ir_terminator(const TdlFunc *f, TdlRegion r) {
     return o.id && (op_info(ir_op(f, o)->code)->flags & OPF_TERMINATOR) ? o : (TdlOp){0};
 }
 
-typedef struct { const bool *inside; bool *seen; TdlVals *out; } FreeVals;
-
-static void mark_inside(const TdlFunc *f, TdlRegion r, bool *inside) {
-    const TdlRegionData *d = ir_region(f, r);
-    for (uint32_t i = 0; i < d->args.n; i++) inside[d->args.p[i].id] = true;
-    for (TdlOp o = d->first; o.id; o = ir_op(f, o)->next) {
-        const TdlOpData *p = ir_op(f, o);
-        for (uint16_t i = 0; i < p->nresults; i++) inside[p->results[i].id] = true;
-        for (uint16_t i = 0; i < p->nregions; i++) mark_inside(f, p->regions[i], inside);
-    }
-}
+typedef struct { TdlRegion r; TdlArena *scratch; TdlIdMap seen; TdlVals *out; } FreeVals;
 
 static void collect_free(void *user, TdlFunc *f, TdlOp o) {
     FreeVals *c = user;
     const TdlOpData *d = ir_op(f, o);
     for (uint16_t i = 0; i < d->noperands; i++) {
         TdlVal v = d->operands[i];
-        if (c->inside[v.id] || c->seen[v.id]) continue;
-        c->seen[v.id] = true;
-        VEC_PUSH(f->module->arena, *c->out, v);
+        uint32_t *seen = idmap_at(c->scratch, &c->seen, v.id);
+        if (*seen) continue;
+        *seen = 1;
+        if (!ir_defined_in(f, v, c->r)) VEC_PUSH(f->module->arena, *c->out, v);
     }
 }
 
 void ir_free_vals(TdlFunc *f, TdlRegion r, TdlArena *scratch, TdlVals *out) {
-    bool *inside = ARENA_ARRAY(scratch, bool, f->vals.n);
-    FreeVals c = {inside, ARENA_ARRAY(scratch, bool, f->vals.n), out};
-    mark_inside(f, r, inside);
+    FreeVals c = {.r = r, .scratch = scratch, .out = out};
     ir_walk(f, r, collect_free, &c);
 }
 

@@ -2,6 +2,7 @@
  * values to what computes them; a carried value of a loop lives when its result or its argument does, an addition to
  * an accumulator when the accumulator does. Operations, results, carried values and accumulators that stay dead go. */
 #include "passes/simplify.h"
+#include "support/idmap.h"
 
 #include <string.h>
 
@@ -12,9 +13,8 @@ typedef struct {
     uint32_t nval;
     TdlVals work;               /* live values whose definitions are to be marked */
     TDL_VEC(TdlOp) ops;         /* likewise operations */
-    uint32_t *adds, *next_add;  /* accadd operations of an accumulator: by value id, by operation id */
-    TDL_VEC(TdlOp) newdims;
-    bool *newdim_seen;          /* by index in newdims */
+    uint32_t *adds, *next;      /* accadd operations of an accumulator: by value id, by operation id */
+    TdlIdMap newdims;           /* dimension symbol to a `newdim` of it; `next` has the others */
 } Live;
 
 static void mark_val(Live *l, TdlVal v) {
@@ -40,12 +40,8 @@ static void mark_yield(Live *l, TdlOp o, uint16_t region, uint32_t i) {
 
 static void mark_newdim(void *user, TdlSym var) {
     Live *l = user;
-    for (uint32_t i = 0; i < l->newdims.n; i++) {
-        const char *sym = op_str(l->f, l->newdims.p[i], "sym");
-        if (l->newdim_seen[i] || !sym || strcmp(sym, sym_text(l->s->m->names, var)) != 0) continue;
-        l->newdim_seen[i] = true;
-        mark_op(l, l->newdims.p[i]);
-    }
+    TdlOp o = {idmap_get(&l->newdims, var.id)};
+    for (; o.id; o.id = l->next[o.id]) mark_op(l, o);
 }
 
 static void mark_type(Live *l, TdlType t) {
@@ -110,7 +106,7 @@ static void spread_acc(Live *l, TdlOp with, uint32_t i) {
     mark_operands(l, with, i, i + 1);
     TdlVal acc = ir_region(l->f, ir_op(l->f, with)->regions[0])->args.p[i];
     l->val[acc.id] = true;
-    for (uint32_t k = l->adds[acc.id]; k; k = l->next_add[k]) mark_op(l, (TdlOp){k});
+    for (uint32_t k = l->adds[acc.id]; k; k = l->next[k]) mark_op(l, (TdlOp){k});
 }
 
 static void spread_val(Live *l, TdlVal v) {
@@ -159,15 +155,19 @@ static void find_roots(Live *l) {
         TdlOp o = {i};
         const TdlOpData *d = ir_op(l->f, o);
         if (d->code == OP_NONE) continue;
-        if (d->code == OP_NEWDIM) VEC_PUSH(&l->s->scratch, l->newdims, o);
+        const char *sym = d->code == OP_NEWDIM ? op_str(l->f, o, "sym") : NULL;
+        if (sym) {
+            uint32_t *newest = idmap_at(&l->s->scratch, &l->newdims, intern(l->s->m->names, sym).id);
+            l->next[i] = *newest;
+            *newest = i;
+        }
         if (d->code == OP_ACCADD) {
             TdlVal acc = d->operands[0];
-            l->next_add[i] = l->adds[acc.id];
+            l->next[i] = l->adds[acc.id];
             l->adds[acc.id] = i;
         }
         if (is_root(l, o)) mark_op(l, o);
     }
-    l->newdim_seen = ARENA_ARRAY(&l->s->scratch, bool, l->newdims.n);
     for (uint32_t i = 0; i < l->f->results.n; i++) mark_type(l, l->f->results.p[i].type);
 }
 
@@ -289,7 +289,7 @@ void sm_dead(Simplify *s) {
     l.val = ARENA_ARRAY(&s->scratch, bool, f->vals.n);
     l.op = ARENA_ARRAY(&s->scratch, bool, f->ops.n);
     l.adds = ARENA_ARRAY(&s->scratch, uint32_t, f->vals.n);
-    l.next_add = ARENA_ARRAY(&s->scratch, uint32_t, f->ops.n);
+    l.next = ARENA_ARRAY(&s->scratch, uint32_t, f->ops.n);
     find_roots(&l);
     plain_accs(&l);
     while (l.work.n || l.ops.n) {

@@ -1,5 +1,6 @@
 /* Arenas, vectors, interned names and strings keep what was put into them, across growth and under stress. */
 #include "support/arena.h"
+#include "support/idmap.h"
 #include "support/intern.h"
 #include "support/json.h"
 #include "support/str.h"
@@ -66,6 +67,14 @@ static void test_str(TdlArena *a) {
     CHECK(strcmp(s.p + s.n - 3, "99,") == 0);
 }
 
+static void test_idmap(TdlArena *a) {
+    TdlIdMap m = {0};
+    CHECK(idmap_get(&m, 1) == 0);
+    for (uint32_t i = 1; i < 3000; i += 3) *idmap_at(a, &m, i) = 2 * i;
+    for (uint32_t i = 1; i < 3000; i += 3) CHECK(*idmap_at(a, &m, i) == 2 * i);
+    for (uint32_t i = 1; i < 3100; i++) CHECK(idmap_get(&m, i) == (i < 3000 && i % 3 == 1 ? 2 * i : 0));
+}
+
 int main(void) {
     test_arena(false);
     test_arena(true);
@@ -73,6 +82,7 @@ int main(void) {
     arena_init(&a);
     test_vec_and_intern(&a);
     test_str(&a);
+    test_idmap(&a);
     arena_free(&a);
     puts("ok");
     return 0;

@@ -33,12 +33,14 @@ static bool emit_syntax(Session *s) {
 
 static bool emit_header(Session *s, const char *object) {
     TdlStr header = str_new(s->arena), manifest = str_new(s->arena);
-    cg_header(s->m, output_stem(s, object), &s->o->cg, &header);
-    cg_manifest(s->m, s->o->any_emit ? arena_printf(s->arena, "%s.o", output_stem(s, object)) : object, &s->o->cg, &manifest);
+    bool file = !s->o->any_emit && !output_is_special(s->o->output); /* -o /dev/null: no header beside a device */
+    if (s->o->emit[EMIT_HEADER] || file) cg_header(s->m, output_stem(s, object), &s->o->cg, &header);
     if (s->o->emit[EMIT_HEADER] && !emit_text(s, &header)) return false;
-    if (s->o->emit[EMIT_MANIFEST] && !emit_text(s, &manifest)) return false;
-    if (output_is_special(s->o->output)) return true; /* -o /dev/null: no header beside a device */
-    return s->o->any_emit || output_write(s, output_name(s, ".h"), header.p, header.n);
+    if (s->o->emit[EMIT_MANIFEST]) {
+        cg_manifest(s->m, s->o->any_emit ? arena_printf(s->arena, "%s.o", output_stem(s, object)) : object, &s->o->cg, &manifest);
+        if (!emit_text(s, &manifest)) return false;
+    }
+    return !file || output_write(s, output_name(s, ".h"), header.p, header.n);
 }
 
 /* Seconds on a clock that only goes forward. */
