@@ -73,6 +73,23 @@ static void interchange(Vec *v, TdlOp outer, TdlOp inner) {
 
 static bool worth(const Vec *v) { return v->legal && v->accs.n <= MAX_ACCS; }
 
+/* After a change of the function. */
+static void refresh(Vec *v) {
+    v->uses = ir_use_counts(v->f, v->a);
+    v->varying = ARENA_ARRAY(v->a, bool, v->f->vals.n + 1);
+}
+
+/* The loop that was looked at becomes a vector loop. */
+static void change(Vec *v) {
+    TdlOp loop = v->loop;
+    while (vec_stage(v)) {
+        refresh(v);
+        vec_examine(v, loop);
+    }
+    vec_change(v);
+    refresh(v);
+}
+
 static void visit_region(Vec *v, TdlRegion r);
 
 /* Chooses in the nest that `o` begins. True when a loop of it became a vector loop. */
@@ -92,20 +109,16 @@ static bool visit_nest(Vec *v, TdlOp o) {
         if (!worth(v)) interchange(v, o, child);
     }
     if (child.id && (outer_fits || child_fits)) vec_examine(v, child);
-    if (child.id && worth(v) && (outer_fits || child_fits)) return vec_change(v), true;
+    if (child.id && worth(v) && (outer_fits || child_fits)) return change(v), true;
     vec_examine(v, o);
-    if (worth(v)) return vec_change(v), true;
+    if (worth(v)) return change(v), true;
     return false;
 }
 
 static void visit_region(Vec *v, TdlRegion r) {
     IR_FOREACH_OP(v->f, r, o) {
         TdlOpcode code = ir_op(v->f, o)->code;
-        if (code == OP_FOR && visit_nest(v, o)) {
-            v->uses = ir_use_counts(v->f, v->a);
-            v->varying = ARENA_ARRAY(v->a, bool, v->f->vals.n + 1);
-            continue;
-        }
+        if (code == OP_FOR && visit_nest(v, o)) continue;
         for (uint32_t i = 0; i < ir_op(v->f, o)->nregions; i++) visit_region(v, ir_op(v->f, o)->regions[i]);
     }
 }
@@ -143,8 +156,7 @@ bool pass_vector(TdlModule *m, const TdlPassOptions *opt) {
         arena_init_like(&scratch, m->arena);
         Vec v = {.m = m, .f = m->funcs.p[i], .a = &scratch, .bytes = (uint32_t)opt->vector_bytes};
         drop_marks(v.f, v.f->body);
-        v.uses = ir_use_counts(v.f, &scratch);
-        v.varying = ARENA_ARRAY(&scratch, bool, v.f->vals.n + 1);
+        refresh(&v);
         visit_region(&v, v.f->body);
         arena_free(&scratch);
     }

@@ -2,6 +2,7 @@
  *
  *   vector.c         the pass: which loop of a nest is chosen
  *   vector_check.c   whether a loop may run in lanes, and its cost
+ *   vector_stage.c   what it reads is laid out for lanes
  *   vector_change.c  how many lanes it gets; the change itself
  */
 #ifndef TDL_PASSES_VECTOR_H
@@ -18,12 +19,16 @@ typedef struct {
     TDL_VEC(TdlOp) loads, stores;
 } VecAcc;
 
+/* A copy of an input with `axis` as its last one, for the whole function. */
+typedef struct { TdlVal source, copy; uint32_t axis; } VecCopy;
+
 typedef struct {
     TdlModule *m;
     TdlFunc *f;
     TdlArena *a;
     uint32_t *uses;         /* by value */
     uint32_t bytes;         /* of the target's vector registers */
+    TDL_VEC(VecCopy) copies;
     /* of the loop being looked at */
     TdlOp loop;
     TdlVal index;
@@ -42,8 +47,13 @@ typedef struct {
 void vec_examine(Vec *v, TdlOp o);
 /* A `for` whose iterations may run in any order, but for what it reads and writes. */
 bool vec_plain(const Vec *v, TdlOp o);
+/* Lays out something that the loop that was looked at reads; false: nothing. It is to be looked at again. */
+bool vec_stage(Vec *v);
 /* Makes a vector loop of the loop that was looked at. */
 void vec_change(Vec *v);
+
+/* A new slot at the end of the workspace, for `lanes` values an element. */
+TdlDim vec_slot(Vec *v, TdlType t, uint32_t lanes);
 
 static inline bool vec_inside(const Vec *v, TdlVal x) { return ir_defined_in(v->f, x, v->body); }
 
