@@ -89,11 +89,29 @@ static LLVMValueRef widen_sums(Cg *g, LLVMValueRef x) {
     return LLVMBuildShuffleVector(g->u->b, x, zero, LLVMConstVector(list, g->width), "");
 }
 
-/* Back to so many lanes: those that fall together are added. */
+/* The sums of which x is the widened form; NULL: it is another vector. */
+static LLVMValueRef widened(LLVMValueRef x, unsigned lanes) {
+    if (!LLVMIsAShuffleVectorInst(x) || cg_width(LLVMGetOperand(x, 0)) != lanes) return NULL;
+    LLVMValueRef rest = LLVMGetOperand(x, 1);
+    return LLVMIsAConstant(rest) && !LLVMIsUndef(rest) ? LLVMGetOperand(x, 0) : NULL;
+}
+
+/* Back to so many lanes: those that fall together are added. Where x is sum + y or sum - y, the parts of y are added to the
+ * sum one after another, which makes a chain of multiply-adds of products. */
 static LLVMValueRef fold_sums(Cg *g, LLVMValueRef x, unsigned lanes) {
-    LLVMValueRef sum = vec_part(g->u, x, 0, lanes);
-    for (unsigned i = lanes; i < g->width; i += lanes)
-        sum = cg_fp(g->u, LLVMBuildFAdd(g->u->b, sum, vec_part(g->u, x, i, lanes), ""), true);
+    LLVMBuilderRef b = g->u->b;
+    LLVMValueRef sum = NULL;
+    bool minus = LLVMIsAInstruction(x) && LLVMGetInstructionOpcode(x) == LLVMFSub;
+    if (minus || (LLVMIsAInstruction(x) && LLVMGetInstructionOpcode(x) == LLVMFAdd)) {
+        LLVMValueRef left = LLVMGetOperand(x, 0), right = LLVMGetOperand(x, 1);
+        if ((sum = widened(left, lanes))) x = right;
+        else if (!minus && (sum = widened(right, lanes))) x = left;
+    }
+    minus &= sum != NULL;
+    for (unsigned i = 0; i < g->width; i += lanes) {
+        LLVMValueRef part = vec_part(g->u, x, i, lanes);
+        sum = sum ? cg_fp(g->u, (minus ? LLVMBuildFSub : LLVMBuildFAdd)(b, sum, part, ""), true) : part;
+    }
     return sum;
 }
 
