@@ -29,6 +29,7 @@ struct CgUnit {
     LLVMTargetMachineRef tm;
     LLVMTargetDataRef layout;
     uint32_t vector_bytes;      /* of the target's vector registers, as cg_vector_bytes */
+    bool exact;                 /* of the operation being emitted: neither contracted nor reassociated */
     LLVMDIBuilderRef di;        /* NULL without -g */
     LLVMMetadataRef di_unit;
     LLVMMetadataRef *di_files;  /* by file number */
@@ -104,7 +105,7 @@ LLVMValueRef cg_intrinsic(CgUnit *u, const char *name, const LLVMTypeRef *types,
 LLVMValueRef cg_call(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValueRef *args, unsigned n);
 LLVMValueRef cg_call_pure(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValueRef *args, unsigned n);
 void cg_attr(CgUnit *u, LLVMValueRef fn, unsigned index, const char *name, uint64_t value);
-/* Contraction (and reassociation on request) as the options allow; returns v. */
+/* Contraction (and reassociation on request) as the options and the operation allow; returns v. */
 LLVMValueRef cg_fp(CgUnit *u, LLVMValueRef v, bool reassoc);
 /* An error about something that IR may hold and that code cannot be made for. */
 void cg_error(Cg *g, TdlOp o, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

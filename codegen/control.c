@@ -34,7 +34,9 @@ void cg_op(Cg *g, TdlOp o) {
         return;
     }
     cg_debug_op(g, ir_op(g->f, o)->span);
+    g->u->exact = op_int(g->f, o, "exact", 0) != 0;
     if (!g->width || !cg_vector_op(g, o, fn)) fn(g, o);
+    g->u->exact = false;
 }
 
 void cg_region(Cg *g, TdlRegion r) {

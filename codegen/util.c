@@ -88,7 +88,7 @@ LLVMValueRef cg_call_pure(CgUnit *u, const char *name, LLVMTypeRef ret, LLVMValu
 }
 
 LLVMValueRef cg_fp(CgUnit *u, LLVMValueRef v, bool reassoc) {
-    if (u->opt.strict_fp || !LLVMIsAInstruction(v) || !LLVMCanValueUseFastMathFlags(v)) return v;
+    if (u->opt.strict_fp || u->exact || !LLVMIsAInstruction(v) || !LLVMCanValueUseFastMathFlags(v)) return v;
     LLVMSetFastMathFlags(v, LLVMFastMathAllowContract | (reassoc ? (LLVMFastMathFlags)LLVMFastMathAllowReassoc : 0));
     return v;
 }

@@ -13,8 +13,8 @@ typedef struct {
 /* NULL: a name that is not in the table; its value is read by its form. `value` is in no table: INT or FLOAT. */
 const TdlAttrForm *attr_form(const char *key);
 const char *attr_kind_name(TdlAttrKind k);
-/* Notes for reports, which every operation may have and which change nothing: `saved`, how its result is kept for the
- * reverse sweep, and `redone`, it is done again there. */
+/* Notes that every operation may have and that change no meaning. For reports: `saved`, how its result is kept for the
+ * reverse sweep, and `redone`, it is done again there; in loop IR `exact`: neither contracted nor reassociated. */
 bool attr_is_note(const char *key);
 /* True when `s` can stand without quotes: a letter or _, then letters, digits, _ and dots; not inf or nan. */
 bool attr_is_word(const char *s, size_t n);

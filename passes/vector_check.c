@@ -103,7 +103,7 @@ static bool same_place(const Vec *v, TdlOp load, TdlOp store) {
 static TdlOp added_to(const Vec *v, TdlOp store) {
     TdlVal value = ir_op(v->f, store)->operands[0];
     TdlOp add = ir_val(v->f, value)->def;
-    if (!add.id || v->uses[value.id] != 1) return (TdlOp){0};
+    if (!add.id || v->uses[value.id] != 1 || op_int(v->f, add, "exact", 0)) return (TdlOp){0};
     TdlOpcode code = ir_op(v->f, add)->code;
     for (uint32_t k = 0; k < 2; k++) {
         if (code != OP_ADD && !(code == OP_SUB && k == 0)) continue;
@@ -262,7 +262,7 @@ static bool is_sum(const Vec *v, TdlOp o, uint32_t i) {
     TdlVal next = ir_op(v->f, ir_terminator(v->f, d->regions[0]))->operands[i];
     TdlOp add = ir_val(v->f, next)->def;
     if (!ty_is_scalar(v->m, ir_type(v->f, carried)) || !ty_is_float(v->m, ir_type(v->f, carried))) return false;
-    if (!add.id || v->uses[carried.id] != 1 || v->uses[next.id] != 1 || ir_op(v->f, add)->parent.id != d->regions[0].id) return false;
+    if (!add.id || op_int(v->f, add, "exact", 0) || v->uses[carried.id] != 1 || v->uses[next.id] != 1 || ir_op(v->f, add)->parent.id != d->regions[0].id) return false;
     const TdlOpData *a = ir_op(v->f, add);
     if (a->code == OP_SUB) return a->operands[0].id == carried.id;
     return a->code == OP_ADD && (a->operands[0].id == carried.id || a->operands[1].id == carried.id);
