@@ -13,7 +13,7 @@ import tempfile
 import time
 
 N, PAIRS = 4096, 61
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid")
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "tan")
 SOURCE = pathlib.Path(__file__).parent.parent / "tests/codegen/Inputs/math/functions.tdl"
 
 

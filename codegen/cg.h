@@ -121,8 +121,12 @@ LLVMValueRef cg_dim_checked(Cg *g, TdlDim d, LLVMValueRef *bad);
 LLVMValueRef cg_mul_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
 LLVMValueRef cg_add_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
 
-/* ---- elementary functions as inline code (math.c): exp, expm1, log, log1p or tanh of a scalar or a vector ---- */
-LLVMValueRef cg_math(CgUnit *u, const char *name, LLVMValueRef x);
+/* ---- elementary functions as code (math.c has the table of them) of a scalar or a vector; y: NULL or the second
+ * operand. sincos is a pair. ---- */
+LLVMValueRef cg_math(CgUnit *u, const char *name, LLVMValueRef x, LLVMValueRef y);
+bool cg_math_done(CgUnit *u);
+/* The C library's `name` for f64, `name`f for f32 (elementary.c). */
+LLVMValueRef cg_libm(CgUnit *u, const char *name, LLVMValueRef *args, unsigned n);
 
 /* ---- 16-bit floats (half.c): to and from f32; in vectors too ---- */
 LLVMValueRef cg_half_widen(CgUnit *u, TdlElem e, LLVMValueRef x);

@@ -4,15 +4,16 @@
 
 #include <string.h>
 
-/* libm's `name` for f64, `name`f for f32. */
-static LLVMValueRef libm(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
+LLVMValueRef cg_libm(CgUnit *u, const char *name, LLVMValueRef *args, unsigned n) {
     char full[32];
     LLVMTypeRef t = LLVMTypeOf(args[0]);
     size_t length = strlen(name);
     memcpy(full, name, length + 1);
-    if (t == g->u->f32) memcpy(full + length, "f", 2);
-    return cg_call_pure(g->u, full, t, args, n);
+    if (t == u->f32) memcpy(full + length, "f", 2);
+    return cg_call_pure(u, full, t, args, n);
 }
+
+static LLVMValueRef libm(Cg *g, const char *name, LLVMValueRef *args, unsigned n) { return cg_libm(g->u, name, args, n); }
 
 static LLVMValueRef llvm(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
     LLVMTypeRef t = LLVMTypeOf(args[0]);
@@ -20,7 +21,13 @@ static LLVMValueRef llvm(Cg *g, const char *name, LLVMValueRef *args, unsigned n
 }
 
 static LLVMValueRef math(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
-    return g->u->opt.libm ? libm(g, name, args, n) : cg_math(g->u, name, args[0]);
+    return g->u->opt.libm ? libm(g, name, args, n) : cg_math(g->u, name, args[0], n > 1 ? args[1] : NULL);
+}
+
+/* Both from one call: where a program asks for sine and cosine of a value, LLVM sees the same call twice. */
+static LLVMValueRef sine(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
+    if (g->u->opt.libm) return llvm(g, name, args, n);
+    return LLVMBuildExtractValue(g->u->b, cg_math(g->u, "sincos", args[0], NULL), strcmp(name, "llvm.cos") == 0, "");
 }
 
 typedef LLVMValueRef (*Emit)(Cg *g, const char *name, LLVMValueRef *args, unsigned n);
@@ -38,11 +45,11 @@ static void function2(Cg *g, TdlOp o, Emit emit, const char *name) {
 void cg_SQRT(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sqrt"); }
 void cg_EXP(Cg *g, TdlOp o) { function1(g, o, math, "exp"); }
 void cg_LOG(Cg *g, TdlOp o) { function1(g, o, math, "log"); }
-void cg_SIN(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sin"); }
-void cg_COS(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.cos"); }
+void cg_SIN(Cg *g, TdlOp o) { function1(g, o, sine, "llvm.sin"); }
+void cg_COS(Cg *g, TdlOp o) { function1(g, o, sine, "llvm.cos"); }
 void cg_EXPM1(Cg *g, TdlOp o) { function1(g, o, math, "expm1"); }
 void cg_LOG1P(Cg *g, TdlOp o) { function1(g, o, math, "log1p"); }
-void cg_TAN(Cg *g, TdlOp o) { function1(g, o, libm, "tan"); }
+void cg_TAN(Cg *g, TdlOp o) { function1(g, o, math, "tan"); }
 void cg_ASIN(Cg *g, TdlOp o) { function1(g, o, libm, "asin"); }
 void cg_ACOS(Cg *g, TdlOp o) { function1(g, o, libm, "acos"); }
 void cg_ATAN(Cg *g, TdlOp o) { function1(g, o, libm, "atan"); }

@@ -161,6 +161,7 @@ bool cg_optimize(CgUnit *u) {
     LLVMPassBuilderOptionsSetLoopVectorization(o, u->opt.opt_level >= 2);
     LLVMPassBuilderOptionsSetLoopInterleaving(o, u->opt.opt_level >= 2);
     LLVMErrorRef e = LLVMRunPasses(u->mod, PIPELINES[u->opt.opt_level], u->tm, o);
+    if (!e && cg_math_done(u)) e = LLVMRunPasses(u->mod, "globaldce", u->tm, o);
     LLVMDisposePassBuilderOptions(o);
     if (!e) return true;
     char *why = LLVMGetErrorMessage(e);

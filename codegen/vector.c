@@ -76,7 +76,8 @@ static void vector_assert(Cg *g, TdlOp o) {
 /* Operations whose emitter takes vectors as it takes scalars. */
 static bool native(const Cg *g, TdlOp o) {
     switch ((int)ir_op(g->f, o)->code) {
-    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: return !g->u->opt.libm;
+    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: case OP_TAN:
+        return !g->u->opt.libm;
     default: return ir_in_lanes(g->f, o);
     }
 }

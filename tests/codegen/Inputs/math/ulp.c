@@ -38,6 +38,7 @@ typedef struct {
     double (*libm)(double);
     double lo, hi, lo32, hi32; /* where results are neither infinite nor below the normal numbers */
     double worst[2];
+    double period;             /* points beside its multiples, too; 0: none */
 } Function;
 
 static const Function FUNCTIONS[] = {
@@ -47,6 +48,9 @@ static const Function FUNCTIONS[] = {
     {"log1p", log1p64, log1p32, mpfr_log1p, log1p, -1, 1.79e308, -1, 3.4e38, {-0.5, 0.5}},
     {"tanh", tanh64, tanh32, mpfr_tanh, tanh, -30, 30, -15, 15, {0.05, 0.6}},
     {"sigmoid", sigmoid64, sigmoid32, sigmoid, logistic, -708.3, 50, -87.3, 20, {-4, -0.5}},
+    {"sin", sin64, sin32, mpfr_sin, sin, -1.02e5, 1.02e5, -1.6e6, 1.6e6, {-50, 50}, 1.5707963267948966},
+    {"cos", cos64, cos32, mpfr_cos, cos, -1.02e5, 1.02e5, -1.6e6, 1.6e6, {-50, 50}, 1.5707963267948966},
+    {"tan", tan64, tan32, mpfr_tan, tan, -1.02e5, 1.02e5, -1.6e6, 1.6e6, {-50, 50}, 1.5707963267948966},
 };
 
 /* Half of the points where the errors are the largest, a quarter uniform, the rest near 0 or 1 and of any exponent. */
@@ -54,6 +58,7 @@ static double point(const Function *f, double lo, double hi, int i) {
     double x = uniform(lo, hi), s = next() & 1 ? 1 : -1;
     if (i % 2 == 1) x = uniform(f->worst[0], f->worst[1]);
     if (i % 8 == 2) x = (!strcmp(f->name, "log")) + s * ldexp(uniform(0.5, 1), -(int)(next() % 60));
+    if (i % 8 == 6 && f->period) x = s * f->period * (double)(next() % (uint64_t)(hi / f->period));
     if (i % 8 == 4) x = s * ldexp(uniform(0.5, 1), (int)(next() % 2000) - 1000);
     return x < lo || x > hi ? uniform(lo < -20 ? -20 : lo, hi > 20 ? 20 : hi) : x;
 }
@@ -81,7 +86,8 @@ static bool bounds(const char *page, const char *name, double *f64, double *f32)
 }
 
 static const double SPECIAL[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1, -1, -2, 0x1p-1022, 0x1p-1074, -0x1p-1074, 0x1.fffffffffffffp1023,
-                                 -0x1.fffffffffffffp1023, 709.79, -1000, 1000, 0x1p-60, 0x1p-126, 0x1p-149, -0x1p-149, 88.73, 1e-30};
+                                 -0x1.fffffffffffffp1023, 709.79, -1000, 1000, 0x1p-60, 0x1p-126, 0x1p-149, -0x1p-149, 88.73, 1e-30,
+                                 1e5, 1e6, 1e7, -1e22};
 enum { SPECIALS = sizeof SPECIAL / sizeof *SPECIAL };
 
 /* Equal, but that what is below the normal numbers may be 0, and an ulp or two where the value is nothing special. */
