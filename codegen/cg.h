@@ -195,8 +195,13 @@ LLVMValueRef cg_splat(CgUnit *u, LLVMValueRef x, unsigned lanes); /* a vector st
 /* x, as a vector where the carried value i of loop o differs between lanes. */
 LLVMValueRef cg_carried(const Cg *g, TdlOp o, uint32_t i, LLVMValueRef x);
 
+/* ---- contractions (kernels.c): the constant struct TdlrtKernels of runtime/object/bodies.h ---- */
+LLVMValueRef cg_kernels(CgUnit *u, TdlElem e);
+bool cg_kernels_emit(CgUnit *u); /* defines those that are used; false: none */
+
 /* ---- run-time bodies, target, debug information ---- */
 bool cg_link_bodies(CgUnit *u);
+bool cg_link_kernels(CgUnit *u); /* after the passes: the kernels of contractions and what leads to them */
 bool cg_target(CgUnit *u);
 void cg_debug_start(CgUnit *u);
 void cg_debug_func(Cg *g);

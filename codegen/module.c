@@ -54,29 +54,44 @@ bool cg_uses_lapack(const TdlModule *m) {
     return false;
 }
 
+/* The linker takes only what is used of linkonce functions. */
+static bool link_body(CgUnit *u, const TdlEmbedded *e) {
+    LLVMModuleRef bodies = NULL;
+    char *why = NULL;
+    LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(e->text, e->n, e->name);
+    if (LLVMParseIRInContext(u->ctx, buffer, &bodies, &why)) {
+        diag_error(u->ir->diags, SPAN_NONE, "internal: %s: %s", e->name, why);
+        LLVMDisposeMessage(why);
+        return false;
+    }
+    LLVMSetModuleDataLayout(bodies, u->layout);
+    LLVMSetTarget(bodies, LLVMGetTarget(u->mod));
+    if (LLVMLinkModules2(u->mod, bodies)) {
+        diag_error(u->ir->diags, SPAN_NONE, "internal: %s cannot be linked", e->name);
+        return false;
+    }
+    return true;
+}
+
+static bool is_kernel_body(const TdlEmbedded *e) { return !strcmp(e->name, "contract.ll"); }
+
 /* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll, and
- * lapack.ll where it is used. The linker takes only what is used of linkonce functions. */
+ * lapack.ll where it is used. */
 bool cg_link_bodies(CgUnit *u) {
     for (const TdlEmbedded *e = cg_bodies; e->name; e++) {
-        LLVMModuleRef bodies = NULL;
-        char *why = NULL;
         if (u->opt.callers && !strcmp(e->name, "errors.ll")) continue;
         if (!strcmp(e->name, "lapack.ll") && !cg_uses_lapack(u->ir)) continue;
-        LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(e->text, e->n, e->name);
-        if (LLVMParseIRInContext(u->ctx, buffer, &bodies, &why)) {
-            diag_error(u->ir->diags, SPAN_NONE, "internal: %s: %s", e->name, why);
-            LLVMDisposeMessage(why);
-            return false;
-        }
-        LLVMSetModuleDataLayout(bodies, u->layout);
-        LLVMSetTarget(bodies, LLVMGetTarget(u->mod));
-        if (LLVMLinkModules2(u->mod, bodies)) {
-            diag_error(u->ir->diags, SPAN_NONE, "internal: %s cannot be linked", e->name);
-            return false;
-        }
+        if (!is_kernel_body(e) && !link_body(u, e)) return false;
     }
     keep_public(u, "tdl_last_error");
     keep_out_of_line(u);
+    return true;
+}
+
+bool cg_link_kernels(CgUnit *u) {
+    if (!cg_kernels_emit(u)) return true;
+    for (const TdlEmbedded *e = cg_bodies; e->name; e++)
+        if (is_kernel_body(e) && !link_body(u, e)) return false;
     return true;
 }
 

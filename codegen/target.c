@@ -163,7 +163,7 @@ bool cg_optimize(CgUnit *u) {
     LLVMErrorRef e = LLVMRunPasses(u->mod, PIPELINES[u->opt.opt_level], u->tm, o);
     if (!e && cg_math_done(u)) e = LLVMRunPasses(u->mod, "globaldce", u->tm, o);
     LLVMDisposePassBuilderOptions(o);
-    if (!e) return true;
+    if (!e) return cg_link_kernels(u);
     char *why = LLVMGetErrorMessage(e);
     diag_error(u->ir->diags, SPAN_NONE, "internal: LLVM: %s", why);
     LLVMDisposeErrorMessage(why);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const TdlAttrForm FORMS[] = {
+    {"accumulate", ATTR_INT, false}, {"axes_a", ATTR_INTS, false}, {"axes_b", ATTR_INTS, false}, {"axes_c", ATTR_INTS, false},
     {"again", ATTR_INT, false},     {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
     {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"checkpoint", ATTR_INT, false},     {"contract_a", ATTR_INTS, false},
     {"contract_b", ATTR_INTS, false}, {"create_graph", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},

@@ -296,3 +296,39 @@ bool rule_fill(TdlRule *r) {
     if (!rule_results(r, 0) || !buffer(r, 0)) return false;
     return rule_is(r, rule_in(r, 1), ty_scalar(r->m, ty_elem(r->m, rule_in(r, 0))), "the value");
 }
+
+/* ---- contract ---- */
+
+enum { MAX_NUMBERS = 64 };
+
+/* Numbers the axes of operand i: each once in the list, with one size in all of them. */
+static bool numbered(TdlRule *r, const char *key, uint32_t i, TdlDim *sizes, uint32_t *seen) {
+    const TdlAttr *list = op_attr(r->f, r->op, key);
+    TdlType t = rule_in(r, i);
+    if (!list || list->n != ty_rank(r->m, t)) return rule_fault(r, "%s does not number the axes of %s", key, rule_text(r, t));
+    for (uint32_t j = 0; j < list->n; j++) {
+        int64_t x = list->ints[j];
+        if (x < 0 || x >= MAX_NUMBERS) return rule_fault(r, "%s has no number from 0 to %d", key, MAX_NUMBERS - 1);
+        for (uint32_t k = 0; k < j; k++)
+            if (list->ints[k] == x) return rule_fault(r, "%s has a number twice", key);
+        if (seen[x]++ && !dim_eq(sizes[x], ty_dims(r->m, t)[j])) return rule_fault(r, "the sizes of number %d differ", (int)x);
+        sizes[x] = ty_dims(r->m, t)[j];
+    }
+    return true;
+}
+
+bool rule_contract(TdlRule *r) {
+    TdlDim sizes[MAX_NUMBERS] = {{0}};
+    uint32_t seen[MAX_NUMBERS] = {0};
+    if (!rule_results(r, 0)) return false;
+    for (uint32_t i = 0; i < 4; i++) {
+        if (!buffer(r, i)) return false;
+        if (ty_elem(r->m, rule_in(r, i)) != ty_elem(r->m, rule_in(r, 0)) || !ty_is_float(r->m, rule_in(r, i)))
+            return rule_fault(r, "floats of one type expected: %s", rule_text(r, rule_in(r, i)));
+    }
+    if (!numbered(r, "axes_c", 0, sizes, seen) || !numbered(r, "axes_a", 1, sizes, seen) || !numbered(r, "axes_b", 2, sizes, seen))
+        return false;
+    for (uint32_t i = 0; i < MAX_NUMBERS; i++)
+        if (seen[i] == 1) return rule_fault(r, "number %u is in one list alone", i);
+    return true;
+}

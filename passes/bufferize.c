@@ -404,7 +404,7 @@ static void declare_extern(TdlFunc *f)
     f->results.n = 0;
 }
 
-static bool bufferize_function(TdlModule *m, TdlFunc *f)
+static bool bufferize_function(TdlModule *m, TdlFunc *f, const TdlPassOptions *opt)
 {
     TdlArena scratch;
     if (f->symbol) {
@@ -414,7 +414,7 @@ static bool bufferize_function(TdlModule *m, TdlFunc *f)
     arena_init_like(&scratch, m->arena);
     size_t errors = diags_errors(m->diags);
     TdlSym name = f->name;
-    Bufferize B = {.m = m, .f = f, .a = &scratch, .g = ir_func_new(m, ir_fresh(m, sym_text(m->names, name)), f->span)};
+    Bufferize B = {.opt = opt, .m = m, .f = f, .a = &scratch, .g = ir_func_new(m, ir_fresh(m, sym_text(m->names, name)), f->span)};
     buf_analyse(&B);
     start_function(&B);
     buf_body(&B, f->body);
@@ -429,9 +429,8 @@ static bool bufferize_function(TdlModule *m, TdlFunc *f)
 
 bool pass_bufferize(TdlModule *m, const TdlPassOptions *opt)
 {
-    (void)opt;
     bool ok = true;
     uint32_t n = m->funcs.n;
-    for (uint32_t i = 0; i < n; i++) ok &= bufferize_function(m, m->funcs.p[i]);
+    for (uint32_t i = 0; i < n; i++) ok &= bufferize_function(m, m->funcs.p[i], opt);
     return ok;
 }

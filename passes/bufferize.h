@@ -15,6 +15,7 @@
 typedef struct { TdlOp op; uint32_t time; } BufUse;
 
 typedef struct Bufferize {
+    const TdlPassOptions *opt;
     TdlModule *m;
     TdlFunc *f, *g;
     TdlArena *a;            /* scratch, freed with the function */

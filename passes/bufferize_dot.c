@@ -1,4 +1,6 @@
-/* dot: contraction as a loop nest.
+/* dot: a contraction of floats is left to the kernels of codegen (`contract`), with room for what they pack. What is
+ * small for certain, a product with a vector in the body of a map (its iterations are the better vector lanes), integers,
+ * a sum with no other axes, and every dot under strict_fp become a loop nest.
  *
  * Loops: batch axes, free axes of a, free axes of b, contracted axes. The innermost is chosen among the last axes of
  * the three buffers by counting accesses that are neither of stride 1 nor invariant; then
@@ -85,6 +87,89 @@ static uint32_t dest_index(const Loops *l, const TdlVal *index, TdlVal *idx)
     return n;
 }
 
+/* ---- contract ---- */
+
+/* Work below which a loop nest of constant size is unrolled to as good code. */
+enum { SMALL = 512 };
+
+/* What the kernels pack, as struct TdlrtContract of runtime/object/bodies.h says: three vectors of each of at most
+ * PANEL_ROWS rows of an operand; and a part of the other one, where one has more than CACHE bytes. */
+enum { PANEL_ROWS = 256, PANEL_ROW_BYTES = 3 * 64, PANEL_A_BYTES = 512 << 10, CACHE = 512 << 10 };
+
+static bool in_parallel_body(const Bufferize *B, TdlOp o)
+{
+    for (TdlRegion r = ir_op(B->f, o)->parent; r.id;) {
+        TdlOp parent = ir_region(B->f, r)->parent;
+        if (!parent.id) return false;
+        if (ir_op(B->f, parent)->code == OP_MAP || ir_op(B->f, parent)->code == OP_REDUCE) return true;
+        r = ir_op(B->f, parent)->parent;
+    }
+    return false;
+}
+
+static bool for_kernels(const Bufferize *B, TdlOp o, const Loops *l)
+{
+    const TdlOpData *d = ir_op(B->f, o);
+    TdlElem e = ty_elem(B->m, ir_type(B->f, d->results[0]));
+    bool rows = false, cols = false, known = true;
+    int64_t work = 1, size;
+    if (B->opt->strict_fp || (e != EL_F32 && e != EL_F64)) return false;
+    for (uint32_t i = 0; i < l->n; i++) {
+        const Axis *x = &l->axis[i];
+        rows |= x->a >= 0 && x->b < 0;
+        cols |= x->b >= 0 && x->a < 0;
+        if (!dim_is_const(B->m, x->size, &size)) known = false;
+        else work = size > SMALL ? SMALL + 1 : work * size;
+        if (work > SMALL) work = SMALL + 1;
+    }
+    if (known && work <= SMALL) return false;
+    if (!(rows && cols) && in_parallel_body(B, o)) return false;
+    return buf_is_mem(B, d->operands[0]) && buf_is_mem(B, d->operands[1]) && (rows || cols);
+}
+
+/* Elements along the axes of a kind, INT32_MAX where that is not known. */
+static int64_t elements(const Bufferize *B, const Loops *l, bool a, bool b)
+{
+    int64_t n = 1, size;
+    for (uint32_t i = 0; i < l->n; i++) {
+        if ((l->axis[i].a >= 0) != a || (l->axis[i].b >= 0) != b || (a && b && !l->axis[i].contracted)) continue;
+        if (!dim_is_const(B->m, l->axis[i].size, &size) || size * n > INT32_MAX) return INT32_MAX;
+        n *= size;
+    }
+    return n;
+}
+
+static int64_t room_bytes(const Bufferize *B, const Loops *l, int64_t size)
+{
+    int64_t m = elements(B, l, true, false), n = elements(B, l, false, true), k = elements(B, l, true, true);
+    int64_t bytes = (k < PANEL_ROWS ? k : PANEL_ROWS) * PANEL_ROW_BYTES, wide = m > n ? m : n;
+    return k * wide > CACHE / size ? bytes + PANEL_A_BYTES : bytes;
+}
+
+static void set_numbers(Bufferize *B, TdlOp o, const Loops *l, const char *key, int buffer)
+{
+    int64_t numbers[MAX_AXES];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->n; i++) {
+        int at = buffer == 0 ? l->axis[i].a : buffer == 1 ? l->axis[i].b : l->axis[i].c;
+        if (at >= 0) { numbers[at] = i; n++; }
+    }
+    op_set_ints(B->g, o, key, numbers, n);
+}
+
+static void contract(Bufferize *B, TdlOp o, const Loops *l)
+{
+    const TdlOpData *d = ir_op(B->f, o);
+    TdlElem e = ty_elem(B->m, ir_type(B->f, d->results[0]));
+    TdlDim room = dim_const(B->m, room_bytes(B, l, el_bytes(e)) / el_bytes(e));
+    TdlVal panel = buf_alloc(B, ty_tensor(B->m, e, &room, 1));
+    TdlVal v[4] = {buf_get(B, d->results[0]), buf_get(B, d->operands[0]), buf_get(B, d->operands[1]), panel};
+    TdlOp c = ir_emit(&B->b, OP_CONTRACT, v, 4, NULL, 0);
+    set_numbers(B, c, l, "axes_c", 2);
+    set_numbers(B, c, l, "axes_a", 0);
+    set_numbers(B, c, l, "axes_b", 1);
+}
+
 void buf_DOT(Bufferize *B, TdlOp o)
 {
     const TdlOpData *d = ir_op(B->f, o);
@@ -95,6 +180,10 @@ void buf_DOT(Bufferize *B, TdlOp o)
     Loops l = loops_of(B, o);
     if (l.n >= MAX_AXES) {
         diag_error(B->m->diags, d->span, "dot: a contraction over more than %d axes: reshape the operands", MAX_AXES - 1);
+        return;
+    }
+    if (for_kernels(B, o, &l)) {
+        contract(B, o, &l);
         return;
     }
     order(&l);

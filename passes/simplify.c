@@ -115,6 +115,8 @@ static bool round_of(TdlFunc *f, bool derived) {
     while (s.nbuckets < f->ops.n) s.nbuckets *= 2;
     s.buckets = ARENA_ARRAY(&s.scratch, uint32_t, s.nbuckets);
     sm_dims(&s);
+    s.uses = ir_use_counts(f, &s.scratch);
+    s.ncounted = f->vals.n;
     visit_region(&s, f->body);
     sm_dead(&s);
     arena_free(&s.scratch);

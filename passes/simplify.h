@@ -1,6 +1,6 @@
 /* Pass simplify: what its files share. simplify.c has the walk and the driver; _merge common
  * subexpressions; _fold constants;
- * _ident identities; _region control flow; _dims run-time dimensions; _dead what
+ * _ident identities; _dot contractions; _region control flow; _dims run-time dimensions; _dead what
  * nothing needs. */
 #ifndef TDL_PASSES_SIMPLIFY_H
 #define TDL_PASSES_SIMPLIFY_H
@@ -18,6 +18,7 @@ typedef struct {
     uint32_t *buckets;        /* index of an entry + 1 */
     uint32_t nbuckets;
     uint32_t floor;           /* entries before it are out of reach: of outside the `checkpoint` that is walked */
+    uint32_t *uses, ncounted; /* uses by value id at the beginning of the round, of the values of then */
     bool derived;             /* nothing in the module is to be differentiated any more */
     TDL_VEC(uint32_t) local;  /* by value id: its number in the regions being compared or hashed; 0: from outside */
     bool changed;
@@ -41,6 +42,8 @@ static inline TdlVal sm_operand(const Simplify *s, TdlOp o, uint32_t i) { return
 TdlVal sm_fold(Simplify *s, TdlOp o);
 TdlVal sm_identity(Simplify *s, TdlOp o);
 TdlVal sm_view(Simplify *s, TdlOp o);
+TdlVal sm_dot(Simplify *s, TdlOp o);         /* of a dot: its operands need no permutation */
+TdlVal sm_permuted_dot(Simplify *s, TdlOp o, TdlOp dot); /* o permutes its result: the factors in the other order */
 
 /* Replaces `o` by an equal operation that dominates it; else enters it for those that follow in its scope. */
 bool sm_merge(Simplify *s, TdlOp o);

@@ -50,7 +50,8 @@ static TdlVal view_permute(Simplify *s, TdlOp o, TdlVal x) {
     bool identity = true;
     for (uint32_t i = 0; i < n; i++) identity = identity && perm[i] == (int64_t)i;
     if (identity) return x;
-    TdlOp d = sm_def(s, x, OP_PERMUTE);
+    TdlOp d = sm_def(s, x, OP_PERMUTE), dot = sm_def(s, x, OP_DOT);
+    if (dot.id) return sm_permuted_dot(s, o, dot);
     if (!d.id) return none();
     const int64_t *inner = ints(s, d, "perm", &inner_n);
     int64_t *both = ARENA_ARRAY(&s->scratch, int64_t, n);
@@ -227,6 +228,7 @@ TdlVal sm_view(Simplify *s, TdlOp o) {
     case OP_BROADCAST: return view_broadcast(s, o, x);
     case OP_RESHAPE: return view_reshape(s, o, x);
     case OP_PERMUTE: return view_permute(s, o, x);
+    case OP_DOT: return sm_dot(s, o);
     case OP_SUM: return view_sum(s, o, x);
     case OP_INDEX: return view_index(s, o, x);
     case OP_UPDATE: return view_update(s, o, x);

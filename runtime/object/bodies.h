@@ -62,6 +62,38 @@ int64_t tdlrt_philox(int64_t seed, int64_t counter);
 double tdlrt_polygamma(int64_t n, double x);
 double tdlrt_lgamma(double x);
 
+/* contract.c. Kernels of a target for one element type, made by codegen/kernels.c; strides are in bytes. */
+enum { TDLRT_TILE_ROWS = 8, TDLRT_ROW_GROUP = 8 };
+/* Room for packing (passes/bufferize_dot.c): three vectors of b in each of so many rows, or k where that is less; then
+ * a part of a, where b is large. */
+enum { TDLRT_PANEL_ROWS = 256, TDLRT_PANEL_ROW_BYTES = 3 * 64, TDLRT_PANEL_A_BYTES = 512 << 10 };
+/* c[rows, cols] (+)= a b for k >= 1, a_rows[r]: bytes from a to its row r; cols: of a part of a vector. */
+typedef void TdlrtTile(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols, int64_t accumulate);
+typedef struct TdlrtKernels {
+    int64_t size, lanes;    /* bytes of an element; elements of a vector */
+    int64_t masked;         /* kernels take parts of vectors */
+    int64_t log_rows;       /* the tallest tile */
+    TdlrtTile *tile[4][4];  /* 1, 2, 4, 8 rows; a part of a vector (where masked), 1, 2, 3 vectors */
+    /* to[j, i] = from[i, j] for up to `lanes` rows and columns (without masks: for `lanes`); columns are contiguous */
+    void (*transpose)(char *to, int64_t tr, const char *from, int64_t fr, int64_t rows, int64_t cols);
+    /* c[n] += a[r] b[r, n] for 1 or TDLRT_ROW_GROUP rows r of b */
+    void (*axpy[2])(int64_t n, const char *a, int64_t ak, const char *b, int64_t bk, char *c);
+    /* c[r] (+)= a[k] b[r, k] for 1 or TDLRT_ROW_GROUP rows r */
+    void (*dots[2])(int64_t k, const char *a, const char *b, int64_t bn, char *c, int64_t cn, int64_t accumulate);
+} TdlrtKernels;
+typedef struct TdlrtContract {
+    int64_t m, n, k;
+    const char *a;
+    int64_t am, ak;
+    const char *b;
+    int64_t bk, bn;
+    char *c;
+    int64_t cm, cn;
+    char *panel;            /* room for packing */
+    int64_t accumulate;
+} TdlrtContract;
+void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given);
+
 /* lapack.c: dimensions, inputs, outputs, workspace. */
 #define TDLRT_LAPACK(T, suffix) \
     int tdlrt_lu_##suffix(int64_t, int64_t, const T *, T *, int32_t *, int64_t *, void *, size_t); \

@@ -1,0 +1,148 @@
+/* contract: calls of runtime/object/contract.c with the kernels of the target (kernels.c).
+ *
+ * Axes that lie one behind the other in both buffers that have them are one. What is left of a kind beyond one axis, and
+ * the batch, becomes loops around the call; every axis is a size and a stride, so nothing is transposed here. */
+#include "codegen/cg.h"
+
+enum { C, A, B, MAX_AXES = 64 };
+
+/* Kinds by the buffers that have the axis. */
+enum { KIND_M = 1 << C | 1 << A, KIND_N = 1 << C | 1 << B, KIND_K = 1 << A | 1 << B, KIND_BATCH = 1 << C | 1 << A | 1 << B };
+
+typedef struct {
+    unsigned kind;
+    int at[3];               /* position in the list of each buffer, of the last axis where several are one; -1: none */
+    int first[3];            /* of the first */
+    LLVMValueRef size, stride[3]; /* strides in bytes; NULL: not there */
+    bool contiguous;         /* the last axis of one of the buffers */
+} Axis;
+
+typedef struct {
+    Cg *g;
+    Axis axis[MAX_AXES];
+    uint32_t n;
+    LLVMValueRef p[3];       /* c, a, b inside of the loops so far */
+    LLVMValueRef panel, accumulate;
+    LLVMValueRef kernels;
+    TdlElem elem;
+} Contract;
+
+static const char *const LISTS[3] = {"axes_c", "axes_a", "axes_b"};
+
+static LLVMValueRef bytes_of(const Contract *c, LLVMValueRef n) {
+    return LLVMBuildNSWMul(c->g->u->b, n, cg_i64(c->g->u, el_bytes(c->elem)), "");
+}
+
+static void find_axes(Contract *c, TdlOp o) {
+    Cg *g = c->g;
+    Axis by_number[MAX_AXES] = {{0}};
+    for (int x = 0; x < 3; x++) {
+        const TdlAttr *list = op_attr(g->f, o, LISTS[x]);
+        const TdlDim *dims = ty_dims(g->f->module, ir_type(g->f, ir_op(g->f, o)->operands[x]));
+        LLVMValueRef stride = bytes_of(c, cg_i64(g->u, 1));
+        for (uint32_t i = list->n; i-- > 0;) {
+            Axis *a = &by_number[list->ints[i]];
+            a->kind |= 1u << x;
+            a->at[x] = a->first[x] = (int)i;
+            a->stride[x] = stride;
+            a->size = cg_dim(g, dims[i]);
+            a->contiguous |= i + 1 == list->n;
+            if (i) stride = LLVMBuildNSWMul(g->u->b, stride, a->size, "");
+        }
+    }
+    for (int i = 0; i < MAX_AXES; i++)
+        if (by_number[i].kind) c->axis[c->n++] = by_number[i];
+}
+
+/* Does y follow x in every buffer that has them? */
+static bool follows(const Axis *x, const Axis *y) {
+    if (x->kind != y->kind) return false;
+    for (int b = 0; b < 3; b++)
+        if (x->kind & 1u << b && x->at[b] + 1 != y->first[b]) return false;
+    return true;
+}
+
+static void merge_axes(Contract *c) {
+    for (uint32_t i = 0; i < c->n; i++)
+        for (uint32_t j = 0; j < c->n; j++) {
+            if (i == j || !follows(&c->axis[i], &c->axis[j])) continue;
+            Axis both = c->axis[j];
+            both.size = LLVMBuildNSWMul(c->g->u->b, c->axis[i].size, c->axis[j].size, "");
+            for (int b = 0; b < 3; b++) both.first[b] = c->axis[i].first[b];
+            c->axis[i] = both;
+            c->axis[j] = c->axis[--c->n];
+            /* From the start: indices have changed. */
+            i = UINT32_MAX;
+            break;
+        }
+}
+
+/* Takes the axis of a kind that the kernels get out of the list; a missing one has one element. */
+static Axis take(Contract *c, unsigned kind) {
+    Axis none = {.kind = kind, .size = cg_i64(c->g->u, 1)};
+    for (int b = 0; b < 3; b++) none.stride[b] = bytes_of(c, cg_i64(c->g->u, 1));
+    uint32_t best = c->n;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->axis[i].kind == kind && (best == c->n || c->axis[i].contiguous)) best = i;
+    if (best == c->n) return none;
+    Axis a = c->axis[best];
+    c->axis[best] = c->axis[--c->n];
+    return a;
+}
+
+static void call_kernels(Contract *c, const Axis *m, const Axis *n, const Axis *k) {
+    CgUnit *u = c->g->u;
+    LLVMValueRef fields[14] = {m->size, n->size, k->size, c->p[A], m->stride[A], k->stride[A], c->p[B], k->stride[B], n->stride[B],
+                               c->p[C], m->stride[C], n->stride[C], c->panel, c->accumulate};
+    LLVMTypeRef types[14];
+    for (int i = 0; i < 14; i++) types[i] = LLVMTypeOf(fields[i]);
+    LLVMTypeRef type = LLVMStructTypeInContext(u->ctx, types, 14, 0);
+    LLVMValueRef args = cg_entry_alloca(c->g, type, "contract");
+    for (unsigned i = 0; i < 14; i++) LLVMBuildStore(u->b, fields[i], LLVMBuildStructGEP2(u->b, type, args, i, ""));
+    cg_call(u, "tdlrt_contract", u->voidt, (LLVMValueRef[]){c->kernels, args}, 2);
+}
+
+/* Loops over what is left in the list, then the call. */
+static void loops(Contract *c, uint32_t at, const Axis *m, const Axis *n, const Axis *k) {
+    CgUnit *u = c->g->u;
+    if (at == c->n) {
+        call_kernels(c, m, n, k);
+        return;
+    }
+    const Axis *x = &c->axis[at];
+    LLVMValueRef outside[3] = {c->p[0], c->p[1], c->p[2]}, zero = cg_i64(u, 0);
+    LLVMBasicBlockRef before = cg_here(c->g), body = cg_block(c->g, "batch"), end = cg_block(c->g, "");
+    LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntSGT, x->size, zero, ""), body, end);
+    LLVMPositionBuilderAtEnd(u->b, body);
+    LLVMValueRef i = LLVMBuildPhi(u->b, u->i64, "");
+    for (int b = 0; b < 3; b++) {
+        if (!x->stride[b]) continue;
+        LLVMValueRef offset = LLVMBuildNSWMul(u->b, i, x->stride[b], "");
+        c->p[b] = LLVMBuildInBoundsGEP2(u->b, u->i8, outside[b], &offset, 1, "");
+    }
+    loops(c, at + 1, m, n, k);
+    LLVMValueRef next = LLVMBuildNSWAdd(u->b, i, cg_i64(u, 1), "");
+    LLVMBasicBlockRef latch = cg_here(c->g);
+    LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntSLT, next, x->size, ""), body, end);
+    LLVMAddIncoming(i, (LLVMValueRef[]){zero, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
+    LLVMPositionBuilderAtEnd(u->b, end);
+    for (int b = 0; b < 3; b++) c->p[b] = outside[b];
+}
+
+void cg_CONTRACT(Cg *g, TdlOp o) {
+    CgUnit *u = g->u;
+    TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
+    Contract c = {.g = g, .elem = ty_elem(g->f->module, t), .panel = cg_operand(g, o, 3)};
+    c.kernels = cg_kernels(u, c.elem);
+    c.accumulate = cg_i64(u, op_int(g->f, o, "accumulate", 0) != 0);
+    for (uint32_t i = 0; i < 3; i++) c.p[i] = cg_operand(g, o, i);
+    find_axes(&c, o);
+    merge_axes(&c);
+    Axis m = take(&c, KIND_M), n = take(&c, KIND_N), k = take(&c, KIND_K);
+    bool summed = false;
+    for (uint32_t i = 0; i < c.n; i++) summed |= c.axis[i].kind == KIND_K;
+    if (summed && !op_int(g->f, o, "accumulate", 0))
+        LLVMBuildMemSet(u->b, c.p[C], LLVMConstInt(u->i8, 0, 0), cg_bytes(g, t), el_bytes(c.elem));
+    if (summed) c.accumulate = cg_i64(u, 1);
+    loops(&c, 0, &m, &n, &k);
+}

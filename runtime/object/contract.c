@@ -1,0 +1,229 @@
+/* c[m, n] (+)= sum over k of a[m, k] * b[k, n], any strides, by the kernels that codegen made for the target.
+ *
+ * Tiles of some rows by one to three vectors of columns are computed in registers (kernel `tile`). Its vectors go along
+ * n, so b and c must be contiguous there: the roles of a and b are exchanged where that leaves less to move; what is
+ * still not contiguous in b is packed into `panel` (at most KC rows of it at a time), a tile of c is computed in a
+ * buffer and moved. Where b does not stay in the second-level cache, a and b are packed part by part. A result of one row is bound by
+ * reading b once: `axpy` adds multiples of its rows, `dots` multiplies along them.
+ * Strides are in bytes. No element outside of the operands is read or written: kernels mask, or get whole vectors. */
+#include "runtime/object/bodies.h"
+
+#include <string.h>
+
+enum {
+    KC = TDLRT_PANEL_ROWS,
+    TILE_VECTORS = 3,
+    CACHE = 512 << 10,   /* bytes of b that stay in the second-level cache */
+    MOVE = 8,
+    PACK_ROWS = 96,      /* rows of a that pay for packing what would do without */
+    CHUNK = 16 << 10     /* bytes of a row of c that stay in the first-level cache */
+};
+
+static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
+
+static void swap(int64_t *x, int64_t *y) {
+    int64_t t = *x;
+    *x = *y;
+    *y = t;
+}
+
+static void swap_roles(TdlrtContract *p) {
+    const char *a = p->a;
+    p->a = p->b;
+    p->b = a;
+    swap(&p->m, &p->n);
+    swap(&p->am, &p->bn);
+    swap(&p->ak, &p->bk);
+    swap(&p->cm, &p->cn);
+}
+
+/* Time with vectors along n, in products of one element: whole vectors, and MOVE for an element that has to be moved. */
+static int64_t time_of(const TdlrtContract *p, const TdlrtKernels *t) {
+    int64_t moved = (p->bn != t->size ? p->k * p->n : 0) + (p->cn != t->size ? p->m * p->n : 0);
+    return p->m * ((p->n + t->lanes - 1) / t->lanes * t->lanes) * p->k + MOVE * moved;
+}
+
+static void orient(TdlrtContract *p, const TdlrtKernels *t) {
+    /* The stride of an axis of one element is never used. */
+    if (p->m == 1) p->am = p->cm = t->size;
+    if (p->n == 1) p->bn = p->cn = t->size;
+    if (p->k == 1) p->ak = p->bk = t->size;
+    TdlrtContract other = *p;
+    swap_roles(&other);
+    if (p->m == 1) return;
+    if (p->n == 1 || time_of(&other, t) < time_of(p, t)) *p = other;
+}
+
+/* ---- moving elements ---- */
+
+static void move_each(char *to, int64_t tr, int64_t tc, const char *from, int64_t fr, int64_t fc, int64_t rows, int64_t cols, int64_t size) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) {
+            char *x = to + i * tr + j * tc;
+            const char *y = from + i * fr + j * fc;
+            if (size == 8) *(int64_t *)(void *)x = *(const int64_t *)(const void *)y;
+            else *(int32_t *)(void *)x = *(const int32_t *)(const void *)y;
+        }
+}
+
+/* Rows of `from` become columns of `to`; both are contiguous along their own. */
+static void transpose(const TdlrtKernels *t, char *to, int64_t tc, const char *from, int64_t fr, int64_t rows, int64_t cols) {
+    for (int64_t i = 0; i < rows; i += t->lanes)
+        for (int64_t j = 0; j < cols; j += t->lanes) {
+            int64_t r = least(t->lanes, rows - i), c = least(t->lanes, cols - j);
+            char *x = to + i * t->size + j * tc;
+            const char *y = from + i * fr + j * t->size;
+            if (t->masked || (r == t->lanes && c == t->lanes)) t->transpose(x, tc, y, fr, r, c);
+            else move_each(x, t->size, tc, y, fr, t->size, r, c, t->size);
+        }
+}
+
+static void copy_rows(char *to, int64_t tr, const char *from, int64_t fr, int64_t rows, int64_t bytes) {
+    for (int64_t i = 0; i < rows; i++, to += tr, from += fr) {
+        if (bytes == 32) memcpy(to, from, 32);
+        else if (bytes == 64) memcpy(to, from, 64);
+        else memcpy(to, from, (size_t)bytes);
+    }
+}
+
+/* to[i*tr + j*tc] = from[i*fr + j*fc] */
+static void move(const TdlrtKernels *t, char *to, int64_t tr, int64_t tc, const char *from, int64_t fr, int64_t fc, int64_t rows, int64_t cols) {
+    int64_t size = t->size;
+    if (tc == size && fc == size) {
+        copy_rows(to, tr, from, fr, rows, cols * size);
+    } else if (tr == size && fr == size) {
+        copy_rows(to, tc, from, fc, cols, rows * size);
+    } else if (tr == size && fc == size) {
+        transpose(t, to, tc, from, fr, rows, cols);
+    } else if (tc == size && fr == size) {
+        transpose(t, to, tr, from, fc, cols, rows);
+    } else {
+        move_each(to, tr, tc, from, fr, fc, rows, cols, size);
+    }
+}
+
+/* ---- one row ---- */
+
+static void sum_rows(const TdlrtKernels *t, const TdlrtContract *p) {
+    int64_t chunk = CHUNK / t->size;
+    for (int64_t j = 0; j < p->n; j += chunk) {
+        int64_t n = least(chunk, p->n - j), k = 0;
+        char *c = p->c + j * t->size;
+        const char *b = p->b + j * t->size;
+        if (!p->accumulate) memset(c, 0, (size_t)(n * t->size));
+        for (; k + TDLRT_ROW_GROUP <= p->k; k += TDLRT_ROW_GROUP) t->axpy[1](n, p->a + k * p->ak, p->ak, b + k * p->bk, p->bk, c);
+        for (; k < p->k; k++) t->axpy[0](n, p->a + k * p->ak, p->ak, b + k * p->bk, p->bk, c);
+    }
+}
+
+static void multiply_rows(const TdlrtKernels *t, const TdlrtContract *p, int64_t i) {
+    int64_t j = 0;
+    const char *a = p->a + i * p->am;
+    char *c = p->c + i * p->cm;
+    for (; j + TDLRT_ROW_GROUP <= p->n; j += TDLRT_ROW_GROUP) t->dots[1](p->k, a, p->b + j * p->bn, p->bn, c + j * p->cn, p->cn, p->accumulate);
+    for (; j < p->n; j++) t->dots[0](p->k, a, p->b + j * p->bn, p->bn, c + j * p->cn, p->cn, p->accumulate);
+}
+
+/* ---- tiles ---- */
+
+/* A part of the work: rows i0.. of a and c, `depth` products a sum from k0 on, `cols` columns of b and c. */
+typedef struct {
+    int64_t i0, rows, k0, depth, accumulate;
+    const char *b;           /* contiguous vectors; packed or where it is */
+    int64_t b_stride, cols, vectors;
+    int64_t packed_a;        /* in the panel, tile by tile */
+} Part;
+
+/* Rows of the next tile. */
+static int64_t tile_log(const TdlrtKernels *t, int64_t rows_left) {
+    int64_t log_rows = t->log_rows;
+    while (1 << log_rows > rows_left) log_rows--;
+    return log_rows;
+}
+
+static char *packed_rows(const TdlrtKernels *t, const TdlrtContract *p, const Part *s, int64_t i) {
+    return p->panel + least(p->k, KC) * TDLRT_PANEL_ROW_BYTES + (i - s->i0) * s->depth * t->size;
+}
+
+static void pack_a(const TdlrtKernels *t, const TdlrtContract *p, const Part *s) {
+    for (int64_t i = s->i0, rows; i < s->i0 + s->rows; i += rows) {
+        rows = 1 << tile_log(t, s->i0 + s->rows - i);
+        move(t, packed_rows(t, p, s, i), t->size, rows * t->size, p->a + i * p->am + s->k0 * p->ak, p->am, p->ak, rows, s->depth);
+    }
+}
+
+static void pack_b(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
+    int64_t width = s->vectors * t->lanes * t->size, used = s->cols * t->size;
+    move(t, p->panel, width, t->size, s->b, p->bk, p->bn, s->depth, s->cols);
+    for (int64_t i = 0; used < width && i < s->depth; i++) memset(p->panel + i * width + used, 0, (size_t)(width - used));
+    s->b = p->panel;
+    s->b_stride = width;
+}
+
+static void tile(const TdlrtKernels *t, const TdlrtContract *p, const Part *s, int64_t i, int64_t log_rows, char *c) {
+    int64_t rows = 1 << log_rows, width = s->vectors * t->lanes, row = width * t->size, whole = s->cols == width;
+    int64_t am = s->packed_a ? t->size : p->am, ak = s->packed_a ? rows * t->size : p->ak, a_rows[TDLRT_TILE_ROWS];
+    const char *a = s->packed_a ? packed_rows(t, p, s, i) : p->a + i * p->am + s->k0 * p->ak;
+    TdlrtTile *kernel = t->tile[log_rows][whole || !t->masked ? s->vectors : 0];
+    for (int64_t r = 0; r < rows; r++) a_rows[r] = r * am;
+    if (p->cn == t->size && (whole || t->masked)) {
+        kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, c, p->cm, s->cols, s->accumulate);
+        return;
+    }
+    _Alignas(64) char buffer[TDLRT_TILE_ROWS * TILE_VECTORS * 64];
+    if (s->accumulate) move(t, buffer, row, t->size, c, p->cm, p->cn, rows, s->cols);
+    kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, buffer, row, s->cols, s->accumulate);
+    move(t, c, p->cm, p->cn, buffer, row, t->size, rows, s->cols);
+}
+
+static void part(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
+    int64_t vectors = p->n / t->lanes;
+    for (int64_t j = 0; j < p->n; j += s->cols) {
+        /* Evenly many vectors a pass; the columns that fill none are a pass of their own. */
+        int64_t passes = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+        s->vectors = vectors ? (vectors + passes - 1) / passes : 1;
+        s->cols = least(s->vectors * t->lanes, p->n - j);
+        s->b = p->b + s->k0 * p->bk + j * p->bn;
+        s->b_stride = p->bk;
+        if (p->bn != t->size || s->packed_a || (!vectors && !t->masked)) pack_b(t, p, s);
+        vectors -= s->vectors;
+        for (int64_t i = s->i0, log_rows; i < s->i0 + s->rows; i += 1 << log_rows) {
+            log_rows = tile_log(t, s->i0 + s->rows - i);
+            tile(t, p, s, i, log_rows, p->c + i * p->cm + j * p->cn);
+        }
+    }
+}
+
+static void parts(const TdlrtKernels *t, const TdlrtContract *p) {
+    int64_t rows = TDLRT_PANEL_A_BYTES / (KC * t->size);
+    Part s = {.packed_a = p->m >= PACK_ROWS && p->k * p->n * t->size > CACHE};
+    for (s.k0 = 0; s.k0 < p->k; s.k0 += KC)
+        for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
+            s.rows = least(rows, p->m - s.i0);
+            s.depth = least(KC, p->k - s.k0);
+            s.accumulate = p->accumulate || s.k0 > 0;
+            if (s.packed_a) pack_a(t, p, &s);
+            part(t, p, &s);
+        }
+}
+
+static void clear(const TdlrtContract *p, int64_t size) {
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++) memset(p->c + i * p->cm + j * p->cn, 0, (size_t)size);
+}
+
+void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given) {
+    TdlrtContract p = *given;
+    if (p.m <= 0 || p.n <= 0) return;
+    if (p.k < 0) p.k = 0;
+    orient(&p, t);
+    if (p.k == 0) {
+        if (!p.accumulate) clear(&p, t->size);
+    } else if (p.m < TDLRT_ROW_GROUP / 2 && p.ak == t->size && p.bk == t->size && (p.bn != t->size || p.n == 1)) {
+        for (int64_t i = 0; i < p.m; i++) multiply_rows(t, &p, i);
+    } else if (p.m == 1 && p.bn == t->size && p.cn == t->size) {
+        sum_rows(t, &p);
+    } else {
+        parts(t, &p);
+    }
+}
