@@ -26,7 +26,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %26 = icmp slt i64 %5, 1
   %27 = icmp slt i64 %7, 1
   %28 = select i1 %26, i1 true, i1 %27
-  br i1 %28, label %428, label %29
+  br i1 %28, label %437, label %29
 29:                                               ; preds = %2
   %30 = getelementptr inbounds i8, ptr %1, i64 80
   %31 = load i64, ptr %30, align 8
@@ -57,7 +57,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   br i1 %37, label %103, label %53
 51:                                               ; preds = %46
   %52 = load i64, ptr %0, align 8
-  br i1 %37, label %128, label %53
+  br i1 %37, label %105, label %53
 53:                                               ; preds = %51, %50
   %54 = phi i64 [ %52, %51 ], [ %11, %50 ]
   %55 = phi i64 [ %52, %51 ], [ %15, %50 ]
@@ -111,420 +111,430 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %100 = phi i64 [ %5, %90 ], [ %7, %56 ]
   %101 = phi i64 [ %7, %90 ], [ %5, %56 ]
   %102 = icmp slt i64 %35, 1
-  br i1 %102, label %105, label %126
+  br i1 %102, label %109, label %130
 103:                                              ; preds = %50
   %104 = icmp slt i64 %35, 1
-  br i1 %104, label %105, label %128
-105:                                              ; preds = %103, %91
-  %106 = phi i64 [ 1, %103 ], [ %101, %91 ]
-  %107 = phi i64 [ %7, %103 ], [ %100, %91 ]
-  %108 = phi i64 [ %47, %103 ], [ %93, %91 ]
-  %109 = phi i64 [ %41, %103 ], [ %92, %91 ]
-  %110 = icmp eq i64 %25, 0
-  br i1 %110, label %111, label %428
-111:                                              ; preds = %105
-  %112 = load i64, ptr %0, align 8
-  br label %113
-113:                                              ; preds = %117, %111
-  %114 = phi i64 [ 0, %111 ], [ %118, %117 ]
-  %115 = mul nsw i64 %114, %109
-  %116 = getelementptr inbounds i8, ptr %19, i64 %115
-  br label %120
-117:                                              ; preds = %120
-  %118 = add nuw nsw i64 %114, 1
-  %119 = icmp eq i64 %118, %106
-  br i1 %119, label %428, label %113
-120:                                              ; preds = %120, %113
-  %121 = phi i64 [ %124, %120 ], [ 0, %113 ]
-  %122 = mul nsw i64 %121, %108
-  %123 = getelementptr inbounds i8, ptr %116, i64 %122
-  tail call void @llvm.memset.p0.i64(ptr align 1 %123, i8 0, i64 %112, i1 false)
-  %124 = add nuw nsw i64 %121, 1
-  %125 = icmp eq i64 %124, %107
-  br i1 %125, label %117, label %120
-126:                                              ; preds = %91
-  %127 = icmp ult i64 %101, 4
-  br i1 %127, label %128, label %230
-128:                                              ; preds = %126, %103, %51
-  %129 = phi i64 [ %92, %126 ], [ %41, %103 ], [ %41, %51 ]
-  %130 = phi i64 [ %93, %126 ], [ %47, %103 ], [ %47, %51 ]
-  %131 = phi i64 [ %94, %126 ], [ %48, %103 ], [ %48, %51 ]
-  %132 = phi i64 [ %95, %126 ], [ %15, %103 ], [ %52, %51 ]
-  %133 = phi ptr [ %96, %126 ], [ %13, %103 ], [ %13, %51 ]
-  %134 = phi i64 [ %97, %126 ], [ %11, %103 ], [ %52, %51 ]
-  %135 = phi i64 [ %98, %126 ], [ %42, %103 ], [ %42, %51 ]
-  %136 = phi ptr [ %99, %126 ], [ %9, %103 ], [ %9, %51 ]
-  %137 = phi i64 [ %100, %126 ], [ %7, %103 ], [ %7, %51 ]
-  %138 = phi i64 [ %101, %126 ], [ 1, %103 ], [ 1, %51 ]
-  %139 = load i64, ptr %0, align 8
-  %140 = icmp eq i64 %134, %139
-  %141 = icmp eq i64 %132, %139
-  %142 = select i1 %140, i1 %141, i1 false
-  br i1 %142, label %143, label %182
-143:                                              ; preds = %128
-  %144 = icmp ne i64 %131, %132
-  %145 = icmp eq i64 %137, 1
-  %146 = select i1 %144, i1 true, i1 %145
-  br i1 %146, label %147, label %182
-147:                                              ; preds = %143
-  %148 = icmp ult i64 %137, 8
-  %149 = getelementptr inbounds i8, ptr %0, i64 192
-  %150 = getelementptr inbounds i8, ptr %0, i64 184
-  br label %151
-151:                                              ; preds = %179, %147
-  %152 = phi i64 [ 0, %147 ], [ %180, %179 ]
-  %153 = mul nsw i64 %152, %135
-  %154 = getelementptr inbounds i8, ptr %136, i64 %153
-  %155 = mul nsw i64 %152, %129
-  %156 = getelementptr inbounds i8, ptr %19, i64 %155
-  br i1 %148, label %157, label %160
-157:                                              ; preds = %160, %151
-  %158 = phi i64 [ 0, %151 ], [ %161, %160 ]
-  %159 = icmp slt i64 %158, %137
-  br i1 %159, label %170, label %179
-160:                                              ; preds = %160, %151
-  %161 = phi i64 [ %168, %160 ], [ 8, %151 ]
-  %162 = phi i64 [ %161, %160 ], [ 0, %151 ]
-  %163 = load ptr, ptr %149, align 8
-  %164 = mul nsw i64 %162, %131
-  %165 = getelementptr inbounds i8, ptr %133, i64 %164
-  %166 = mul nsw i64 %162, %130
-  %167 = getelementptr inbounds i8, ptr %156, i64 %166
-  tail call void %163(i64 noundef %36, ptr noundef %154, ptr noundef %165, i64 noundef %131, ptr noundef %167, i64 noundef %130, i64 noundef %25)
-  %168 = add nuw nsw i64 %161, 8
-  %169 = icmp sgt i64 %168, %137
-  br i1 %169, label %157, label %160
-170:                                              ; preds = %170, %157
-  %171 = phi i64 [ %177, %170 ], [ %158, %157 ]
-  %172 = load ptr, ptr %150, align 8
-  %173 = mul nsw i64 %171, %131
-  %174 = getelementptr inbounds i8, ptr %133, i64 %173
-  %175 = mul nsw i64 %171, %130
-  %176 = getelementptr inbounds i8, ptr %156, i64 %175
-  tail call void %172(i64 noundef %36, ptr noundef %154, ptr noundef %174, i64 noundef %131, ptr noundef %176, i64 noundef %130, i64 noundef %25)
-  %177 = add nuw i64 %171, 1
-  %178 = icmp eq i64 %177, %137
-  br i1 %178, label %179, label %170
-179:                                              ; preds = %170, %157
-  %180 = add nuw nsw i64 %152, 1
-  %181 = icmp eq i64 %180, %138
-  br i1 %181, label %428, label %151
-182:                                              ; preds = %143, %128
-  %183 = icmp eq i64 %138, 1
-  br i1 %183, label %184, label %237
-184:                                              ; preds = %182
-  %185 = icmp eq i64 %131, %139
-  %186 = icmp eq i64 %130, %139
-  %187 = select i1 %185, i1 %186, i1 false
-  br i1 %187, label %188, label %237
-188:                                              ; preds = %184
-  %189 = sdiv i64 16384, %130
-  %190 = getelementptr inbounds i8, ptr %0, i64 176
-  %191 = getelementptr inbounds i8, ptr %0, i64 168
-  %192 = icmp eq i64 %25, 0
-  %193 = icmp ult i64 %35, 8
-  br label %194
-194:                                              ; preds = %227, %188
-  %195 = phi i64 [ 0, %188 ], [ %228, %227 ]
-  %196 = sub nsw i64 %137, %195
-  %197 = tail call noundef i64 @llvm.smin.i64(i64 %189, i64 %196)
-  %198 = load i64, ptr %0, align 8
-  %199 = mul nsw i64 %198, %195
-  %200 = getelementptr inbounds i8, ptr %19, i64 %199
-  %201 = getelementptr inbounds i8, ptr %133, i64 %199
-  br i1 %192, label %202, label %204
-202:                                              ; preds = %194
-  %203 = mul nsw i64 %197, %198
-  tail call void @llvm.memset.p0.i64(ptr align 1 %200, i8 0, i64 %203, i1 false)
-  br label %204
-204:                                              ; preds = %202, %194
-  br i1 %193, label %205, label %208
-205:                                              ; preds = %208, %204
-  %206 = phi i64 [ 0, %204 ], [ %209, %208 ]
-  %207 = icmp sgt i64 %35, %206
-  br i1 %207, label %218, label %227
-208:                                              ; preds = %208, %204
-  %209 = phi i64 [ %216, %208 ], [ 8, %204 ]
-  %210 = phi i64 [ %209, %208 ], [ 0, %204 ]
-  %211 = load ptr, ptr %190, align 8
-  %212 = mul nsw i64 %210, %134
-  %213 = getelementptr inbounds i8, ptr %136, i64 %212
-  %214 = mul nsw i64 %210, %132
-  %215 = getelementptr inbounds i8, ptr %201, i64 %214
-  tail call void %211(i64 noundef %197, ptr noundef %213, i64 noundef %134, ptr noundef %215, i64 noundef %132, ptr noundef %200)
-  %216 = add nuw nsw i64 %209, 8
-  %217 = icmp slt i64 %35, %216
-  br i1 %217, label %205, label %208
-218:                                              ; preds = %218, %205
-  %219 = phi i64 [ %225, %218 ], [ %206, %205 ]
-  %220 = load ptr, ptr %191, align 8
-  %221 = mul nsw i64 %219, %134
-  %222 = getelementptr inbounds i8, ptr %136, i64 %221
-  %223 = mul nsw i64 %219, %132
-  %224 = getelementptr inbounds i8, ptr %201, i64 %223
-  tail call void %220(i64 noundef %197, ptr noundef %222, i64 noundef %134, ptr noundef %224, i64 noundef %132, ptr noundef %200)
-  %225 = add nuw i64 %219, 1
-  %226 = icmp eq i64 %225, %35
-  br i1 %226, label %227, label %218
-227:                                              ; preds = %218, %205
-  %228 = add nsw i64 %195, %189
-  %229 = icmp slt i64 %228, %137
-  br i1 %229, label %194, label %428
-230:                                              ; preds = %126
-  %231 = load i64, ptr %0, align 8
-  %232 = icmp ugt i64 %101, 95
-  br i1 %232, label %233, label %237
-233:                                              ; preds = %230
-  %234 = mul i64 %100, %36
-  %235 = mul i64 %234, %231
-  %236 = icmp sgt i64 %235, 524288
-  br label %237
-237:                                              ; preds = %233, %230, %184, %182
-  %238 = phi i64 [ %101, %233 ], [ %101, %230 ], [ 1, %184 ], [ %138, %182 ]
-  %239 = phi i64 [ %100, %233 ], [ %100, %230 ], [ %137, %184 ], [ %137, %182 ]
-  %240 = phi ptr [ %99, %233 ], [ %99, %230 ], [ %136, %184 ], [ %136, %182 ]
-  %241 = phi i64 [ %98, %233 ], [ %98, %230 ], [ %135, %184 ], [ %135, %182 ]
-  %242 = phi i64 [ %97, %233 ], [ %97, %230 ], [ %134, %184 ], [ %134, %182 ]
-  %243 = phi ptr [ %96, %233 ], [ %96, %230 ], [ %133, %184 ], [ %133, %182 ]
-  %244 = phi i64 [ %95, %233 ], [ %95, %230 ], [ %132, %184 ], [ %132, %182 ]
-  %245 = phi i64 [ %94, %233 ], [ %94, %230 ], [ %131, %184 ], [ %131, %182 ]
-  %246 = phi i64 [ %93, %233 ], [ %93, %230 ], [ %130, %184 ], [ %130, %182 ]
-  %247 = phi i64 [ %92, %233 ], [ %92, %230 ], [ %129, %184 ], [ %129, %182 ]
-  %248 = phi i64 [ %231, %233 ], [ %231, %230 ], [ %139, %184 ], [ %139, %182 ]
-  %249 = phi i1 [ %236, %233 ], [ false, %230 ], [ false, %184 ], [ false, %182 ]
-  %250 = shl nsw i64 %248, 8
-  %251 = sdiv i64 524288, %250
-  %252 = getelementptr inbounds i8, ptr %0, i64 24
-  %253 = getelementptr inbounds i8, ptr %0, i64 8
-  %254 = getelementptr inbounds i8, ptr %0, i64 16
-  %255 = getelementptr inbounds i8, ptr %0, i64 32
-  %256 = tail call i64 @llvm.umin.i64(i64 %36, i64 256)
-  %257 = mul nuw nsw i64 %256, 192
-  %258 = getelementptr inbounds i8, ptr %23, i64 %257
+  br i1 %104, label %109, label %105
+105:                                              ; preds = %103, %51
+  %106 = phi i64 [ %15, %103 ], [ %52, %51 ]
+  %107 = phi i64 [ %11, %103 ], [ %52, %51 ]
+  %108 = load i64, ptr %0, align 8
+  br label %133
+109:                                              ; preds = %103, %91
+  %110 = phi i64 [ 1, %103 ], [ %101, %91 ]
+  %111 = phi i64 [ %7, %103 ], [ %100, %91 ]
+  %112 = phi i64 [ %47, %103 ], [ %93, %91 ]
+  %113 = phi i64 [ %41, %103 ], [ %92, %91 ]
+  %114 = icmp eq i64 %25, 0
+  br i1 %114, label %115, label %437
+115:                                              ; preds = %109
+  %116 = load i64, ptr %0, align 8
+  br label %117
+117:                                              ; preds = %121, %115
+  %118 = phi i64 [ 0, %115 ], [ %122, %121 ]
+  %119 = mul nsw i64 %118, %113
+  %120 = getelementptr inbounds i8, ptr %19, i64 %119
+  br label %124
+121:                                              ; preds = %124
+  %122 = add nuw nsw i64 %118, 1
+  %123 = icmp eq i64 %122, %110
+  br i1 %123, label %437, label %117
+124:                                              ; preds = %124, %117
+  %125 = phi i64 [ %128, %124 ], [ 0, %117 ]
+  %126 = mul nsw i64 %125, %112
+  %127 = getelementptr inbounds i8, ptr %120, i64 %126
+  tail call void @llvm.memset.p0.i64(ptr align 1 %127, i8 0, i64 %116, i1 false)
+  %128 = add nuw nsw i64 %125, 1
+  %129 = icmp eq i64 %128, %111
+  br i1 %129, label %121, label %124
+130:                                              ; preds = %91
+  %131 = icmp ult i64 %101, 4
+  %132 = load i64, ptr %0, align 8
+  br i1 %131, label %133, label %235
+133:                                              ; preds = %130, %105
+  %134 = phi i64 [ %108, %105 ], [ %132, %130 ]
+  %135 = phi i64 [ %41, %105 ], [ %92, %130 ]
+  %136 = phi i64 [ %47, %105 ], [ %93, %130 ]
+  %137 = phi i64 [ %48, %105 ], [ %94, %130 ]
+  %138 = phi i64 [ %106, %105 ], [ %95, %130 ]
+  %139 = phi ptr [ %13, %105 ], [ %96, %130 ]
+  %140 = phi i64 [ %107, %105 ], [ %97, %130 ]
+  %141 = phi i64 [ %42, %105 ], [ %98, %130 ]
+  %142 = phi ptr [ %9, %105 ], [ %99, %130 ]
+  %143 = phi i64 [ %7, %105 ], [ %100, %130 ]
+  %144 = phi i64 [ 1, %105 ], [ %101, %130 ]
+  %145 = icmp eq i64 %140, %134
+  %146 = icmp eq i64 %138, %134
+  %147 = select i1 %145, i1 %146, i1 false
+  br i1 %147, label %148, label %187
+148:                                              ; preds = %133
+  %149 = icmp ne i64 %137, %138
+  %150 = icmp eq i64 %143, 1
+  %151 = select i1 %149, i1 true, i1 %150
+  br i1 %151, label %152, label %187
+152:                                              ; preds = %148
+  %153 = icmp ult i64 %143, 8
+  %154 = getelementptr inbounds i8, ptr %0, i64 192
+  %155 = getelementptr inbounds i8, ptr %0, i64 184
+  br label %156
+156:                                              ; preds = %184, %152
+  %157 = phi i64 [ 0, %152 ], [ %185, %184 ]
+  %158 = mul nsw i64 %157, %141
+  %159 = getelementptr inbounds i8, ptr %142, i64 %158
+  %160 = mul nsw i64 %157, %135
+  %161 = getelementptr inbounds i8, ptr %19, i64 %160
+  br i1 %153, label %162, label %165
+162:                                              ; preds = %165, %156
+  %163 = phi i64 [ 0, %156 ], [ %166, %165 ]
+  %164 = icmp slt i64 %163, %143
+  br i1 %164, label %175, label %184
+165:                                              ; preds = %165, %156
+  %166 = phi i64 [ %173, %165 ], [ 8, %156 ]
+  %167 = phi i64 [ %166, %165 ], [ 0, %156 ]
+  %168 = load ptr, ptr %154, align 8
+  %169 = mul nsw i64 %167, %137
+  %170 = getelementptr inbounds i8, ptr %139, i64 %169
+  %171 = mul nsw i64 %167, %136
+  %172 = getelementptr inbounds i8, ptr %161, i64 %171
+  tail call void %168(i64 noundef %36, ptr noundef %159, ptr noundef %170, i64 noundef %137, ptr noundef %172, i64 noundef %136, i64 noundef %25)
+  %173 = add nuw nsw i64 %166, 8
+  %174 = icmp sgt i64 %173, %143
+  br i1 %174, label %162, label %165
+175:                                              ; preds = %175, %162
+  %176 = phi i64 [ %182, %175 ], [ %163, %162 ]
+  %177 = load ptr, ptr %155, align 8
+  %178 = mul nsw i64 %176, %137
+  %179 = getelementptr inbounds i8, ptr %139, i64 %178
+  %180 = mul nsw i64 %176, %136
+  %181 = getelementptr inbounds i8, ptr %161, i64 %180
+  tail call void %177(i64 noundef %36, ptr noundef %159, ptr noundef %179, i64 noundef %137, ptr noundef %181, i64 noundef %136, i64 noundef %25)
+  %182 = add nuw i64 %176, 1
+  %183 = icmp eq i64 %182, %143
+  br i1 %183, label %184, label %175
+184:                                              ; preds = %175, %162
+  %185 = add nuw nsw i64 %157, 1
+  %186 = icmp eq i64 %185, %144
+  br i1 %186, label %437, label %156
+187:                                              ; preds = %148, %133
+  %188 = icmp eq i64 %144, 1
+  br i1 %188, label %189, label %235
+189:                                              ; preds = %187
+  %190 = icmp eq i64 %137, %134
+  %191 = icmp eq i64 %136, %134
+  %192 = select i1 %190, i1 %191, i1 false
+  br i1 %192, label %193, label %235
+193:                                              ; preds = %189
+  %194 = sdiv i64 16384, %136
+  %195 = getelementptr inbounds i8, ptr %0, i64 176
+  %196 = getelementptr inbounds i8, ptr %0, i64 168
+  %197 = icmp eq i64 %25, 0
+  %198 = icmp ult i64 %35, 8
+  br label %199
+199:                                              ; preds = %232, %193
+  %200 = phi i64 [ 0, %193 ], [ %233, %232 ]
+  %201 = sub nsw i64 %143, %200
+  %202 = tail call noundef i64 @llvm.smin.i64(i64 %194, i64 %201)
+  %203 = load i64, ptr %0, align 8
+  %204 = mul nsw i64 %203, %200
+  %205 = getelementptr inbounds i8, ptr %19, i64 %204
+  %206 = getelementptr inbounds i8, ptr %139, i64 %204
+  br i1 %197, label %207, label %209
+207:                                              ; preds = %199
+  %208 = mul nsw i64 %202, %203
+  tail call void @llvm.memset.p0.i64(ptr align 1 %205, i8 0, i64 %208, i1 false)
+  br label %209
+209:                                              ; preds = %207, %199
+  br i1 %198, label %210, label %213
+210:                                              ; preds = %213, %209
+  %211 = phi i64 [ 0, %209 ], [ %214, %213 ]
+  %212 = icmp sgt i64 %35, %211
+  br i1 %212, label %223, label %232
+213:                                              ; preds = %213, %209
+  %214 = phi i64 [ %221, %213 ], [ 8, %209 ]
+  %215 = phi i64 [ %214, %213 ], [ 0, %209 ]
+  %216 = load ptr, ptr %195, align 8
+  %217 = mul nsw i64 %215, %140
+  %218 = getelementptr inbounds i8, ptr %142, i64 %217
+  %219 = mul nsw i64 %215, %138
+  %220 = getelementptr inbounds i8, ptr %206, i64 %219
+  tail call void %216(i64 noundef %202, ptr noundef %218, i64 noundef %140, ptr noundef %220, i64 noundef %138, ptr noundef %205)
+  %221 = add nuw nsw i64 %214, 8
+  %222 = icmp slt i64 %35, %221
+  br i1 %222, label %210, label %213
+223:                                              ; preds = %223, %210
+  %224 = phi i64 [ %230, %223 ], [ %211, %210 ]
+  %225 = load ptr, ptr %196, align 8
+  %226 = mul nsw i64 %224, %140
+  %227 = getelementptr inbounds i8, ptr %142, i64 %226
+  %228 = mul nsw i64 %224, %138
+  %229 = getelementptr inbounds i8, ptr %206, i64 %228
+  tail call void %225(i64 noundef %202, ptr noundef %227, i64 noundef %140, ptr noundef %229, i64 noundef %138, ptr noundef %205)
+  %230 = add nuw i64 %224, 1
+  %231 = icmp eq i64 %230, %35
+  br i1 %231, label %232, label %223
+232:                                              ; preds = %223, %210
+  %233 = add nsw i64 %200, %194
+  %234 = icmp slt i64 %233, %143
+  br i1 %234, label %199, label %437
+235:                                              ; preds = %189, %187, %130
+  %236 = phi i64 [ %132, %130 ], [ %134, %189 ], [ %134, %187 ]
+  %237 = phi i64 [ %93, %130 ], [ %136, %189 ], [ %136, %187 ]
+  %238 = phi i64 [ %94, %130 ], [ %137, %189 ], [ %137, %187 ]
+  %239 = phi i64 [ %95, %130 ], [ %138, %189 ], [ %138, %187 ]
+  %240 = phi ptr [ %96, %130 ], [ %139, %189 ], [ %139, %187 ]
+  %241 = phi i64 [ %97, %130 ], [ %140, %189 ], [ %140, %187 ]
+  %242 = phi ptr [ %99, %130 ], [ %142, %189 ], [ %142, %187 ]
+  %243 = phi i64 [ %100, %130 ], [ %143, %189 ], [ %143, %187 ]
+  %244 = phi i64 [ %101, %130 ], [ 1, %189 ], [ %144, %187 ]
+  %245 = phi i64 [ %98, %130 ], [ %141, %189 ], [ %141, %187 ]
+  %246 = phi i64 [ %92, %130 ], [ %135, %189 ], [ %135, %187 ]
+  %247 = add nuw nsw i64 %36, 511
+  %248 = lshr i64 %247, 9
+  %249 = shl nsw i64 %236, 9
+  %250 = sdiv i64 524288, %249
+  %251 = add nsw i64 %36, -1
+  %252 = add nuw i64 %251, %248
+  %253 = sdiv i64 %252, %248
+  %254 = icmp ugt i64 %244, 95
+  br i1 %254, label %255, label %259
+255:                                              ; preds = %235
+  %256 = mul i64 %243, %36
+  %257 = mul i64 %256, %236
+  %258 = icmp sgt i64 %257, 524288
   br label %259
-259:                                              ; preds = %424, %237
-  %260 = phi i64 [ 0, %237 ], [ %427, %424 ]
-  %261 = phi i64 [ 0, %237 ], [ %425, %424 ]
-  %262 = sub nsw i64 %36, %261
-  %263 = call noundef i64 @llvm.smin.i64(i64 %262, i64 256)
-  %264 = or i64 %261, %25
-  %265 = icmp ne i64 %264, 0
-  %266 = zext i1 %265 to i64
-  %267 = mul nsw i64 %261, %242
-  %268 = getelementptr i8, ptr %240, i64 %267
-  %269 = icmp sgt i64 %262, 0
-  %270 = add i64 %260, %36
-  %271 = call i64 @llvm.smin.i64(i64 %270, i64 256)
-  %272 = call i64 @llvm.smax.i64(i64 %271, i64 1)
-  %273 = mul nsw i64 %261, %244
-  %274 = getelementptr inbounds i8, ptr %243, i64 %273
-  br label %275
-275:                                              ; preds = %421, %259
-  %276 = phi i64 [ %422, %421 ], [ 0, %259 ]
-  %277 = sub nsw i64 %238, %276
-  %278 = call noundef i64 @llvm.smin.i64(i64 %251, i64 %277)
-  %279 = icmp sgt i64 %278, 0
-  %280 = and i1 %249, %279
-  br i1 %280, label %281, label %305
-281:                                              ; preds = %275
-  %282 = add nsw i64 %278, %276
-  br label %283
-283:                                              ; preds = %294, %281
-  %284 = phi i64 [ %276, %281 ], [ %303, %294 ]
-  %285 = sub nsw i64 %282, %284
-  %286 = load i64, ptr %252, align 8
-  br label %287
-287:                                              ; preds = %287, %283
-  %288 = phi i64 [ %286, %283 ], [ %293, %287 ]
-  %289 = trunc i64 %288 to i32
-  %290 = shl nuw i32 1, %289
-  %291 = sext i32 %290 to i64
-  %292 = icmp slt i64 %285, %291
-  %293 = add nsw i64 %288, -1
-  br i1 %292, label %287, label %294
-294:                                              ; preds = %287
-  %295 = sub nsw i64 %284, %276
-  %296 = mul nsw i64 %295, %263
-  %297 = load i64, ptr %0, align 8
-  %298 = mul nsw i64 %296, %297
-  %299 = getelementptr inbounds i8, ptr %258, i64 %298
-  %300 = mul nsw i64 %297, %291
-  %301 = mul nsw i64 %284, %241
-  %302 = getelementptr i8, ptr %268, i64 %301
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %299, i64 noundef %297, i64 noundef %300, ptr noundef %302, i64 noundef %241, i64 noundef %242, i64 noundef %291, i64 noundef %263)
-  %303 = add nsw i64 %284, %291
-  %304 = icmp slt i64 %303, %282
-  br i1 %304, label %283, label %305
-305:                                              ; preds = %294, %275
-  %306 = load i64, ptr %253, align 8
-  %307 = sdiv i64 %239, %306
-  %308 = add nsw i64 %278, %276
-  br label %309
-309:                                              ; preds = %355, %305
-  %310 = phi i64 [ %307, %305 ], [ %351, %355 ]
-  %311 = phi i64 [ 0, %305 ], [ %356, %355 ]
-  %312 = icmp eq i64 %310, 0
-  br i1 %312, label %319, label %313
-313:                                              ; preds = %309
-  %314 = add nsw i64 %310, 2
-  %315 = sdiv i64 %314, 3
-  %316 = add i64 %310, -1
-  %317 = add i64 %316, %315
-  %318 = sdiv i64 %317, %315
-  br label %319
-319:                                              ; preds = %313, %309
-  %320 = phi i64 [ %318, %313 ], [ 1, %309 ]
-  %321 = load i64, ptr %253, align 8
-  %322 = mul i64 %321, %320
-  %323 = sub nsw i64 %239, %311
-  %324 = call noundef i64 @llvm.smin.i64(i64 %322, i64 %323)
-  %325 = mul nsw i64 %311, %245
-  %326 = getelementptr inbounds i8, ptr %274, i64 %325
-  %327 = load i64, ptr %0, align 8
-  %328 = icmp ne i64 %245, %327
-  %329 = or i1 %249, %328
-  br i1 %329, label %334, label %330
-330:                                              ; preds = %319
-  br i1 %312, label %331, label %348
-331:                                              ; preds = %330
-  %332 = load i64, ptr %254, align 8
-  %333 = icmp eq i64 %332, 0
-  br i1 %333, label %334, label %348
-334:                                              ; preds = %331, %319
-  %335 = mul i64 %322, %327
-  %336 = mul nsw i64 %324, %327
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %23, i64 noundef %335, i64 noundef %327, ptr noundef %326, i64 noundef %244, i64 noundef %245, i64 noundef %263, i64 noundef %324)
-  %337 = icmp slt i64 %336, %335
-  br i1 %337, label %338, label %348
-338:                                              ; preds = %334
-  %339 = sub nsw i64 %335, %336
-  br i1 %269, label %340, label %348
-340:                                              ; preds = %338
-  %341 = getelementptr i8, ptr %23, i64 %336
-  br label %342
-342:                                              ; preds = %342, %340
-  %343 = phi i64 [ %346, %342 ], [ 0, %340 ]
-  %344 = mul nsw i64 %343, %335
-  %345 = getelementptr i8, ptr %341, i64 %344
-  call void @llvm.memset.p0.i64(ptr align 1 %345, i8 0, i64 %339, i1 false)
-  %346 = add nuw nsw i64 %343, 1
-  %347 = icmp eq i64 %346, %272
-  br i1 %347, label %348, label %342
-348:                                              ; preds = %342, %338, %334, %331, %330
-  %349 = phi ptr [ %326, %331 ], [ %326, %330 ], [ %23, %338 ], [ %23, %334 ], [ %23, %342 ]
-  %350 = phi i64 [ %244, %331 ], [ %244, %330 ], [ %335, %338 ], [ %335, %334 ], [ %335, %342 ]
-  %351 = sub nsw i64 %310, %320
-  br i1 %279, label %352, label %355
-352:                                              ; preds = %348
-  %353 = mul nsw i64 %311, %246
-  %354 = getelementptr i8, ptr %19, i64 %353
-  br label %358
-355:                                              ; preds = %418, %348
-  %356 = add nsw i64 %324, %311
-  %357 = icmp slt i64 %356, %239
-  br i1 %357, label %309, label %421
-358:                                              ; preds = %418, %352
-  %359 = phi i64 [ %419, %418 ], [ %276, %352 ]
-  %360 = sub nsw i64 %308, %359
-  %361 = load i64, ptr %252, align 8
-  br label %362
-362:                                              ; preds = %362, %358
-  %363 = phi i64 [ %361, %358 ], [ %368, %362 ]
-  %364 = trunc i64 %363 to i32
-  %365 = shl nuw i32 1, %364
-  %366 = sext i32 %365 to i64
-  %367 = icmp slt i64 %360, %366
-  %368 = add nsw i64 %363, -1
-  br i1 %367, label %362, label %369
-369:                                              ; preds = %362
-  %370 = mul nsw i64 %359, %247
-  %371 = getelementptr i8, ptr %354, i64 %370
-  %372 = load i64, ptr %253, align 8
-  %373 = mul nsw i64 %372, %320
-  %374 = load i64, ptr %0, align 8
-  %375 = mul nsw i64 %373, %374
-  %376 = icmp eq i64 %324, %373
-  br i1 %249, label %377, label %383
-377:                                              ; preds = %369
-  %378 = mul nsw i64 %374, %366
+259:                                              ; preds = %255, %235
+  %260 = phi i1 [ false, %235 ], [ %258, %255 ]
+  %261 = getelementptr inbounds i8, ptr %0, i64 24
+  %262 = getelementptr inbounds i8, ptr %0, i64 8
+  %263 = getelementptr inbounds i8, ptr %0, i64 16
+  %264 = getelementptr inbounds i8, ptr %0, i64 32
+  %265 = icmp ne i64 %25, 0
+  %266 = tail call i64 @llvm.umin.i64(i64 %36, i64 512)
+  %267 = mul nuw nsw i64 %266, 192
+  %268 = getelementptr inbounds i8, ptr %23, i64 %267
+  br label %269
+269:                                              ; preds = %433, %259
+  %270 = phi i64 [ 0, %259 ], [ %436, %433 ]
+  %271 = phi i64 [ 0, %259 ], [ %434, %433 ]
+  %272 = icmp sgt i64 %271, 0
+  %273 = sub nsw i64 %36, %271
+  %274 = call noundef i64 @llvm.smin.i64(i64 %253, i64 %273)
+  %275 = or i1 %265, %272
+  %276 = zext i1 %275 to i64
+  %277 = mul nsw i64 %271, %241
+  %278 = getelementptr i8, ptr %242, i64 %277
+  %279 = icmp sgt i64 %274, 0
+  %280 = add i64 %270, %36
+  %281 = call i64 @llvm.smin.i64(i64 %253, i64 %280)
+  %282 = mul nsw i64 %271, %239
+  %283 = getelementptr inbounds i8, ptr %240, i64 %282
+  br label %284
+284:                                              ; preds = %430, %269
+  %285 = phi i64 [ 0, %269 ], [ %431, %430 ]
+  %286 = sub nsw i64 %244, %285
+  %287 = call noundef i64 @llvm.smin.i64(i64 %250, i64 %286)
+  %288 = icmp sgt i64 %287, 0
+  %289 = and i1 %260, %288
+  br i1 %289, label %290, label %314
+290:                                              ; preds = %284
+  %291 = add nsw i64 %287, %285
+  br label %292
+292:                                              ; preds = %303, %290
+  %293 = phi i64 [ %285, %290 ], [ %312, %303 ]
+  %294 = sub nsw i64 %291, %293
+  %295 = load i64, ptr %261, align 8
+  br label %296
+296:                                              ; preds = %296, %292
+  %297 = phi i64 [ %295, %292 ], [ %302, %296 ]
+  %298 = trunc i64 %297 to i32
+  %299 = shl nuw i32 1, %298
+  %300 = sext i32 %299 to i64
+  %301 = icmp slt i64 %294, %300
+  %302 = add nsw i64 %297, -1
+  br i1 %301, label %296, label %303
+303:                                              ; preds = %296
+  %304 = sub nsw i64 %293, %285
+  %305 = mul nsw i64 %304, %274
+  %306 = load i64, ptr %0, align 8
+  %307 = mul nsw i64 %305, %306
+  %308 = getelementptr inbounds i8, ptr %268, i64 %307
+  %309 = mul nsw i64 %306, %300
+  %310 = mul nsw i64 %293, %245
+  %311 = getelementptr i8, ptr %278, i64 %310
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %308, i64 noundef %306, i64 noundef %309, ptr noundef %311, i64 noundef %245, i64 noundef %241, i64 noundef %300, i64 noundef %274)
+  %312 = add nsw i64 %293, %300
+  %313 = icmp slt i64 %312, %291
+  br i1 %313, label %292, label %314
+314:                                              ; preds = %303, %284
+  %315 = load i64, ptr %262, align 8
+  %316 = sdiv i64 %243, %315
+  %317 = add nsw i64 %287, %285
+  br label %318
+318:                                              ; preds = %364, %314
+  %319 = phi i64 [ %316, %314 ], [ %360, %364 ]
+  %320 = phi i64 [ 0, %314 ], [ %365, %364 ]
+  %321 = icmp eq i64 %319, 0
+  br i1 %321, label %328, label %322
+322:                                              ; preds = %318
+  %323 = add nsw i64 %319, 2
+  %324 = sdiv i64 %323, 3
+  %325 = add i64 %319, -1
+  %326 = add i64 %325, %324
+  %327 = sdiv i64 %326, %324
+  br label %328
+328:                                              ; preds = %322, %318
+  %329 = phi i64 [ %327, %322 ], [ 1, %318 ]
+  %330 = load i64, ptr %262, align 8
+  %331 = mul i64 %330, %329
+  %332 = sub nsw i64 %243, %320
+  %333 = call noundef i64 @llvm.smin.i64(i64 %331, i64 %332)
+  %334 = mul nsw i64 %320, %238
+  %335 = getelementptr inbounds i8, ptr %283, i64 %334
+  %336 = load i64, ptr %0, align 8
+  %337 = icmp ne i64 %238, %336
+  %338 = or i1 %260, %337
+  br i1 %338, label %343, label %339
+339:                                              ; preds = %328
+  br i1 %321, label %340, label %357
+340:                                              ; preds = %339
+  %341 = load i64, ptr %263, align 8
+  %342 = icmp eq i64 %341, 0
+  br i1 %342, label %343, label %357
+343:                                              ; preds = %340, %328
+  %344 = mul i64 %331, %336
+  %345 = mul nsw i64 %333, %336
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %23, i64 noundef %344, i64 noundef %336, ptr noundef %335, i64 noundef %239, i64 noundef %238, i64 noundef %274, i64 noundef %333)
+  %346 = icmp slt i64 %345, %344
+  br i1 %346, label %347, label %357
+347:                                              ; preds = %343
+  %348 = sub nsw i64 %344, %345
+  br i1 %279, label %349, label %357
+349:                                              ; preds = %347
+  %350 = getelementptr i8, ptr %23, i64 %345
+  br label %351
+351:                                              ; preds = %351, %349
+  %352 = phi i64 [ %355, %351 ], [ 0, %349 ]
+  %353 = mul nsw i64 %352, %344
+  %354 = getelementptr i8, ptr %350, i64 %353
+  call void @llvm.memset.p0.i64(ptr align 1 %354, i8 0, i64 %348, i1 false)
+  %355 = add nuw nsw i64 %352, 1
+  %356 = icmp eq i64 %355, %281
+  br i1 %356, label %357, label %351
+357:                                              ; preds = %351, %347, %343, %340, %339
+  %358 = phi ptr [ %335, %340 ], [ %335, %339 ], [ %23, %347 ], [ %23, %343 ], [ %23, %351 ]
+  %359 = phi i64 [ %239, %340 ], [ %239, %339 ], [ %344, %347 ], [ %344, %343 ], [ %344, %351 ]
+  %360 = sub nsw i64 %319, %329
+  br i1 %288, label %361, label %364
+361:                                              ; preds = %357
+  %362 = mul nsw i64 %320, %237
+  %363 = getelementptr i8, ptr %19, i64 %362
+  br label %367
+364:                                              ; preds = %427, %357
+  %365 = add nsw i64 %333, %320
+  %366 = icmp slt i64 %365, %243
+  br i1 %366, label %318, label %430
+367:                                              ; preds = %427, %361
+  %368 = phi i64 [ %428, %427 ], [ %285, %361 ]
+  %369 = sub nsw i64 %317, %368
+  %370 = load i64, ptr %261, align 8
+  br label %371
+371:                                              ; preds = %371, %367
+  %372 = phi i64 [ %370, %367 ], [ %377, %371 ]
+  %373 = trunc i64 %372 to i32
+  %374 = shl nuw i32 1, %373
+  %375 = sext i32 %374 to i64
+  %376 = icmp slt i64 %369, %375
+  %377 = add nsw i64 %372, -1
+  br i1 %376, label %371, label %378
+378:                                              ; preds = %371
+  %379 = mul nsw i64 %368, %246
+  %380 = getelementptr i8, ptr %363, i64 %379
+  %381 = load i64, ptr %262, align 8
+  %382 = mul nsw i64 %381, %329
+  %383 = load i64, ptr %0, align 8
+  %384 = mul nsw i64 %382, %383
+  %385 = icmp eq i64 %333, %382
+  br i1 %260, label %386, label %392
+386:                                              ; preds = %378
+  %387 = mul nsw i64 %383, %375
   call void @llvm.lifetime.start.p0(i64 64, ptr nonnull %3)
-  %379 = sub nsw i64 %359, %276
-  %380 = mul i64 %379, %263
-  %381 = mul i64 %380, %374
-  %382 = getelementptr inbounds i8, ptr %258, i64 %381
-  br label %386
-383:                                              ; preds = %369
+  %388 = sub nsw i64 %368, %285
+  %389 = mul i64 %388, %274
+  %390 = mul i64 %389, %383
+  %391 = getelementptr inbounds i8, ptr %268, i64 %390
+  br label %395
+392:                                              ; preds = %378
   call void @llvm.lifetime.start.p0(i64 64, ptr nonnull %3)
-  %384 = mul nsw i64 %359, %241
-  %385 = getelementptr i8, ptr %268, i64 %384
-  br label %386
-386:                                              ; preds = %383, %377
-  %387 = phi i64 [ %378, %377 ], [ %242, %383 ]
-  %388 = phi i64 [ %374, %377 ], [ %241, %383 ]
-  %389 = phi ptr [ %382, %377 ], [ %385, %383 ]
-  br i1 %376, label %393, label %390
-390:                                              ; preds = %386
-  %391 = load i64, ptr %254, align 8
-  %392 = icmp eq i64 %391, 0
-  br i1 %392, label %393, label %394
-393:                                              ; preds = %390, %386
-  br label %394
-394:                                              ; preds = %393, %390
-  %395 = phi i64 [ %320, %393 ], [ 0, %390 ]
-  %396 = getelementptr inbounds [4 x [4 x ptr]], ptr %255, i64 0, i64 %363, i64 %395
-  %397 = load ptr, ptr %396, align 8
-  %398 = icmp eq i32 %364, 31
-  br i1 %398, label %401, label %399
-399:                                              ; preds = %394
-  %400 = call i64 @llvm.smax.i64(i64 %366, i64 1)
+  %393 = mul nsw i64 %368, %245
+  %394 = getelementptr i8, ptr %278, i64 %393
+  br label %395
+395:                                              ; preds = %392, %386
+  %396 = phi i64 [ %387, %386 ], [ %241, %392 ]
+  %397 = phi i64 [ %383, %386 ], [ %245, %392 ]
+  %398 = phi ptr [ %391, %386 ], [ %394, %392 ]
+  br i1 %385, label %402, label %399
+399:                                              ; preds = %395
+  %400 = load i64, ptr %263, align 8
+  %401 = icmp eq i64 %400, 0
+  br i1 %401, label %402, label %403
+402:                                              ; preds = %399, %395
   br label %403
-401:                                              ; preds = %403, %394
-  %402 = icmp eq i64 %246, %374
-  br i1 %402, label %409, label %414
-403:                                              ; preds = %403, %399
-  %404 = phi i64 [ %407, %403 ], [ 0, %399 ]
-  %405 = mul nsw i64 %404, %388
-  %406 = getelementptr inbounds [8 x i64], ptr %3, i64 0, i64 %404
-  store i64 %405, ptr %406, align 8
-  %407 = add nuw nsw i64 %404, 1
-  %408 = icmp eq i64 %407, %400
-  br i1 %408, label %401, label %403
-409:                                              ; preds = %401
-  br i1 %376, label %413, label %410
-410:                                              ; preds = %409
-  %411 = load i64, ptr %254, align 8
-  %412 = icmp eq i64 %411, 0
-  br i1 %412, label %414, label %413
-413:                                              ; preds = %410, %409
-  call void %397(i64 noundef %263, ptr noundef %389, ptr noundef nonnull %3, i64 noundef %387, ptr noundef %349, i64 noundef %350, ptr noundef %371, i64 noundef %247, i64 noundef %324, i64 noundef %266)
-  br label %418
-414:                                              ; preds = %410, %401
+403:                                              ; preds = %402, %399
+  %404 = phi i64 [ %329, %402 ], [ 0, %399 ]
+  %405 = getelementptr inbounds [4 x [4 x ptr]], ptr %264, i64 0, i64 %372, i64 %404
+  %406 = load ptr, ptr %405, align 8
+  %407 = icmp eq i32 %373, 31
+  br i1 %407, label %410, label %408
+408:                                              ; preds = %403
+  %409 = call i64 @llvm.smax.i64(i64 %375, i64 1)
+  br label %412
+410:                                              ; preds = %412, %403
+  %411 = icmp eq i64 %237, %383
+  br i1 %411, label %418, label %423
+412:                                              ; preds = %412, %408
+  %413 = phi i64 [ %416, %412 ], [ 0, %408 ]
+  %414 = mul nsw i64 %413, %397
+  %415 = getelementptr inbounds [8 x i64], ptr %3, i64 0, i64 %413
+  store i64 %414, ptr %415, align 8
+  %416 = add nuw nsw i64 %413, 1
+  %417 = icmp eq i64 %416, %409
+  br i1 %417, label %410, label %412
+418:                                              ; preds = %410
+  br i1 %385, label %422, label %419
+419:                                              ; preds = %418
+  %420 = load i64, ptr %263, align 8
+  %421 = icmp eq i64 %420, 0
+  br i1 %421, label %423, label %422
+422:                                              ; preds = %419, %418
+  call void %406(i64 noundef %274, ptr noundef %398, ptr noundef nonnull %3, i64 noundef %396, ptr noundef %358, i64 noundef %359, ptr noundef %380, i64 noundef %246, i64 noundef %333, i64 noundef %276)
+  br label %427
+423:                                              ; preds = %419, %410
   call void @llvm.lifetime.start.p0(i64 1536, ptr nonnull %4)
-  br i1 %265, label %415, label %416
-415:                                              ; preds = %414
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef nonnull %4, i64 noundef %375, i64 noundef %374, ptr noundef %371, i64 noundef %247, i64 noundef %246, i64 noundef %366, i64 noundef %324)
-  br label %416
-416:                                              ; preds = %415, %414
-  call void %397(i64 noundef %263, ptr noundef %389, ptr noundef nonnull %3, i64 noundef %387, ptr noundef %349, i64 noundef %350, ptr noundef nonnull %4, i64 noundef %375, i64 noundef %324, i64 noundef %266)
-  %417 = load i64, ptr %0, align 8
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %371, i64 noundef %247, i64 noundef %246, ptr noundef nonnull %4, i64 noundef %375, i64 noundef %417, i64 noundef %366, i64 noundef %324)
+  br i1 %275, label %424, label %425
+424:                                              ; preds = %423
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef nonnull %4, i64 noundef %384, i64 noundef %383, ptr noundef %380, i64 noundef %246, i64 noundef %237, i64 noundef %375, i64 noundef %333)
+  br label %425
+425:                                              ; preds = %424, %423
+  call void %406(i64 noundef %274, ptr noundef %398, ptr noundef nonnull %3, i64 noundef %396, ptr noundef %358, i64 noundef %359, ptr noundef nonnull %4, i64 noundef %384, i64 noundef %333, i64 noundef %276)
+  %426 = load i64, ptr %0, align 8
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %380, i64 noundef %246, i64 noundef %237, ptr noundef nonnull %4, i64 noundef %384, i64 noundef %426, i64 noundef %375, i64 noundef %333)
   call void @llvm.lifetime.end.p0(i64 1536, ptr nonnull %4)
-  br label %418
-418:                                              ; preds = %416, %413
+  br label %427
+427:                                              ; preds = %425, %422
   call void @llvm.lifetime.end.p0(i64 64, ptr nonnull %3)
-  %419 = add nsw i64 %359, %366
-  %420 = icmp slt i64 %419, %308
-  br i1 %420, label %358, label %355
-421:                                              ; preds = %355
-  %422 = add nsw i64 %276, %251
-  %423 = icmp slt i64 %422, %238
-  br i1 %423, label %275, label %424
-424:                                              ; preds = %421
-  %425 = add nuw nsw i64 %261, 256
-  %426 = icmp sgt i64 %35, %425
-  %427 = add i64 %260, -256
-  br i1 %426, label %259, label %428
-428:                                              ; preds = %424, %227, %179, %117, %105, %2
+  %428 = add nsw i64 %368, %375
+  %429 = icmp slt i64 %428, %317
+  br i1 %429, label %367, label %364
+430:                                              ; preds = %364
+  %431 = add nsw i64 %285, %250
+  %432 = icmp slt i64 %431, %244
+  br i1 %432, label %284, label %433
+433:                                              ; preds = %430
+  %434 = add nsw i64 %271, %253
+  %435 = icmp slt i64 %434, %36
+  %436 = sub i64 %270, %253
+  br i1 %435, label %269, label %437
+437:                                              ; preds = %433, %232, %184, %121, %109, %2
   ret void
 }
 declare i64 @llvm.smax.i64(i64, i64)

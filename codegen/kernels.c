@@ -154,9 +154,9 @@ static LLVMValueRef c_part(Kernel *k, const Tile *t, unsigned r, unsigned v) {
 
 /* c may come from far: it is on its way while the products are summed. */
 static void tile_start(Kernel *k, Tile *t) {
-    LLVMValueRef how[3] = {LLVMConstInt(k->u->i32, 1, 0), LLVMConstInt(k->u->i32, 3, 0), LLVMConstInt(k->u->i32, 1, 0)}; /* to write, near, data */
+    LLVMValueRef one = LLVMConstInt(k->u->i32, 1, 0), near = LLVMConstInt(k->u->i32, 3, 0);
     for (unsigned i = 0; i < t->rows * t->vectors; i++) {
-        LLVMValueRef args[4] = {c_part(k, t, i / t->vectors, i % t->vectors), how[0], how[1], how[2]};
+        LLVMValueRef args[4] = {c_part(k, t, i / t->vectors, i % t->vectors), one, near, one}; /* to be written; data */
         cg_intrinsic(k->u, "llvm.prefetch", &k->u->ptr, 1, args, 4);
         t->acc[i] = LLVMConstNull(k->vec);
     }

@@ -94,7 +94,7 @@ enum { SMALL = 512 };
 
 /* What the kernels pack, as struct TdlrtContract of runtime/object/bodies.h says: three vectors of each of at most
  * PANEL_ROWS rows of an operand; and a part of the other one, where one has more than CACHE bytes. */
-enum { PANEL_ROWS = 256, PANEL_ROW_BYTES = 3 * 64, PANEL_A_BYTES = 512 << 10, CACHE = 512 << 10 };
+enum { PANEL_ROWS = 512, PANEL_ROW_BYTES = 3 * 64, PANEL_A_BYTES = 512 << 10, CACHE = 512 << 10 };
 
 static bool in_parallel_body(const Bufferize *B, TdlOp o)
 {

@@ -66,7 +66,7 @@ double tdlrt_lgamma(double x);
 enum { TDLRT_TILE_ROWS = 8, TDLRT_ROW_GROUP = 8 };
 /* Room for packing (passes/bufferize_dot.c): three vectors of b in each of so many rows, or k where that is less; then
  * a part of a, where b is large. */
-enum { TDLRT_PANEL_ROWS = 256, TDLRT_PANEL_ROW_BYTES = 3 * 64, TDLRT_PANEL_A_BYTES = 512 << 10 };
+enum { TDLRT_PANEL_ROWS = 512, TDLRT_PANEL_ROW_BYTES = 3 * 64, TDLRT_PANEL_A_BYTES = 512 << 10 };
 /* c[rows, cols] (+)= a b for k >= 1, a_rows[r]: bytes from a to its row r; cols: of a part of a vector. */
 typedef void TdlrtTile(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols, int64_t accumulate);
 typedef struct TdlrtKernels {

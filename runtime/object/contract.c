@@ -195,12 +195,14 @@ static void part(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
 }
 
 static void parts(const TdlrtKernels *t, const TdlrtContract *p) {
-    int64_t rows = TDLRT_PANEL_A_BYTES / (KC * t->size);
+    /* Even parts; rows are whole tiles. */
+    int64_t depth = (p->k + KC - 1) / KC, rows = TDLRT_PANEL_A_BYTES / (KC * t->size);
+    depth = (p->k + depth - 1) / depth;
     Part s = {.packed_a = p->m >= PACK_ROWS && p->k * p->n * t->size > CACHE};
-    for (s.k0 = 0; s.k0 < p->k; s.k0 += KC)
+    for (s.k0 = 0; s.k0 < p->k; s.k0 += depth)
         for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
             s.rows = least(rows, p->m - s.i0);
-            s.depth = least(KC, p->k - s.k0);
+            s.depth = least(depth, p->k - s.k0);
             s.accumulate = p->accumulate || s.k0 > 0;
             if (s.packed_a) pack_a(t, p, &s);
             part(t, p, &s);

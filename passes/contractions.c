@@ -1,0 +1,366 @@
+/* Sums of products become contractions.
+ *
+ *   map %n, %m {(%i, %j)                               %t = dot %a, %b {contract_a = [1], contract_b = [0], ...}
+ *     %s = reduce %k {(%l)                             map %n, %m {(%i, %j)
+ *       %x = index %a, %i, %l                            %s = index %t, %i, %j
+ *       %y = index %b, %l, %j                =>          ...
+ *       %p = mul %x, %y
+ *       yield %p
+ *     } {kind = sum}
+ *     ...
+ *
+ * What: a sum whose term is a product of elements of tensors at loop indices alone, each over its whole axis, in the body of
+ * maps; and `sum` of a product of broadcasts. Of more than two factors, one whose axes another one has scales that one;
+ * scalars scale the sum. Both factors must have an axis of their own in the result: products with vectors are as well off
+ * in the nest that they are in. Before pass `adjoint`, so that the derivatives are contractions too.
+ * Never where an extent is known to be less than LEAST (such sums belong into the nest around them), in functions of
+ * strict_fp, without optimisation, and through branches and loops other than `map`.
+ * Values: sums may be added in another order. Cost: linear, times the depth of maps. */
+#include "passes/pass.h"
+
+#include <string.h>
+
+enum { MAX_AXES = 16, MAX_FACTORS = 8, LEAST = 8 };
+
+/* A tensor and, for each axis, the number of the loop that it is indexed by. */
+typedef struct { TdlVal tensor; uint32_t n; int loop[MAX_AXES]; } Factor;
+
+typedef struct {
+    TdlModule *m;
+    TdlFunc *f;
+    TdlArena *a;
+    TdlOp outer;                /* in front of what it stands */
+    /* Loops: those of the result first, from outside in, then those of the sum. */
+    uint32_t nout, nloops;
+    TdlVal arg[MAX_AXES];       /* their indices */
+    TdlDim size[MAX_AXES];
+    uint32_t nfactors, nscales;
+    Factor factor[MAX_FACTORS];
+    TdlVal scale[MAX_FACTORS];
+} Product;
+
+static bool has(const Factor *x, uint32_t loop) {
+    for (uint32_t i = 0; i < x->n; i++)
+        if (x->loop[i] == (int)loop) return true;
+    return false;
+}
+
+/* ---- factors ---- */
+
+static bool outside(const Product *p, TdlVal v) { return !ir_defined_in(p->f, v, ir_op(p->f, p->outer)->regions[0]); }
+
+/* The axes of tensor t, indexed by idx. */
+static bool add_factor(Product *p, TdlVal t, const TdlVal *idx, uint32_t n) {
+    if (p->nfactors == MAX_FACTORS || ty_rank(p->m, ir_type(p->f, t)) != n || n == 0 || n > MAX_AXES) return false;
+    Factor x = {.tensor = t};
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t l = 0;
+        while (l < p->nloops && p->arg[l].id != idx[i].id) l++;
+        if (l == p->nloops || has(&x, l) || !dim_eq(p->size[l], ty_dims(p->m, ir_type(p->f, t))[i])) return false;
+        x.loop[x.n++] = (int)l;
+    }
+    p->factor[p->nfactors++] = x;
+    return true;
+}
+
+/* An element, possibly of a row of rows. */
+static bool add_element(Product *p, TdlOp o) {
+    TdlVal idx[MAX_AXES], t = ir_op(p->f, o)->operands[0];
+    uint32_t n = 0;
+    for (;;) {
+        const TdlOpData *d = ir_op(p->f, o);
+        uint32_t more = d->noperands - 1u;
+        if (n + more > MAX_AXES) return false;
+        for (uint32_t i = n; i-- > 0;) idx[i + more] = idx[i];
+        for (uint32_t i = 0; i < more; i++) idx[i] = d->operands[1 + i];
+        n += more;
+        t = d->operands[0];
+        o = ir_val(p->f, t)->def;
+        if (outside(p, t)) return add_factor(p, t, idx, n);
+        if (!o.id || ir_op(p->f, o)->code != OP_INDEX) return false;
+    }
+}
+
+static bool add_term(Product *p, TdlVal v) {
+    TdlOp def = ir_val(p->f, v)->def;
+    if (outside(p, v)) {
+        if (p->nscales == MAX_FACTORS) return false;
+        p->scale[p->nscales++] = v;
+        return true;
+    }
+    if (!def.id) return false;
+    const TdlOpData *d = ir_op(p->f, def);
+    if (d->code == OP_MUL) return add_term(p, d->operands[0]) && add_term(p, d->operands[1]);
+    return d->code == OP_INDEX && add_element(p, def);
+}
+
+/* ---- the contraction ---- */
+
+/* Scales factor t by factor s, whose axes it has. */
+static void scale_by(Product *p, Factor *t, const Factor *s) {
+    int64_t axes[MAX_AXES];
+    TdlBuilder b = ir_before(p->f, p->outer);
+    for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t j = 0; j < t->n; j++)
+            if (t->loop[j] == s->loop[i]) axes[i] = j;
+    t->tensor = ir_binary(&b, OP_MUL, t->tensor, ir_broadcast(&b, s->tensor, ir_type(p->f, t->tensor), axes));
+}
+
+static bool contains(const Factor *t, const Factor *s) {
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!has(t, (uint32_t)s->loop[i])) return false;
+    return true;
+}
+
+/* Which factor scales which: into[i] for i, -1 where it stays; two must stay. */
+static bool choose_scaled(const Product *p, int *into) {
+    uint32_t left = p->nfactors;
+    for (uint32_t i = 0; i < p->nfactors; i++) into[i] = -1;
+    for (uint32_t i = 0; i < p->nfactors && left > 2; i++)
+        for (uint32_t j = 0; j < p->nfactors && into[i] < 0; j++) {
+            if (i == j || into[j] >= 0 || !contains(&p->factor[j], &p->factor[i])) continue;
+            into[i] = (int)j;
+            left--;
+        }
+    /* One that others scale must not itself have gone. */
+    for (uint32_t i = 0; i < p->nfactors; i++)
+        if (into[i] >= 0 && into[into[i]] >= 0) return false;
+    return left == 2;
+}
+
+/* Elements of the loops that a has and b has not (both: of the sum); 0 where there are none, -1: unknown. */
+static int64_t extent(const Product *p, const Factor *a, const Factor *b, bool sum) {
+    int64_t n = 0, size;
+    for (uint32_t l = 0; l < p->nloops; l++) {
+        if (sum ? l < p->nout : !has(a, l) || has(b, l)) continue;
+        if (!dim_is_const(p->m, p->size[l], &size)) n = -1;
+        else if (n >= 0) n = n ? n * size : size;
+    }
+    return n;
+}
+
+static bool worth_it(const Product *p, const Factor *a, const Factor *b) {
+    int64_t n[3] = {extent(p, a, b, false), extent(p, b, a, false), extent(p, a, b, true)};
+    for (int i = 0; i < 3; i++)
+        if (n[i] >= 0 && n[i] < LEAST) return false;
+    for (uint32_t l = p->nout; l < p->nloops; l++)
+        if (!has(a, l) || !has(b, l)) return false;
+    return true;
+}
+
+/* The product of a and b, summed; order[i] becomes the loop of its axis i. */
+static TdlVal emit_dot(Product *p, const Factor *a, const Factor *b, int *order, uint32_t *rank) {
+    const Factor *side[2] = {a, b};
+    int64_t batch[2][MAX_AXES], sum[2][MAX_AXES];
+    TdlDim dims[2 * MAX_AXES];
+    uint32_t nb = 0, ns = 0, n = 0;
+    for (uint32_t l = 0; l < p->nloops; l++) {
+        if (!has(a, l) || !has(b, l)) continue;
+        for (int s = 0; s < 2; s++)
+            for (uint32_t i = 0; i < side[s]->n; i++)
+                if (side[s]->loop[i] == (int)l) (l < p->nout ? batch : sum)[s][l < p->nout ? nb : ns] = i;
+        if (l < p->nout) order[n++] = (int)l, nb++;
+        else ns++;
+    }
+    for (int s = 0; s < 2; s++)
+        for (uint32_t i = 0; i < side[s]->n; i++)
+            if (!has(side[1 - s], (uint32_t)side[s]->loop[i])) order[n++] = side[s]->loop[i];
+    for (uint32_t i = 0; i < n; i++) dims[i] = p->size[order[i]];
+    TdlType t = ty_tensor(p->m, ty_elem(p->m, ir_type(p->f, a->tensor)), dims, n);
+    TdlBuilder at = ir_before(p->f, p->outer);
+    TdlOp o = ir_emit(&at, OP_DOT, (TdlVal[]){a->tensor, b->tensor}, 2, &t, 1);
+    op_set_ints(p->f, o, "batch_a", batch[0], nb);
+    op_set_ints(p->f, o, "batch_b", batch[1], nb);
+    op_set_ints(p->f, o, "contract_a", sum[0], ns);
+    op_set_ints(p->f, o, "contract_b", sum[1], ns);
+    *rank = n;
+    return ir_result(p->f, o, 0);
+}
+
+/* The two factors that are left, the one of the first axis of the result in front; 0: it is no contraction. */
+static TdlVal contract(Product *p, int *order, uint32_t *rank) {
+    int into[MAX_FACTORS];
+    Factor *two[2];
+    uint32_t n = 0;
+    if (p->nfactors < 2 || !choose_scaled(p, into)) return (TdlVal){0};
+    for (uint32_t i = 0; i < p->nfactors; i++)
+        if (into[i] < 0) two[n++] = &p->factor[i];
+    if (!worth_it(p, two[0], two[1])) return (TdlVal){0};
+    for (uint32_t l = 0; l < p->nout; l++) {
+        if (has(two[0], l) == has(two[1], l)) continue;
+        if (has(two[1], l)) {
+            Factor *first = two[1];
+            two[1] = two[0];
+            two[0] = first;
+        }
+        break;
+    }
+    for (uint32_t i = 0; i < p->nfactors; i++)
+        if (into[i] >= 0) scale_by(p, &p->factor[into[i]], &p->factor[i]);
+    return emit_dot(p, two[0], two[1], order, rank);
+}
+
+/* ---- sums in maps ---- */
+
+static void note_newdim(void *user, TdlFunc *f, TdlOp o) {
+    bool *found = user;
+    *found |= ir_op(f, o)->code == OP_NEWDIM;
+}
+
+/* The loops of the `depth` maps around o, and its own. */
+static bool set_loops(Product *p, TdlOp o, uint32_t depth) {
+    TdlOp chain[MAX_AXES + 1];
+    bool newdim = false;
+    chain[depth] = o;
+    for (uint32_t i = depth; i-- > 0;) chain[i] = ir_region(p->f, ir_op(p->f, chain[i + 1])->parent)->parent;
+    p->outer = chain[0];
+    ir_walk(p->f, ir_op(p->f, chain[0])->regions[0], note_newdim, &newdim);
+    for (uint32_t i = 0; i <= depth; i++) {
+        const TdlOpData *d = ir_op(p->f, chain[i]);
+        if (i == depth) p->nout = p->nloops;
+        for (uint32_t k = 0; k < d->noperands; k++) {
+            if (p->nloops == MAX_AXES || !ir_val_dim(p->f, d->operands[k], &p->size[p->nloops])) return false;
+            p->arg[p->nloops++] = ir_region(p->f, d->regions[0])->args.p[k];
+        }
+    }
+    return !newdim;
+}
+
+static uint32_t maps_around(const TdlFunc *f, TdlOp o) {
+    uint32_t n = 0;
+    for (TdlRegion r = ir_op(f, o)->parent; n < MAX_AXES; n++) {
+        TdlOp parent = ir_region(f, r)->parent;
+        if (!parent.id || ir_op(f, parent)->code != OP_MAP) break;
+        r = ir_op(f, parent)->parent;
+    }
+    return n;
+}
+
+static bool yields_alone(const TdlFunc *f, TdlOp map, TdlVal v) {
+    const TdlOpData *end = ir_op(f, ir_terminator(f, ir_op(f, map)->regions[0]));
+    return ir_op(f, map)->nresults == 1 && end->operands[0].id == v.id;
+}
+
+/* Puts the element of t, whose axis i goes with loop order[i], in the place of v, the result of a sum in maps; where the
+ * maps give nothing else, t itself in the place of theirs. */
+static void put(Product *p, TdlOp o, TdlVal t, const int *order, uint32_t rank, TdlVal *map) {
+    TdlVal v = ir_result(p->f, o, 0), idx[MAX_AXES];
+    TdlOp whole = o;
+    bool sorted = rank == p->nout && !p->nscales;
+    for (uint32_t i = 0; i < rank; i++) sorted = sorted && order[i] == (int)i;
+    while (sorted && whole.id != p->outer.id) {
+        TdlOp parent = ir_region(p->f, ir_op(p->f, whole)->parent)->parent;
+        if (!yields_alone(p->f, parent, ir_result(p->f, whole, 0))) sorted = false;
+        else whole = parent;
+    }
+    ir_op(p->f, ir_val(p->f, t)->def)->grad_fn = ir_op(p->f, sorted ? whole : o)->grad_fn;
+    if (sorted) {
+        map[ir_result(p->f, whole, 0).id] = t;
+        return;
+    }
+    TdlBuilder b = ir_before(p->f, o);
+    for (uint32_t i = 0; i < rank; i++) idx[i] = p->arg[order[i]];
+    TdlVal e = ir_index(&b, t, idx, rank);
+    op_set_int(p->f, ir_val(p->f, e)->def, "inbounds", 1);
+    for (uint32_t i = 0; i < p->nscales; i++) e = ir_binary(&b, OP_MUL, e, p->scale[i]);
+    map[v.id] = e;
+}
+
+/* From the outermost map on whose body the factors do not depend. */
+static bool sum_in_maps(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
+    const char *kind = op_str(f, o, "kind");
+    TdlVal term = ir_op(f, ir_terminator(f, ir_op(f, o)->regions[0]))->operands[0];
+    if (!kind || strcmp(kind, "sum") != 0 || op_int(f, o, "filter", 0)) return false;
+    for (uint32_t depth = maps_around(f, o); depth > 0; depth--) {
+        Product p = {.m = f->module, .f = f, .a = a};
+        int order[2 * MAX_AXES];
+        uint32_t rank = 0;
+        if (!set_loops(&p, o, depth) || !add_term(&p, term)) continue;
+        TdlVal t = contract(&p, order, &rank);
+        if (!t.id) return false;
+        put(&p, o, t, order, rank, map);
+        return true;
+    }
+    return false;
+}
+
+/* ---- whole tensors ---- */
+
+/* v as a product over the axes of a tensor, where axis i is loop number[i]. */
+static bool add_tensor(Product *p, TdlVal v, const int *number) {
+    TdlOp def = ir_val(p->f, v)->def;
+    TdlOpcode code = def.id ? ir_op(p->f, def)->code : OP_NONE;
+    TdlVal x = code == OP_BROADCAST ? ir_op(p->f, def)->operands[0] : v;
+    uint32_t n = ty_rank(p->m, ir_type(p->f, x));
+    if (code == OP_MUL) return add_tensor(p, ir_op(p->f, def)->operands[0], number) && add_tensor(p, ir_op(p->f, def)->operands[1], number);
+    if (p->nfactors == MAX_FACTORS || n == 0) return false;
+    const TdlAttr *axes = code == OP_BROADCAST ? op_attr(p->f, def, "axes") : NULL;
+    Factor *to = &p->factor[p->nfactors++];
+    *to = (Factor){.tensor = x, .n = n};
+    for (uint32_t i = 0; i < n; i++) {
+        to->loop[i] = number[axes ? axes->ints[i] : i];
+        if (!dim_eq(p->size[to->loop[i]], ty_dims(p->m, ir_type(p->f, x))[i])) return false;
+    }
+    return true;
+}
+
+static bool sum_of_broadcasts(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
+    Product p = {.m = f->module, .f = f, .a = a, .outer = o};
+    TdlVal x = ir_op(f, o)->operands[0], r = ir_result(f, o, 0);
+    int number[MAX_AXES], order[2 * MAX_AXES];
+    int64_t perm[MAX_AXES];
+    uint32_t n = ty_rank(p.m, ir_type(f, x)), rank = 0;
+    bool sorted = true;
+    if (n > MAX_AXES) return false;
+    for (int summed = 0; summed < 2; summed++) {
+        if (summed) p.nout = p.nloops;
+        for (uint32_t i = 0; i < n; i++)
+            if (op_has_int(f, o, "axes", i) == summed) p.size[number[i] = (int)p.nloops++] = ty_dims(p.m, ir_type(f, x))[i];
+    }
+    if (!add_tensor(&p, x, number)) return false;
+    TdlVal t = contract(&p, order, &rank);
+    if (!t.id || rank != p.nout) return false;
+    for (uint32_t i = 0; i < rank; i++) {
+        sorted = sorted && order[i] == (int)i;
+        perm[order[i]] = i;
+    }
+    ir_op(f, ir_val(f, t)->def)->grad_fn = ir_op(f, o)->grad_fn;
+    if (!sorted) {
+        TdlType type = ir_type(f, r);
+        TdlBuilder b = ir_before(f, o);
+        TdlOp moved = ir_emit(&b, OP_PERMUTE, &t, 1, &type, 1);
+        op_set_ints(f, moved, "perm", perm, rank);
+        t = ir_result(f, moved, 0);
+    }
+    map[r.id] = t;
+    return true;
+}
+
+/* ---- the pass ---- */
+
+typedef struct { TdlArena *a; TdlVal *map; uint32_t nvals; bool changed; } Search;
+
+static void visit(void *user, TdlFunc *f, TdlOp o) {
+    Search *s = user;
+    const TdlOpData *d = ir_op(f, o);
+    if (d->nresults != 1) return;
+    TdlType t = ir_type(f, d->results[0]);
+    if (ty_elem(f->module, t) != EL_F32 && ty_elem(f->module, t) != EL_F64) return;
+    if (d->code == OP_REDUCE && ty_is_scalar(f->module, t)) s->changed |= sum_in_maps(f, o, s->a, s->map);
+    if (d->code == OP_SUM) s->changed |= sum_of_broadcasts(f, o, s->a, s->map);
+}
+
+bool pass_contractions(TdlModule *m, const TdlPassOptions *opt) {
+    if (opt->strict_fp || opt->opt_level < 1) return true;
+    for (uint32_t i = 0; i < m->funcs.n; i++) {
+        TdlArena scratch;
+        arena_init_like(&scratch, m->arena);
+        TdlFunc *f = m->funcs.p[i];
+        Search s = {.a = &scratch, .nvals = f->vals.n};
+        s.map = ARENA_ARRAY(&scratch, TdlVal, s.nvals);
+        if (!f->symbol) ir_walk(f, f->body, visit, &s);
+        if (s.changed) ir_replace_all(f, s.map, s.nvals);
+        arena_free(&scratch);
+    }
+    return true;
+}
