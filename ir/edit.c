@@ -108,6 +108,23 @@ TdlVal ir_insert_result(TdlFunc *f, TdlOp o, uint32_t at, TdlType t) {
 
 TdlVal ir_add_result(TdlFunc *f, TdlOp o, TdlType t) { return ir_insert_result(f, o, ir_op(f, o)->nresults, t); }
 
+TdlVal ir_renew_result(TdlFunc *f, TdlOp o, uint32_t i, TdlType t) {
+    TdlVal v = {f->vals.n};
+    VEC_PUSH(f->module->arena, f->vals, ((TdlValData){.type = t, .def = o, .index = i}));
+    ir_op(f, o)->results[i] = v;
+    return v;
+}
+
+void ir_take_result(TdlFunc *f, TdlOp o, TdlVal v) {
+    TdlOpData *d = ir_op(f, o);
+    TdlVal *all = ARENA_ARRAY(f->module->arena, TdlVal, d->nresults + 1u);
+    if (d->nresults) memcpy(all, d->results, d->nresults * sizeof *all);
+    ir_val(f, v)->def = o;
+    ir_val(f, v)->index = d->nresults;
+    all[d->nresults++] = v;
+    d->results = all;
+}
+
 void ir_add_operand(TdlFunc *f, TdlOp o, TdlVal v) {
     TdlOpData *d = ir_op(f, o);
     TdlVal *all = ARENA_ARRAY(f->module->arena, TdlVal, d->noperands + 1);

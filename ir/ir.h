@@ -302,6 +302,8 @@ void ir_replace_all(TdlFunc *f, const TdlVal *map, uint32_t n);
 /* Appends results/operands/region arguments to an existing operation. */
 TdlVal ir_add_result(TdlFunc *f, TdlOp o, TdlType t);
 TdlVal ir_insert_result(TdlFunc *f, TdlOp o, uint32_t at, TdlType t); /* the later ones move up */
+TdlVal ir_renew_result(TdlFunc *f, TdlOp o, uint32_t i, TdlType t); /* the value that it was has no operation then, until */
+void ir_take_result(TdlFunc *f, TdlOp o, TdlVal v);         /* another takes it as a further result */
 void ir_add_operand(TdlFunc *f, TdlOp o, TdlVal v);
 void ir_set_operands(TdlFunc *f, TdlOp o, const TdlVal *v, uint32_t n);
 /* Drops the results (region arguments) i without keep[i]; the others move up. */

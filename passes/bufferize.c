@@ -340,6 +340,7 @@ static void start_function(Bufferize *B)
     g->doc = f->doc;
     for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(B->m->arena, g->dims, f->dims.p[i]);
     B->map = ARENA_ARRAY(B->a, TdlVal, B->nvals);
+    B->sum = ARENA_ARRAY(B->a, TdlVal, B->nvals);
     B->buf = ARENA_ARRAY(B->a, TdlVal, B->nvals);
     B->b = ir_at_end(g, g->body, f->span);
     for (uint32_t i = 0; i < f->params.n; i++) {

@@ -42,6 +42,7 @@ typedef struct Bufferize {
 
     /* Translation. */
     TdlVal *map;            /* scalars, stacks and views of f: value of g */
+    TdlVal *sum;            /* accumulators that are carried as a scalar: the value of g so far; 0: in memory */
     TdlVal *buf;            /* class: its buffer in g */
     TDL_VEC(TdlOp) newdims; /* operations of g, in order */
     TDL_VEC(TdlSym) newdim_syms;
@@ -87,6 +88,10 @@ typedef struct { TdlOp op; TdlBuilder outer; TdlVal index; } BufFor;
 BufFor buf_for(Bufferize *B, TdlVal lo, TdlVal hi, const TdlVal *init, uint32_t n);
 TdlVal buf_for_arg(const Bufferize *B, const BufFor *l, uint32_t i);
 void buf_for_end(Bufferize *B, const BufFor *l, const TdlVal *yields, uint32_t n);
+/* The loops over the extents of a map or reduce, its indices set; they carry `state`, which holds what it is inside. */
+typedef struct { BufFor *l; uint32_t n; } BufNest;
+BufNest buf_nest(Bufferize *B, TdlOp o, TdlVal *state, uint32_t nstate);
+void buf_nest_end(Bufferize *B, const BufNest *s, TdlVal *state, uint32_t nstate); /* from what is yielded to the results */
 void buf_yield(Bufferize *B, const TdlVal *v, uint32_t n);
 
 /* Copies that happen all at once: dst classes take sources (values of f); identical ones are left out. */

@@ -56,6 +56,7 @@ void buf_ACCADD(Bufferize *B, TdlOp o)
     TdlVal acc = d->operands[0], v = d->operands[1];
     TdlVals idx = gets(B, d->operands + 2, d->noperands - 2u);
     check_bounds(B, o, ty_tensor_of(B->m, ir_type(B->f, acc)), &idx);
+    if (B->sum[acc.id].id) { B->sum[acc.id] = buf_op2(B, OP_ADD, B->sum[acc.id], buf_get(B, v)); return; }
     TdlVal to = buf_get(B, acc), from = buf_get(B, v);
     uint32_t rank = buf_is_mem(B, v) ? ty_rank(B->m, ir_type(B->f, v)) : 0;
     BufFor *l = ARENA_ARRAY(B->a, BufFor, rank + 1);

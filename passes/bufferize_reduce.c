@@ -93,12 +93,10 @@ static void step(Bufferize *B, Kind k, const TdlVal *in, TdlVal index, TdlVal v,
     if (cond.id) out[seen_at] = buf_op2(B, OP_OR, in[seen_at], cond);
 }
 
-typedef struct { BufFor *l; uint32_t n; } Nest;
-
-static Nest open_nest(Bufferize *B, TdlOp o, TdlVal *state, uint32_t nstate)
+BufNest buf_nest(Bufferize *B, TdlOp o, TdlVal *state, uint32_t nstate)
 {
     uint32_t n = ir_op(B->f, o)->noperands;
-    Nest s = {ARENA_ARRAY(B->a, BufFor, n + 1), n};
+    BufNest s = {ARENA_ARRAY(B->a, BufFor, n + 1), n};
     for (uint32_t i = 0; i < n; i++) {
         s.l[i] = buf_for(B, B->zero, buf_get(B, ir_op(B->f, o)->operands[i]), state, nstate);
         for (uint32_t k = 0; k < nstate; k++) state[k] = buf_for_arg(B, &s.l[i], k);
@@ -107,7 +105,7 @@ static Nest open_nest(Bufferize *B, TdlOp o, TdlVal *state, uint32_t nstate)
     return s;
 }
 
-static void close_nest(Bufferize *B, const Nest *s, TdlVal *state, uint32_t nstate)
+void buf_nest_end(Bufferize *B, const BufNest *s, TdlVal *state, uint32_t nstate)
 {
     for (uint32_t i = s->n; i-- > 0;) {
         buf_for_end(B, &s->l[i], state, nstate);
@@ -127,7 +125,7 @@ static void reduce_scalar(Bufferize *B, TdlOp o, Kind k)
     state[n++] = neutral(B, k, e);
     if (is_arg(k)) state[n++] = B->zero;
     if (filter && must_be_nonempty(k)) state[n++] = ir_const_int(&B->b, EL_BOOL, 0);
-    Nest s = open_nest(B, o, state, n);
+    BufNest s = buf_nest(B, o, state, n);
     TdlVal mark = buf_body(B, body);
     TdlVal cond = filter ? buf_get(B, y->operands[1]) : (TdlVal){0};
     TdlVal index = s.n ? s.l[0].index : B->zero;
@@ -135,7 +133,7 @@ static void reduce_scalar(Bufferize *B, TdlOp o, Kind k)
     if (filter && !must_be_nonempty(k)) next[0] = buf_select(B, cond, combine(B, k, state[0], v), state[0]);
     else step(B, k, state, index, v, cond, next);
     buf_leave(B, mark);
-    close_nest(B, &s, next, n);
+    buf_nest_end(B, &s, next, n);
     B->b.span = ir_op(B->f, o)->span;
     if (filter && must_be_nonempty(k))
         buf_assert(B, next[n - 1], "empty", "max, min, argmax or argmin of nothing", NULL, 0);
@@ -143,10 +141,10 @@ static void reduce_scalar(Bufferize *B, TdlOp o, Kind k)
 }
 
 /* A nest over the elements of tensor type t; the indices go to idx. */
-static Nest element_nest(Bufferize *B, TdlType t, TdlVals *idx)
+static BufNest element_nest(Bufferize *B, TdlType t, TdlVals *idx)
 {
     uint32_t rank = ty_rank(B->m, t);
-    Nest s = {ARENA_ARRAY(B->a, BufFor, rank + 1), rank};
+    BufNest s = {ARENA_ARRAY(B->a, BufFor, rank + 1), rank};
     for (uint32_t i = 0; i < rank; i++) {
         s.l[i] = buf_for(B, B->zero, ir_dim(&B->b, ty_dims(B->m, t)[i]), NULL, 0);
         op_set_int(B->g, s.l[i].op, "parallel", 1);
@@ -166,20 +164,20 @@ static void reduce_tensor(Bufferize *B, TdlOp o, Kind k)
     bool seen = must_be_nonempty(k) && op_int(B->f, o, "filter", 0);
     TdlVal state = ir_const_int(&B->b, EL_BOOL, 0);
     buf_fill(B, acc, neutral(B, k, ty_elem(B->m, t)));
-    Nest s = open_nest(B, o, &state, seen);
+    BufNest s = buf_nest(B, o, &state, seen);
     TdlVal mark = buf_body(B, body);
     TdlVal v = buf_get(B, y->operands[0]), cond = {0};
     if (op_int(B->f, o, "filter", 0)) cond = buf_get(B, y->operands[1]);
     TdlVals idx = {0};
-    Nest e = element_nest(B, t, &idx);
+    BufNest e = element_nest(B, t, &idx);
     TdlVal old = buf_load(B, acc, idx.p, idx.n);
     TdlVal now = combine(B, k, old, buf_load(B, v, idx.p, idx.n));
     if (cond.id) now = buf_select(B, cond, now, old);
     buf_store(B, now, acc, idx.p, idx.n);
-    close_nest(B, &e, NULL, 0);
+    buf_nest_end(B, &e, NULL, 0);
     buf_leave(B, mark);
     if (seen) state = buf_op2(B, OP_OR, state, cond);
-    close_nest(B, &s, &state, seen);
+    buf_nest_end(B, &s, &state, seen);
     if (seen) buf_assert(B, state, "empty", "max or min of nothing", NULL, 0);
 }
 

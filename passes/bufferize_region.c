@@ -12,8 +12,8 @@ static bool shares_nothing(const Bufferize *B, TdlRegion r, TdlRegion outer)
     IR_FOREACH_OP(B->f, r, o) {
         const TdlOpData *d = ir_op(B->f, o);
         if (d->code == OP_PRINT) return false;
-        if ((d->code == OP_ACCADD || d->code == OP_PUSH || d->code == OP_POP) && !ir_defined_in(B->f, d->operands[0], outer))
-            return false;
+        bool shared = (d->code == OP_ACCADD || d->code == OP_PUSH || d->code == OP_POP) && !ir_defined_in(B->f, d->operands[0], outer);
+        if (shared && !B->sum[d->operands[0].id].id) return false;
         for (uint32_t k = 0; k < d->nregions; k++)
             if (!shares_nothing(B, d->regions[k], outer)) return false;
     }
@@ -69,6 +69,32 @@ static void store_result(Bufferize *B, TdlOp map, uint32_t i, const TdlVals *idx
     buf_copy(B, buf_view(B, dst, idx->p, idx->n, ir_type(B->f, v)), buf_get(B, v));
 }
 
+/* Everything in the map that adds to this accumulator stands in its body itself. */
+static bool only_here(const Bufferize *B, TdlVal acc, TdlRegion body)
+{
+    for (uint32_t i = B->use_start[acc.id]; i < B->use_start[acc.id + 1]; i++) {
+        TdlRegion r = ir_op(B->f, B->uses[i].op)->parent;
+        if (r.id != body.id && ir_region_encloses(B->f, body, r)) return false;
+    }
+    return true;
+}
+
+/* The scalar accumulators of the outside that a loop carries: sums in registers. Each gets a value as a mark. Of a nest
+ * they stay in memory: pass `vector` can take any of its loops then. */
+static void find_sums(Bufferize *B, TdlOp map, TdlVals *sums)
+{
+    TdlRegion body = ir_op(B->f, map)->regions[0];
+    if (ir_op(B->f, map)->noperands != 1) return;
+    IR_FOREACH_OP(B->f, body, o) {
+        const TdlOpData *d = ir_op(B->f, o);
+        TdlVal acc = d->code == OP_ACCADD ? d->operands[0] : (TdlVal){0};
+        if (!acc.id || ty_rank(B->m, ir_type(B->f, acc)) || B->sum[acc.id].id || ir_defined_in(B->f, acc, body)) continue;
+        if (!only_here(B, acc, body)) continue;
+        B->sum[acc.id] = B->zero;
+        put(B, sums, acc);
+    }
+}
+
 void buf_MAP(Bufferize *B, TdlOp o)
 {
     const TdlOpData *d = ir_op(B->f, o);
@@ -80,21 +106,27 @@ void buf_MAP(Bufferize *B, TdlOp o)
         return;
     }
     TdlRegion body = d->regions[0];
+    TdlVals sums = {0}, idx = {0};
+    find_sums(B, o, &sums);
     bool parallel = shares_nothing(B, body, body);
-    uint32_t n = d->noperands;
-    BufFor *l = ARENA_ARRAY(B->a, BufFor, n + 1);
-    TdlVals idx = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        l[i] = buf_for(B, B->zero, buf_get(B, ir_op(B->f, o)->operands[i]), NULL, 0);
-        if (parallel) op_set_int(B->g, l[i].op, "parallel", 1);
-        buf_set(B, ir_region(B->f, body)->args.p[i], l[i].index);
-        put(B, &idx, l[i].index);
+    TdlVal *state = ARENA_ARRAY(B->a, TdlVal, sums.n + 1);
+    for (uint32_t i = 0; i < sums.n; i++) state[i] = buf_load(B, buf_get(B, sums.p[i]), NULL, 0);
+    BufNest s = buf_nest(B, o, state, sums.n);
+    for (uint32_t i = 0; i < s.n; i++) {
+        if (parallel) op_set_int(B->g, s.l[i].op, "parallel", 1);
+        put(B, &idx, s.l[i].index);
     }
+    for (uint32_t i = 0; i < sums.n; i++) B->sum[sums.p[i].id] = state[i];
     TdlVal mark = buf_body(B, body);
     uint32_t nres = ir_op(B->f, o)->nresults;
     for (uint32_t i = 0; i < nres; i++) store_result(B, o, i, &idx);
     buf_leave(B, mark);
-    for (uint32_t i = n; i-- > 0;) buf_for_end(B, &l[i], NULL, 0);
+    for (uint32_t i = 0; i < sums.n; i++) state[i] = B->sum[sums.p[i].id];
+    buf_nest_end(B, &s, state, sums.n);
+    for (uint32_t i = 0; i < sums.n; i++) {
+        B->sum[sums.p[i].id] = (TdlVal){0};
+        buf_store(B, state[i], buf_get(B, sums.p[i]), NULL, 0);
+    }
 }
 
 /* ---- for and while ---- */

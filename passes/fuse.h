@@ -25,6 +25,7 @@ typedef struct {
 
 /* One rewrite over a function; each is in a file of its own, and answers whether it changed anything. */
 bool fuse_pull(FuseCtx *c);   /* producers into consumers, at the index */
+bool fuse_merge(FuseCtx *c);  /* loops side by side into one */
 bool fuse_hoist(FuseCtx *c);  /* invariant operations out of bodies, constant factors out of sums */
 
 /* ---- questions (fuse_util.c) ---- */
@@ -47,9 +48,13 @@ bool fuse_checked(const FuseCtx *c, TdlOp o, bool trust);
 bool fuse_dominates(const FuseCtx *c, TdlVal v, TdlOp o);
 /* True when reading at `at` what o reads could keep a tensor alive that is overwritten in place before: a copy. */
 bool fuse_revives(const FuseCtx *c, TdlOp o, TdlOp at);
+bool fuse_may_consume(const TdlOpData *d, uint16_t operand); /* may overwrite it when nothing else needs it afterwards */
+bool fuse_may_fail(const FuseCtx *c, TdlOp o);         /* running it, or what is in it, could end the program (fuse_hoist.c) */
 bool fuse_is_loop(TdlOpcode code);                     /* a body may run several times: map, reduce, for, while */
 bool fuse_is_sum(const TdlFunc *f, TdlOp o);           /* a reduce of kind sum without a filter */
 TdlDim fuse_extent(const TdlFunc *f, TdlVal v);        /* of a map: a dimension for certain; else 0 */
+
+double fuse_estimate(const TdlModule *m, TdlDim d);     /* with 16 for every variable */
 
 /* What an evaluation of some operations costs. */
 typedef struct { uint32_t loads, flops; bool heavy; } FuseCost;

@@ -49,12 +49,12 @@ static bool may_fail(const FuseCtx *c, TdlOp o) {
     }
 }
 
-static bool any_may_fail(const FuseCtx *c, TdlOp o) {
+bool fuse_may_fail(const FuseCtx *c, TdlOp o) {
     if (may_fail(c, o)) return true;
     const TdlOpData *d = ir_op(c->f, o);
     for (uint16_t i = 0; i < d->nregions; i++)
         for (TdlOp p = ir_region(c->f, d->regions[i])->first; p.id; p = ir_op(c->f, p)->next)
-            if (any_may_fail(c, p)) return true;
+            if (fuse_may_fail(c, p)) return true;
     return false;
 }
 
@@ -127,7 +127,7 @@ static void hoist_from(FuseCtx *c, TdlOp loop) {
         IR_FOREACH_OP(f, ir_op(f, loop)->regions[i], o) {
             uint16_t flags = op_info(ir_op(f, o)->code)->flags;
             if ((flags & OPF_TERMINATOR) || !movable_values(c, o) || !ir_op_is_pure(f, o)) continue;
-            if (!invariant(f, o, o, loop) || mentions_newdim(f, o) || (!once && any_may_fail(c, o))) continue;
+            if (!invariant(f, o, o, loop) || mentions_newdim(f, o) || (!once && fuse_may_fail(c, o))) continue;
             ir_move_before(f, o, loop);
             c->changed = true;
         }

@@ -1,6 +1,7 @@
 /* fuse: what its rewrites ask about uses, ranges, cost and order. */
 #include "passes/fuse.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- uses and positions ---- */
@@ -97,8 +98,7 @@ static bool may_precede(const FuseCtx *c, TdlOp use, TdlOp at) {
     return !pa || !pb || pa <= pb;
 }
 
-/* An operand that the operation may overwrite when nothing else needs it afterwards. */
-static bool may_consume(const TdlOpData *d, uint16_t operand) {
+bool fuse_may_consume(const TdlOpData *d, uint16_t operand) {
     switch (d->code) {
     case OP_UPDATE: return operand == 0;
     case OP_FOR: return operand >= 2;
@@ -114,7 +114,7 @@ static void look_for_consumer(void *user, TdlOp o, TdlVal v) {
     const TdlFunc *f = k->c->f;
     if (k->found || ir_op(f, o)->code != OP_INDEX || ir_op(f, o)->operands[0].id != v.id) return;
     for (FuseIter it = fuse_uses(k->c, v); fuse_next(&it);)
-        if (may_consume(ir_op(f, it.u.op), it.u.operand) && may_precede(k->c, it.u.op, k->at)) k->found = true;
+        if (fuse_may_consume(ir_op(f, it.u.op), it.u.operand) && may_precede(k->c, it.u.op, k->at)) k->found = true;
 }
 
 bool fuse_revives(const FuseCtx *c, TdlOp o, TdlOp at) {
@@ -230,6 +230,20 @@ TdlDim fuse_extent(const TdlFunc *f, TdlVal v) {
 }
 
 /* ---- cost and slices ---- */
+
+double fuse_estimate(const TdlModule *m, TdlDim d) {
+    double sum = 0;
+    for (uint32_t t = 0; t < dim_nterms(m, d); t++) {
+        double x = (double)dim_term_coef(m, d, t);
+        for (uint32_t i = 0; i < dim_term_natoms(m, d, t); i++) {
+            TdlDimAtom a = dim_term_atom(m, d, t, i);
+            double p = a.kind == DIM_ATOM_VAR ? 16 : floor(fuse_estimate(m, a.arg) / (double)a.c);
+            x *= a.kind == DIM_ATOM_MOD ? fuse_estimate(m, a.arg) - p * (double)a.c : p;
+        }
+        sum += x;
+    }
+    return sum;
+}
 
 static void set_mark(FuseCtx *c, TdlVal v) {
     if (v.id >= c->nmark) {
