@@ -125,3 +125,47 @@ bool op_has_int(const TdlFunc *f, TdlOp o, const char *key, int64_t i) {
         if (a->ints[k] == i) return true;
     return false;
 }
+
+/* ---- comparing ---- */
+
+uint32_t attr_mix(uint32_t h, uint64_t x) {
+    h = (h ^ (uint32_t)x) * 16777619u;
+    h = (h ^ (uint32_t)(x >> 32)) * 16777619u;
+    return h ^ (h >> 13);
+}
+
+uint32_t attr_hash(const TdlAttr *a) {
+    uint32_t h = attr_mix(attr_mix(0, a->key.id), a->kind);
+    uint64_t bits;
+    memcpy(&bits, &a->f, sizeof bits);
+    switch (a->kind) {
+    case ATTR_INT: return attr_mix(h, (uint64_t)a->i);
+    case ATTR_FLOAT: return attr_mix(h, bits);
+    case ATTR_STR:
+        for (uint32_t i = 0; i < a->n; i++) h = attr_mix(h, (unsigned char)a->s[i]);
+        return h;
+    case ATTR_INTS:
+        for (uint32_t i = 0; i < a->n; i++) h = attr_mix(h, (uint64_t)a->ints[i]);
+        return h;
+    case ATTR_DIM: return attr_mix(h, a->dim.id);
+    case ATTR_DIMS:
+        for (uint32_t i = 0; i < a->n; i++) h = attr_mix(h, a->dims[i].id);
+        return h;
+    case ATTR_TYPE: return attr_mix(h, a->type.id);
+    }
+    return h;
+}
+
+bool attr_equal(const TdlAttr *a, const TdlAttr *b) {
+    if (a->key.id != b->key.id || a->kind != b->kind || a->n != b->n) return false;
+    switch (a->kind) {
+    case ATTR_INT: return a->i == b->i;
+    case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+    case ATTR_STR: return a->n == 0 || memcmp(a->s, b->s, a->n) == 0;
+    case ATTR_INTS: return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
+    case ATTR_DIM: return dim_eq(a->dim, b->dim);
+    case ATTR_DIMS: return a->n == 0 || memcmp(a->dims, b->dims, a->n * sizeof *a->dims) == 0;
+    case ATTR_TYPE: return ty_eq(a->type, b->type);
+    }
+    return false;
+}

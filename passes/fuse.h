@@ -26,6 +26,7 @@ typedef struct {
 /* One rewrite over a function; each is in a file of its own, and answers whether it changed anything. */
 bool fuse_pull(FuseCtx *c);   /* producers into consumers, at the index */
 bool fuse_merge(FuseCtx *c);  /* loops side by side into one */
+bool fuse_share(FuseCtx *c);  /* what one nest of an iteration computed out of the next */
 bool fuse_hoist(FuseCtx *c);  /* invariant operations out of bodies, constant factors out of sums */
 
 /* ---- questions (fuse_util.c) ---- */
@@ -58,6 +59,7 @@ double fuse_estimate(const TdlModule *m, TdlDim d);     /* with 16 for every var
 
 /* What an evaluation of some operations costs. */
 typedef struct { uint32_t loads, flops; bool heavy; } FuseCost;
+uint32_t fuse_weight(TdlOpcode code);                  /* of one operation, in flops */
 /* Marks the operations of `region` that value v needs, and weighs them. */
 FuseCost fuse_slice(FuseCtx *c, TdlRegion region, TdlVal v);
 /* Clones the marked operations at b, with region arguments set in c->vmap before; returns what stands for v. */

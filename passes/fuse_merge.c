@@ -28,16 +28,12 @@ enum {
 
 typedef struct { uint32_t size, depth; bool deep, effect, never, function, scatters; } Survey;
 
-static bool is_function(TdlOpcode code) {
-    return (code >= OP_EXP && code <= OP_POLYGAMMA) || code == OP_POW || code == OP_ATAN2;
-}
-
 static void survey(const TdlFunc *f, TdlOp o, TdlVal index, Survey *s) {
     const TdlOpData *d = ir_op(f, o);
     s->size++;
     if (((op_info(d->code)->flags & OPF_EFFECT) && d->code != OP_ACCADD) || d->code == OP_CALL) s->effect = true;
     if (d->code == OP_DOT || d->code == OP_SORT || d->code == OP_CHECKPOINT) s->never = true;
-    if (is_function(d->code) && !s->depth) s->function = true;
+    if (fuse_weight(d->code) >= 20 && !s->depth) s->function = true;
     if (d->code == OP_ACCADD && d->noperands > 2 && d->operands[2].id != index.id) s->scatters = true;
     bool loop = fuse_is_loop(d->code);
     s->deep |= loop;

@@ -268,23 +268,28 @@ static bool op_marked(const FuseCtx *c, TdlOp o) {
 
 /* The rule of cost. A load is one; arithmetic is one flop; a division or a root four, also an integer one; an
  * elementary function twenty; an `if` both its branches. A loop or a call is heavy: never done twice. */
-static void weigh(const TdlFunc *f, TdlOp o, FuseCost *k) {
-    const TdlOpData *d = ir_op(f, o);
-    switch (d->code) {
-    case OP_CONST: case OP_DIM: case OP_UNDEF: case OP_YIELD: case OP_CAST: return;
-    case OP_INDEX: k->loads++; return;
-    case OP_DIV: case OP_SQRT: case OP_FLOORDIV: case OP_MOD: k->flops += 4; return;
-    case OP_IF:
-        k->flops++;
-        for (uint16_t i = 0; i < d->nregions; i++)
-            for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next) weigh(f, p, k);
-        return;
+uint32_t fuse_weight(TdlOpcode code) {
+    switch (code) {
+    case OP_CONST: case OP_DIM: case OP_UNDEF: case OP_YIELD: case OP_CAST: return 0;
+    case OP_DIV: case OP_SQRT: case OP_FLOORDIV: case OP_MOD: return 4;
     default: break;
     }
-    uint16_t flags = op_info(d->code)->flags;
-    bool function = d->code >= OP_EXP && d->code <= OP_POLYGAMMA;
-    if (!(flags & OPF_ELEMENTWISE)) k->heavy = true;
-    else k->flops += function || d->code == OP_POW || d->code == OP_ATAN2 || d->code == OP_PHILOX ? 20 : 1;
+    bool function = (code >= OP_EXP && code <= OP_POLYGAMMA) || code == OP_POW || code == OP_ATAN2 || code == OP_PHILOX;
+    return function ? 20 : 1;
+}
+
+static void weigh(const TdlFunc *f, TdlOp o, FuseCost *k) {
+    const TdlOpData *d = ir_op(f, o);
+    uint32_t weight = fuse_weight(d->code);
+    if (d->code == OP_INDEX) {
+        k->loads++;
+    } else if (!weight || (op_info(d->code)->flags & OPF_ELEMENTWISE) || d->code == OP_IF) {
+        k->flops += weight;
+        for (uint16_t i = 0; i < d->nregions; i++)
+            for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next) weigh(f, p, k);
+    } else {
+        k->heavy = true;
+    }
 }
 
 static void mark_operand(void *user, TdlOp o, TdlVal v) {

@@ -6,49 +6,7 @@
 
 #include <string.h>
 
-static uint32_t mix(uint32_t h, uint64_t x) {
-    h = (h ^ (uint32_t)x) * 16777619u;
-    h = (h ^ (uint32_t)(x >> 32)) * 16777619u;
-    return h ^ (h >> 13);
-}
-
 /* ---- attributes ---- */
-
-static uint32_t hash_attr(const TdlAttr *a) {
-    uint32_t h = mix(mix(0, a->key.id), a->kind);
-    uint64_t bits;
-    memcpy(&bits, &a->f, sizeof bits);
-    switch (a->kind) {
-    case ATTR_INT: return mix(h, (uint64_t)a->i);
-    case ATTR_FLOAT: return mix(h, bits);
-    case ATTR_STR:
-        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (unsigned char)a->s[i]);
-        return h;
-    case ATTR_INTS:
-        for (uint32_t i = 0; i < a->n; i++) h = mix(h, (uint64_t)a->ints[i]);
-        return h;
-    case ATTR_DIM: return mix(h, a->dim.id);
-    case ATTR_DIMS:
-        for (uint32_t i = 0; i < a->n; i++) h = mix(h, a->dims[i].id);
-        return h;
-    case ATTR_TYPE: return mix(h, a->type.id);
-    }
-    return h;
-}
-
-static bool same_attr(const TdlAttr *a, const TdlAttr *b) {
-    if (a->key.id != b->key.id || a->kind != b->kind || a->n != b->n) return false;
-    switch (a->kind) {
-    case ATTR_INT: return a->i == b->i;
-    case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
-    case ATTR_STR: return a->n == 0 || memcmp(a->s, b->s, a->n) == 0;
-    case ATTR_INTS: return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
-    case ATTR_DIM: return dim_eq(a->dim, b->dim);
-    case ATTR_DIMS: return a->n == 0 || memcmp(a->dims, b->dims, a->n * sizeof *a->dims) == 0;
-    case ATTR_TYPE: return ty_eq(a->type, b->type);
-    }
-    return false;
-}
 
 static bool is_note(const Simplify *s, const TdlAttr *a) { return attr_is_note(sym_text(s->m->names, a->key)); }
 
@@ -59,7 +17,7 @@ static bool same_attrs(const Simplify *s, const TdlOpData *a, const TdlOpData *b
         while (i < a->nattrs && is_note(s, &a->attrs[i])) i++;
         while (k < b->nattrs && is_note(s, &b->attrs[k])) k++;
         if (i == a->nattrs || k == b->nattrs) return i == a->nattrs && k == b->nattrs;
-        if (!same_attr(&a->attrs[i], &b->attrs[k])) return false;
+        if (!attr_equal(&a->attrs[i], &b->attrs[k])) return false;
     }
 }
 
@@ -94,27 +52,27 @@ static uint32_t number_of(const Simplify *s, TdlVal v) { return v.id < s->local.
 
 static uint32_t hash_val(const Simplify *s, TdlVal v) {
     uint32_t n = number_of(s, v);
-    return n ? mix(77, n) : mix(99, v.id);
+    return n ? attr_mix(77, n) : attr_mix(99, v.id);
 }
 
 static uint32_t hash_op(Simplify *s, TdlOp o, uint32_t *next) {
     const TdlOpData *d = ir_op(s->f, o);
-    uint32_t h = mix(2166136261u, d->code);
+    uint32_t h = attr_mix(2166136261u, d->code);
     if ((op_info(d->code)->flags & OPF_COMMUTATIVE) && d->noperands == 2)
-        h = mix(h, hash_val(s, d->operands[0]) + hash_val(s, d->operands[1]));
+        h = attr_mix(h, hash_val(s, d->operands[0]) + hash_val(s, d->operands[1]));
     else
-        for (uint16_t i = 0; i < d->noperands; i++) h = mix(h, hash_val(s, d->operands[i]));
+        for (uint16_t i = 0; i < d->noperands; i++) h = attr_mix(h, hash_val(s, d->operands[i]));
     for (uint16_t i = 0; i < d->nattrs; i++)
-        if (!is_note(s, &d->attrs[i])) h = mix(h, hash_attr(&d->attrs[i]));
+        if (!is_note(s, &d->attrs[i])) h = attr_mix(h, attr_hash(&d->attrs[i]));
     for (uint16_t i = 0; i < d->nregions; i++) {
         const TdlRegionData *r = ir_region(s->f, d->regions[i]);
         for (uint32_t k = 0; k < r->args.n; k++) number(s, r->args.p[k], ++*next);
         for (TdlOp p = r->first; p.id; p = ir_op(s->f, p)->next) {
-            h = mix(h, hash_op(s, p, next));
+            h = attr_mix(h, hash_op(s, p, next));
             for (uint16_t k = 0; k < ir_op(s->f, p)->nresults; k++) number(s, ir_result(s->f, p, k), ++*next);
         }
     }
-    for (uint16_t i = 0; i < d->nresults; i++) h = mix(h, ir_type(s->f, d->results[i]).id);
+    for (uint16_t i = 0; i < d->nresults; i++) h = attr_mix(h, ir_type(s->f, d->results[i]).id);
     return h;
 }
 
