@@ -8,10 +8,15 @@ import numpy as np
 from .native import ROOT, TUNED, command
 
 
+SIZES = [1 << 15, 1 << 20, 1 << 22, 1 << 25, 1 << 28]    # bytes that caches and the memory are measured with
+
+
 @dataclasses.dataclass
 class Work:
     """What a problem must do at least. Multiply-adds count one, as does an addition or product alone: `fma` in f64,
-    `fma32` in f32; exponentials (a logarithm, tanh or sigmoid counts as one); bytes that must come from memory."""
+    `fma32` in f32; exponentials (a logarithm, tanh or sigmoid counts as one); bytes that are read, and twice those
+    that are written (they are fetched first),
+    if each is once."""
     fma: float = 0
     fma32: float = 0
     exp: float = 0
@@ -30,11 +35,14 @@ class Peaks:
     fma32: float
     exp: float
     exp32: float
-    bytes: float
+    bytes: dict     # by the size of what is read
+
+    def bandwidth(self, size):
+        return next((rate for limit, rate in self.bytes.items() if size <= limit), min(self.bytes.values()))
 
     def seconds(self, w):
         arithmetic = w.fma / self.fma + w.fma32 / self.fma32 + w.exp / self.exp + w.exp32 / self.exp32
-        return max(arithmetic, w.bytes / self.bytes)
+        return max(arithmetic, w.bytes / self.bandwidth(w.bytes))
 
 
 def measure(builder):
@@ -50,4 +58,4 @@ def measure(builder):
     return Peaks(fma=best(lambda: lib.peak_f64(pointer(sink)), 50), fma32=best(lambda: lib.peak_f32(pointer(sink32)), 50),
                  exp=best(lambda: lib.peak_exp(pointer(small), ctypes.c_long(small.size)), 50),
                  exp32=best(lambda: lib.peak_expf(pointer(small32), ctypes.c_long(small32.size)), 50),
-                 bytes=best(lambda: lib.peak_read(pointer(large), ctypes.c_long(large.size), pointer(sink)), 5))
+                 bytes={size: best(lambda: lib.peak_read(pointer(large), ctypes.c_long(size // 8), pointer(sink)), 9) for size in SIZES})

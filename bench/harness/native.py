@@ -62,9 +62,9 @@ class Builder:
         return json.loads(command(self.tdlc, "-w", "--emit=manifest", source))
 
     def by_hand(self, source, header, fixed, flags):
-        """An object of a C file that includes the header tdlc made; fixed dimensions are macros in capitals."""
+        """An object of a C file that includes the header tdlc made; a fixed dimension d is FIX_d."""
         out = self.folder / ("_".join([source.stem, *(f"{k}{v}" for k, v in fixed.items())]) + ".o")
-        defines = [f"-D{k.upper()}={v}" for k, v in fixed.items()]
+        defines = [f"-DFIX_{k}={v}" for k, v in fixed.items()]
         command(self.cc, "-std=gnu11", "-O3", "-march=native", "-fPIC", "-Wall", "-Wextra", "-Werror", *flags, *defines,
                 f"-I{header.parent}", f"-I{ROOT / 'runtime'}", "-c", source, "-o", out)
         return out

@@ -14,7 +14,7 @@ import numpy as np
 from . import machine, measure, peers
 from .native import ROOT, SCALAR, TUNED, Builder, Failed, symbols
 
-ORDER = ("gmm", "lstm", "ba", "kmeans", "ode", "lse", "conv", "attention", "greeks", "heat", "spmv", "mlp", "matmul")
+ORDER = ("gmm", "lstm", "ba", "kmeans", "ode", "lse", "conv", "attention", "greeks", "heat", "spmv", "mlp", "matmul32", "matmul64")
 
 
 def problems():
@@ -128,7 +128,7 @@ def show(row):
         ratio = "  %6.2f of tuned (%.2f to %.2f)" % s.over(base) if base else ""
         print(f"  {n:14} {1e6 * s.median:11.1f} us{ratio}  {s.median / row.bound:6.2f} of the bound")
     for n, why in (row.skipped | {n: f"WRONG: {w}" for n, w in row.wrong.items()}).items():
-        print(f"  {n:14} {why}", flush=True)
+        print(f"  {n:14} " + "\n".join(why.splitlines()[:6]), flush=True)
 
 
 def run(chosen, args):
@@ -157,7 +157,7 @@ def run(chosen, args):
             results.rows.append(row)
             show(row)
     for e in results.errors:
-        print(f"error: {e}")
+        print("error: " + e.splitlines()[0])
     return results
 
 

@@ -1,4 +1,4 @@
-/* The Gaussian mixture's gradient, for one d known when this is compiled (-DD=10). Points lie in the lanes of vectors.
+/* The Gaussian mixture's gradient, for one d known when this is compiled (-DFIX_d=10). Points lie in the lanes of vectors.
  *
  * A tile of points: Q (x - mu) for each component, in blocks of 6 rows by 4 vectors, whose squares give inner; then the
  * square roots s of the softmax's weights; then for each component u = s (x - mu) and the sums of s u and u u^T, blocks of
@@ -9,7 +9,7 @@
 #include "gmm.h"
 #include "vector.h"
 
-enum { TILE = 32, STRIDE = TILE + 1, GROUP = 4, ROWS = D < 16 ? 5 : 6, SIDE = 5, BLOCK = 32, TRI = D * (D - 1) / 2, VECTORS = (D + 7) / 8 };
+enum { D = FIX_d, TILE = 32, STRIDE = TILE + 1, GROUP = 4, ROWS = D < 16 ? 5 : 6, SIDE = 5, BLOCK = 32, TRI = D * (D - 1) / 2, VECTORS = (D + 7) / 8 };
 enum { ROW_BLOCKS = (D + ROWS - 1) / ROWS, SIDES = (D + SIDE - 1) / SIDE, BLOCKS = SIDES * (SIDES + 1) / 2 };
 enum { PACKED = ROWS * (ROWS * ROW_BLOCKS * (ROW_BLOCKS + 1) / 2), WX = SIDE * SIDE /* a block's place for sums of s u */ };
 

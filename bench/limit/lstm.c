@@ -1,4 +1,4 @@
-/* The LSTM's value and gradient for one number of bits and layers (-DB=14 -DL=2), each bit in a lane. Forward keeps the
+/* The LSTM's value and gradient for one number of bits and layers (-DFIX_b=14 -DFIX_l=2), each bit in a lane. Forward keeps the
  * gates; the loss is a pass of its own, where exponentials of all characters are independent; the reverse has none.
  *
  * Bound: a character and layer take five exponentials and five quotients a bit, one more a character; forward, each step
@@ -6,7 +6,7 @@
 #include "lstm.h"
 #include "vector.h"
 
-enum { N = (B + LANES - 1) / LANES, GATES = 4 };    /* vectors of a row of bits */
+enum { L = FIX_l, B = FIX_b, N = (B + LANES - 1) / LANES, GATES = 4 };    /* vectors of a row of bits */
 typedef struct { V v[N]; } Row;
 typedef struct { Row gate[GATES], cell, squashed; } Kept;  /* forget, in, out, change; the new cell, tanh of it */
 typedef struct { Row w[2][GATES]; } Layer;
