@@ -1,5 +1,6 @@
 # How the tests run: lit with FileCheck, one folder a stage. `lit build/PRESET/tests` runs everything with that
 # build; `lit tests/ir` from the checkout runs a part with build/dev (TDL_BUILD=build/release chooses another).
+import importlib.util
 import os
 
 import lit.formats
@@ -15,6 +16,8 @@ def configure():
 
     bin = os.path.join(config.tdl_build, "bin")
     config.available_features.add("llvm%d" % config.llvm_major)
+    if importlib.util.find_spec("numpy"):
+        config.available_features.add("numpy")  # bench/run needs it
     if config.sanitize:
         config.available_features.add("asan")
         config.environment["TDL_ARENA_STRESS"] = "1"

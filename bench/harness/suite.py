@@ -1,7 +1,7 @@
 """Runs problems: builds all implementations of one at a size, compares their results, times them in turns.
 
 A problem is a module in bench/problems: TITLE, SOURCE (TDL), FUNCTION, FIXED (the dimensions that -D is given), SIZES,
-draw(rng), inputs(size, rng), work(size) and where they make sense PRIMAL, primal_work(size), torch, jax, WITHOUT, TARGET,
+SMALL, draw(rng), inputs(size, rng), work(size), TARGET and where they make sense PRIMAL, primal_work(size), torch, jax, WITHOUT,
 TOLERANCE. bench/limit/NAME.c is its tuned C, NAME_scalar.c the plain one, both with FUNCTION as entry."""
 import dataclasses
 import importlib
@@ -109,8 +109,9 @@ def measure_row(builder, problem, row, rng, args):
     bound = {n: lib.bind(row.size, inputs) for n, lib in libraries.items()}
     row.workspace = {n: b.bytes for n, b in bound.items()}
     names = set(next(iter(bound.values())).outputs)
-    others, row.skipped = peers.of_all(problem, row.size, inputs, args.quick or args.check)
-    bound |= others
+    if not args.alone:
+        others, row.skipped = peers.of_all(problem, row.size, inputs, args.quick or args.check)
+        bound |= others
     compare(row, bound, inputs, names, getattr(problem, "TOLERANCE", 1e-10))
     if args.check:
         return
@@ -121,7 +122,10 @@ def measure_row(builder, problem, row, rng, args):
     row.primal = row.samples.pop("primal", None)
 
 
-def show(row):
+def show(row, check):
+    if check:
+        print(f"{row.name} {row.text()}: {'WRONG' if row.wrong else 'ok'}")
+        return
     print(f"{row.name} {row.text()}{' (drawn)' if row.drawn else ''}: bound {1e6 * row.bound:.1f} us, compiled in {1e3 * row.compile_seconds:.0f} ms")
     base = row.samples.get("tuned")
     for n, s in row.samples.items():
@@ -131,20 +135,24 @@ def show(row):
         print(f"  {n:14} " + "\n".join(why.splitlines()[:6]), flush=True)
 
 
+def sizes_of(problem, rng, args):
+    """(size, was it drawn?)"""
+    if args.check:
+        return [(problem.SMALL, False)]
+    fixed = [(s, False) for s in problem.SIZES]
+    return fixed[:1] if args.quick else fixed + [(problem.draw(rng), True)]
+
+
 def run(chosen, args):
     seed = args.seed if args.seed is not None else secrets.randbelow(1 << 31)
     builder = Builder(args.build, os.environ.get("TDLC", ROOT / "build/release/bin/tdlc"))
     peaks = machine.measure(builder)
-    print(f"seed {seed}; {builder.cc}; {peaks}", flush=True)
+    if not args.check:
+        print(f"seed {seed}; {builder.cc}; {peaks}", flush=True)
     results = Results(seed, peaks, builder.cc)
     for name, problem in chosen.items():
         rng = np.random.default_rng([seed, *name.encode()])
-        sizes = [(s, False) for s in problem.SIZES]
-        if hasattr(problem, "draw"):
-            sizes += [(problem.draw(rng), True) for _ in range(getattr(problem, "DRAWN", 1))]
-        if args.quick or args.check:
-            sizes = sizes[:1] + ([(getattr(problem, "SMALL", None) or problem.draw(rng), True)] if args.check and hasattr(problem, "draw") else [])
-        for size, drawn in sizes:
+        for size, drawn in sizes_of(problem, rng, args):
             row = Row(problem, name, size, drawn, peaks.seconds(problem.work(size)))
             if hasattr(problem, "primal_work"):
                 row.operations = problem.work(size).operations() / problem.primal_work(size).operations()
@@ -155,9 +163,9 @@ def run(chosen, args):
                 row.compile_seconds = row.compile_seconds or 0
             results.errors += [f"{name} {row.text()}: {n}: {w}" for n, w in row.wrong.items()]
             results.rows.append(row)
-            show(row)
+            show(row, args.check)
     for e in results.errors:
-        print("error: " + e.splitlines()[0])
+        print("error: " + "\n".join(e.splitlines()[:6]))
     return results
 
 

@@ -25,12 +25,8 @@ size_t attention_grad_workspace_size(int64_t t, int64_t d, int64_t h, int64_t e)
     return 64 + divide(&w, NULL, t, d, h, e) * sizeof(float);
 }
 
-/* to[j][i] = from[i][j], a block at a time. */
-static float *turn(const float *restrict from, int64_t rows, int64_t columns, int64_t ld, float *restrict to) {
-    enum { SIDE = 16 };
-    for (int64_t i = 0; i < rows; i += SIDE)
-        for (int64_t j = 0; j < columns; j++)
-            for (int64_t r = i; r < i + SIDE && r < rows; r++) to[j * rows + r] = from[r * ld + j];
+static float *turn(const float *from, int64_t rows, int64_t columns, int64_t ld, float *to) {
+    transpose_to(from, rows, columns, ld, to);
     return to;
 }
 

@@ -7,34 +7,36 @@
 #include "vector.h"
 #include "gemm32.h"
 
+enum { C = FIX_c, S = FIX_s, A = FIX_a, B = FIX_b, O = FIX_o, FEATURES = S * S * B };
+
 /* `side` pixels square, `channels` each; padded: side + 2. */
 typedef struct { long side, channels; } Image;
+
+static const Image FIRST = {4 * S, C}, SECOND = {2 * S, A}, TOP = {2 * S, B};
 
 static long padded(Image i) { return (i.side + 2) * (i.side + 2) * i.channels + 2 * i.channels; }
 static long pixels(Image i) { return i.side * (i.side + 2); } /* of a convolution's result, with the two that mean nothing */
 
 typedef struct {
-    float *x, *y, *dy, *v1, *v2, *dv1, *dv2, *z, *dz, *logits;  /* padded inputs; results before and after pooling */
-    float *w1, *w2, *turned, *dw1, *dw2, *w3, *dw3, *spare;     /* weights as the products want them */
+    float *x, *y, *dy, *v1, *v2, *dv1, *dv2, *z, *dz;                   /* padded inputs; results before and after pooling */
+    float *w1, *w2, *turned, *dw1, *dw2, *w3, *dw3, *spare; /* weights as the products want them */
 } Work;
 
-static size_t divide(Work *w, float *from, long c, long s, long a, long b, long o) {
-    Image x = {4 * s, c}, y = {2 * s, a}, z = {s, b};
+static size_t divide(Work *w, float *from) {
     float *start = from;
     const struct { float **to; long size; } parts[] = {
-        {&w->x, padded(x)}, {&w->y, padded(y)}, {&w->dy, padded(y)}, {&w->v1, pixels(x) * a}, {&w->v2, pixels(y) * b}, {&w->dv1, pixels(x) * a},
-        {&w->dv2, padded((Image){2 * s, b})}, {&w->z, s * s * b}, {&w->dz, s * s * b}, {&w->logits, o}, {&w->w1, 9 * c * a},
-        {&w->w2, 9 * a * b}, {&w->turned, 9 * a * b}, {&w->dw1, 9 * c * a}, {&w->dw2, 9 * a * b}, {&w->w3, o * s * s * z.channels},
-        {&w->dw3, o * s * s * b}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) *parts[i].to = from, from += parts[i].size;
+        {&w->x, padded(FIRST)}, {&w->y, padded(SECOND)}, {&w->dy, padded(SECOND)}, {&w->v1, pixels(FIRST) * A}, {&w->v2, pixels(SECOND) * B},
+        {&w->dv1, pixels(FIRST) * A}, {&w->dv2, padded(TOP)}, {&w->z, FEATURES}, {&w->dz, FEATURES}, {&w->w1, 9 * C * A}, {&w->w2, 9 * A * B},
+        {&w->turned, 9 * A * B}, {&w->dw1, 9 * C * A}, {&w->dw2, 9 * A * B}, {&w->w3, O * FEATURES}, {&w->dw3, O * FEATURES}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) *parts[i].to = from, from += (parts[i].size + 15) / 16 * 16;
     w->spare = from;
-    return (size_t)(from - start) + gemm32_spare(a > b ? a : b);
+    return (size_t)(from - start) + gemm32_spare(A > B ? A : B);
 }
 
 size_t convnet_grad_workspace_size(int64_t n, int64_t c, int64_t s, int64_t a, int64_t b, int64_t o) {
     Work w;
-    (void)n;
-    return 64 + divide(&w, NULL, c, s, a, b, o) * sizeof(float);
+    (void)n, (void)c, (void)s, (void)a, (void)b, (void)o;
+    return 64 + divide(&w, NULL) * sizeof(float);
 }
 
 /* to[pixel][out] = sum over the kernel of from times w[row][column, in][out]. */
@@ -50,37 +52,35 @@ static void back_weights(Image from, const float *x, const float *dv, long out, 
         gemm32(k, out, pixels(from), x + r * line, 1, from.channels, dv, out, 1, dw + r * k * out, dw + r * k * out, out, spare);
 }
 
-/* Pixel (i, j) of the result of pooling relu(v + bias), `v` of a row length of side + 2. */
-static void pool(long side, long channels, const float *v, const float *bias, float *to, long line) {
+/* Pooling of relu(v + bias), `v` of a row length of side + 2. */
+INLINE void pool(long side, int channels, const float *restrict v, const float *restrict bias, float *restrict to, long line) {
     long row = (side + 2) * channels;
     for (long i = 0; i < side / 2; i++)
         for (long j = 0; j < side / 2; j++) {
             const float *p = v + 2 * i * row + 2 * j * channels;
-            float *restrict q = to + i * line + j * channels;
-            for (long c = 0; c < channels; c++) {
+            for (int c = 0; c < channels; c++) {
                 float m = p[c] > p[c + channels] ? p[c] : p[c + channels], l = p[row + c] > p[row + c + channels] ? p[row + c] : p[row + c + channels];
                 m = (m > l ? m : l) + bias[c];
-                q[c] = m > 0 ? m : 0;
+                to[i * line + j * channels + c] = m > 0 ? m : 0;
             }
         }
 }
 
 /* dv gets the cotangent of the largest of each four, where it was positive; db the sums. */
-static void back_pool(long side, long channels, const float *v, const float *y, const float *dy, long line, float *dv, float *db) {
+INLINE void back_pool(long side, int channels, const float *restrict v, const float *restrict y, const float *restrict dy, long line,
+                      float *restrict dv, float *restrict db) {
     long row = (side + 2) * channels;
     for (long i = 0; i < side / 2; i++)
         for (long j = 0; j < side / 2; j++) {
-            long at = 2 * i * row + 2 * j * channels;
-            const float *p = v + at, *yq = y + i * line + j * channels, *d = dy + i * line + j * channels;
-            float *restrict q = dv + at;
-            for (long c = 0; c < channels; c++) {
-                float top = p[c] > p[c + channels] ? p[c] : p[c + channels], low = p[row + c] > p[row + c + channels] ? p[row + c] : p[row + c + channels];
-                float g = yq[c] > 0 ? d[c] : 0;
-                int first = top >= low;
-                q[c] = first && p[c] == top ? g : 0;
-                q[c + channels] = first && p[c] != top ? g : 0;
-                q[row + c] = !first && p[row + c] == low ? g : 0;
-                q[row + c + channels] = !first && p[row + c] != low ? g : 0;
+            const float *p = v + 2 * i * row + 2 * j * channels, *yq = y + i * line + j * channels, *d = dy + i * line + j * channels;
+            float *q = dv + 2 * i * row + 2 * j * channels;
+            for (int c = 0; c < channels; c++) {
+                float p0 = p[c], p1 = p[c + channels], p2 = p[row + c], p3 = p[row + c + channels], top = p0 > p1 ? p0 : p1, low = p2 > p3 ? p2 : p3;
+                float g = yq[c] > 0 ? d[c] : 0, above = top >= low ? g : 0, below = g - above;
+                q[c] = p0 == top ? above : 0;
+                q[c + channels] = p0 == top ? 0 : above;
+                q[row + c] = p2 == low ? below : 0;
+                q[row + c + channels] = p2 == low ? 0 : below;
                 db[c] += g;
             }
         }
@@ -103,51 +103,51 @@ static void disarrange(const float *from, long in, long out, float *dw) {
             for (long t = 0; t < 9; t++) dw[(k * in + c) * 9 + t] = from[(t * in + c) * out + k];
 }
 
-/* The last layer, its loss and cotangents. */
-static double classify(Work *w, long features, long o, const float *b3, int64_t label, float weight, float *db3) {
-    float most = -INFINITY, sum = 0, chosen;
-    for (long k = 0; k < o; k++) {
+/* The last layer, its loss and cotangents: dz, and added to dw3 and db3. */
+static double classify(const float *restrict z, const float *restrict w3, const float *b3, int64_t label, float weight, float *restrict dz,
+                       float *restrict dw3, float *db3) {
+    float logits[O], most = -INFINITY, sum = 0;
+    for (int k = 0; k < O; k++) {
         F s = {0};
-        long j = 0;
+        int j = 0;
         float t = b3[k];
-        for (; j + FLOATS <= features; j += FLOATS) s += loadf(w->w3 + k * features + j) * loadf(w->z + j);
-        for (; j < features; j++) t += w->w3[k * features + j] * w->z[j];
+        for (; j + FLOATS <= FEATURES; j += FLOATS) s += loadf(w3 + k * FEATURES + j) * loadf(z + j);
+        for (; j < FEATURES; j++) t += w3[k * FEATURES + j] * z[j];
         for (int i = 0; i < FLOATS; i++) t += s[i];
-        w->logits[k] = t;
+        logits[k] = t;
         most = t > most ? t : most;
     }
-    chosen = w->logits[label];
-    for (long k = 0; k < o; k++) sum += w->logits[k] = expf(w->logits[k] - most);
-    memset(w->dz, 0, (size_t)features * sizeof(float));
-    for (long k = 0; k < o; k++) {
-        float d = weight * (w->logits[k] / sum - (float)(k == label));
-        db3[k] += d;
-        for (long j = 0; j < features; j++) {
-            w->dz[j] += d * w->w3[k * features + j];
-            w->dw3[k * features + j] += d * w->z[j];
+    float chosen = logits[label];
+    for (int k = 0; k < O; k++) sum += logits[k] = expf(logits[k] - most);
+    for (int k = 0; k < O; k++) db3[k] += logits[k] = weight * (logits[k] / sum - (float)(k == label));
+    for (int j = 0; j < FEATURES; j++) {
+        float d = 0;
+        for (int k = 0; k < O; k++) {
+            d += logits[k] * w3[k * FEATURES + j];
+            dw3[k * FEATURES + j] += logits[k] * z[j];
         }
+        dz[j] = d;
     }
     return (double)(most + logf(sum) - chosen);
 }
 
-static double one_image(Work *w, long c, long s, long a, long b, long o, const float *b1, const float *b2, const float *b3, const float *x,
-                        int64_t label, float weight, float *db1, float *db2, float *db3) {
-    Image first = {4 * s, c}, second = {2 * s, a}, top = {2 * s, b};
-    long line = (second.side + 2) * a;
-    for (long i = 0; i < first.side; i++)
-        for (long j = 0; j < first.side; j++)
-            for (long k = 0; k < c; k++) w->x[((i + 1) * (first.side + 2) + j + 1) * c + k] = x[(k * first.side + i) * first.side + j];
-    convolve(first, w->x, w->w1, a, w->v1, w->spare);
-    pool(first.side, a, w->v1, b1, w->y + line + a, line);
-    convolve(second, w->y, w->w2, b, w->v2, w->spare);
-    pool(second.side, b, w->v2, b2, w->z, s * b);
-    double loss = classify(w, s * s * b, o, b3, label, weight, db3);
-    float *dv2 = w->dv2 + (top.side + 2) * b + b; /* between zeros, for the way back */
-    back_pool(second.side, b, w->v2, w->z, w->dz, s * b, dv2, db2);
-    back_weights(second, w->y, dv2, b, w->dw2, w->spare);
-    convolve(top, w->dv2, w->turned, a, w->dy, w->spare);
-    back_pool(first.side, a, w->v1, w->y + line + a, w->dy, line, w->dv1, db1);
-    back_weights(first, w->x, w->dv1, a, w->dw1, w->spare);
+static double one_image(Work *w, const float *b1, const float *b2, const float *b3, const float *x, int64_t label, float weight, float *db1,
+                        float *db2, float *db3) {
+    long line = (SECOND.side + 2) * A;
+    float *y = w->y + line + A, *dv2 = w->dv2 + (TOP.side + 2) * B + B; /* behind the zeros before the first pixel */
+    for (long i = 0; i < FIRST.side; i++)
+        for (long j = 0; j < FIRST.side; j++)
+            for (long k = 0; k < C; k++) w->x[((i + 1) * (FIRST.side + 2) + j + 1) * C + k] = x[(k * FIRST.side + i) * FIRST.side + j];
+    convolve(FIRST, w->x, w->w1, A, w->v1, w->spare);
+    pool(FIRST.side, A, w->v1, b1, y, line);
+    convolve(SECOND, w->y, w->w2, B, w->v2, w->spare);
+    pool(SECOND.side, B, w->v2, b2, w->z, S * B);
+    double loss = classify(w->z, w->w3, b3, label, weight, w->dz, w->dw3, db3);
+    back_pool(SECOND.side, B, w->v2, w->z, w->dz, S * B, dv2, db2);
+    back_weights(SECOND, w->y, dv2, B, w->dw2, w->spare);
+    convolve(TOP, w->dv2, w->turned, A, w->dy, w->spare);
+    back_pool(FIRST.side, A, w->v1, y, w->dy, line, w->dv1, db1);
+    back_weights(FIRST, w->x, w->dv1, A, w->dw1, w->spare);
     return loss;
 }
 
@@ -163,19 +163,20 @@ int convnet_grad(int64_t n, int64_t c, int64_t s, int64_t a, int64_t b, int64_t 
                  float *dw2, float *db2, float *dw3, float *db3, void *workspace, size_t bytes) {
     Work w;
     double loss = 0;
+    if (c != C || s != S || a != A || b != B || o != O) return 1;
     memset(workspace, 0, bytes);
-    divide(&w, aligned(workspace), c, s, a, b, o);
-    arrange(w1, c, a, w.w1, NULL);
-    arrange(w2, a, b, w.w2, w.turned);
-    exchange(w3, o, b, s * s, w.w3);
-    memset(db1, 0, (size_t)a * sizeof(float));
-    memset(db2, 0, (size_t)b * sizeof(float));
-    memset(db3, 0, (size_t)o * sizeof(float));
+    divide(&w, aligned(workspace));
+    arrange(w1, C, A, w.w1, NULL);
+    arrange(w2, A, B, w.w2, w.turned);
+    exchange(w3, O, B, S * S, w.w3);
+    memset(db1, 0, A * sizeof(float));
+    memset(db2, 0, B * sizeof(float));
+    memset(db3, 0, O * sizeof(float));
     for (int64_t i = 0; i < n; i++)
-        loss += one_image(&w, c, s, a, b, o, b1, b2, b3, x + i * c * 16 * s * s, label[i], 1 / (float)n, db1, db2, db3);
-    disarrange(w.dw1, c, a, dw1);
-    disarrange(w.dw2, a, b, dw2);
-    exchange(w.dw3, o, s * s, b, dw3);
+        loss += one_image(&w, b1, b2, b3, x + i * C * FIRST.side * FIRST.side, label[i], 1 / (float)n, db1, db2, db3);
+    disarrange(w.dw1, C, A, dw1);
+    disarrange(w.dw2, A, B, dw2);
+    exchange(w.dw3, O, S * S, B, dw3);
     *value = (float)(loss / (double)n);
     return 0;
 }

@@ -15,7 +15,11 @@ INLINE void GEMM(_tile)(int rows, int vectors, long k, const REAL *a, long row, 
                         const REAL *base, REAL *c, long ldc, int last) {
     VEC s[8][4];
     for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) s[i][v] = (VEC){0};
+        for (int v = 0; v < vectors; v++) {
+            s[i][v] = (VEC){0};
+            __builtin_prefetch(c + i * ldc + v * WIDTH, 1);
+            if (base) __builtin_prefetch(base + i * ldc + v * WIDTH);
+        }
     for (long p = 0; p < k; p++) {
         VEC x[4];
         for (int v = 0; v < vectors; v++) x[v] = LOAD(b + p * ldb + v * WIDTH);

@@ -24,16 +24,8 @@ size_t train_workspace_size(int64_t n, int64_t i, int64_t h, int64_t o) {
     return 64 + divide(&w, NULL, n, h, o) * sizeof(float);
 }
 
-/* to[j][i] = from[i][j], a block at a time. */
-static void transpose_to(const float *restrict from, int64_t rows, int64_t columns, float *restrict to) {
-    enum { SIDE = 16 };
-    for (int64_t i = 0; i < rows; i += SIDE)
-        for (int64_t j = 0; j < columns; j++)
-            for (int64_t r = i; r < i + SIDE && r < rows; r++) to[j * rows + r] = from[r * columns + j];
-}
-
 /* y = x w + b, negative ones replaced by `least`. */
-static void layer(int64_t n, int64_t in, int64_t out, const float *x, const float *w, const float *b, float least, float *y, float *spare) {
+static void layer(int64_t n, int64_t in, int64_t out, const float *x, const float *w, const float *restrict b, float least, float *restrict y, float *spare) {
     gemm32(n, out, in, x, in, 1, w, out, 1, NULL, y, out, spare);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < out; j++) {
@@ -65,7 +57,7 @@ static void update(int64_t n, int64_t in, int64_t out, const float *x, const flo
         for (int64_t j = 0; j < out; j++) new_b[j] -= rate * dy[i * out + j];
 }
 
-static void mask(int64_t count, const float *y, float *dy) {
+static void mask(int64_t count, const float *restrict y, float *restrict dy) {
     for (int64_t i = 0; i < count; i++) dy[i] = y[i] > 0 ? dy[i] : 0;
 }
 
@@ -79,12 +71,12 @@ int train(int64_t n, int64_t i, int64_t h, int64_t o, const float *w1, const flo
     layer(n, h, h, w.a, w2, b2, 0, w.b, w.spare);
     layer(n, h, o, w.b, w3, b3, -INFINITY, w.z, w.spare);
     *loss = cross_entropy(n, o, w.z, label);
-    transpose_to(w3, h, o, w.w3);
+    transpose_to(w3, h, o, o, w.w3);
     gemm32(n, h, o, w.z, o, 1, w.w3, h, 1, NULL, w.db, h, w.spare);
     mask(n * h, w.b, w.db);
-    transpose_to(w.db, n, h, w.across);
+    transpose_to(w.db, n, h, h, w.across);
     gemm32(h, n, h, w2, h, 1, w.across, n, 1, NULL, w.back, n, w.spare);
-    transpose_to(w.back, h, n, w.da);
+    transpose_to(w.back, h, n, n, w.da);
     mask(n * h, w.a, w.da);
     update(n, h, o, w.b, w.z, w3, b3, rate, new_w3, new_b3, w.spare);
     update(n, h, h, w.a, w.db, w2, b2, rate, new_w2, new_b2, w.spare);

@@ -57,22 +57,59 @@ INLINE V totals(const V *a) {
     return MIX(t[0], t[1], 0, 1, 2, 3, 8, 9, 10, 11) + MIX(t[0], t[1], 4, 5, 6, 7, 12, 13, 14, 15);
 }
 
-/* a[i] lane j becomes lane i of a[j]. */
+/* Lane j of a[i] becomes lane i of a[j]: blocks of 1, 2, 4, ... lanes change places. */
 INLINE void transpose(V *a) {
-    V s[8], t[8];
     for (int i = 0; i < 8; i += 2) {
-        s[i] = MIX(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-        s[i + 1] = MIX(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+        V x = a[i], y = a[i + 1];
+        a[i] = MIX(x, y, 0, 8, 2, 10, 4, 12, 6, 14), a[i + 1] = MIX(x, y, 1, 9, 3, 11, 5, 13, 7, 15);
     }
-    for (int i = 0; i < 8; i += 4)
-        for (int j = 0; j < 2; j++) {
-            t[i + j] = MIX(s[i + j], s[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-            t[i + j + 2] = MIX(s[i + j], s[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    for (int i = 0; i < 8; i += i % 2 ? 3 : 1) {
+        V x = a[i], y = a[i + 2];
+        a[i] = MIX(x, y, 0, 1, 8, 9, 4, 5, 12, 13), a[i + 2] = MIX(x, y, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    for (int i = 0; i < 4; i++) {
+        V x = a[i], y = a[i + 4];
+        a[i] = MIX(x, y, 0, 1, 2, 3, 8, 9, 10, 11), a[i + 4] = MIX(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+INLINE void transposef(F *a) {
+    for (int i = 0; i < 16; i += 2) {
+        F x = a[i], y = a[i + 1];
+        a[i] = MIX(x, y, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+        a[i + 1] = MIX(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+    }
+    for (int i = 0; i < 16; i += i % 2 ? 3 : 1) {
+        F x = a[i], y = a[i + 2];
+        a[i] = MIX(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+        a[i + 2] = MIX(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    }
+    for (int i = 0; i < 16; i += i % 4 == 3 ? 5 : 1) {
+        F x = a[i], y = a[i + 4];
+        a[i] = MIX(x, y, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+        a[i + 4] = MIX(x, y, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    }
+    for (int i = 0; i < 8; i++) {
+        F x = a[i], y = a[i + 8];
+        a[i] = MIX(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+        a[i + 8] = MIX(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    }
+}
+
+/* to[j][i] = from[i][j], rows of `from` a distance of ld apart. */
+static inline void transpose_to(const float *restrict from, long rows, long columns, long ld, float *restrict to) {
+    for (long i = 0; i < rows; i += FLOATS)
+        for (long j = 0; j < columns; j += FLOATS) {
+            F block[FLOATS];
+            if (i + FLOATS > rows || j + FLOATS > columns) {
+                for (long r = i; r < i + FLOATS && r < rows; r++)
+                    for (long c = j; c < j + FLOATS && c < columns; c++) to[c * rows + r] = from[r * ld + c];
+                continue;
+            }
+            for (int r = 0; r < FLOATS; r++) block[r] = loadf(from + (i + r) * ld + j);
+            transposef(block);
+            for (int r = 0; r < FLOATS; r++) storef(to + (j + r) * rows + i, block[r]);
         }
-    for (int j = 0; j < 4; j++) {
-        a[j] = MIX(t[j], t[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        a[j + 4] = MIX(t[j], t[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
 }
 
 /* e**x without a check: for |x| < 708. The coefficients are those of codegen/math.c. */

@@ -9,6 +9,7 @@ SOURCE = ROOT / "examples/gmm/gmm.tdl"
 FUNCTION, PRIMAL = "gmm_grad", "gmm"
 FIXED = ("d",)
 SIZES = [dict(n=1000, d=10, k=25), dict(n=1000, d=64, k=50), dict(n=1000, d=2, k=5), dict(n=1000, d=128, k=20)]
+SMALL = dict(n=1000, d=2, k=5)
 TARGET = {"-D": 1.3, "run time": 1.6, "scalar": {10: 15, 64: 9}, "other": 3}
 
 

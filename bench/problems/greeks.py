@@ -9,6 +9,7 @@ SOURCE = ROOT / "bench/problems/greeks.tdl"
 FUNCTION, PRIMAL = "greeks", "book"
 FIXED = ()
 SIZES = [dict(n=10000)]
+SMALL = dict(n=21)
 TARGET = {"run time": 1.3, "other": 1}
 WRT = ("s", "k", "r", "v", "t")
 

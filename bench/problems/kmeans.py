@@ -9,6 +9,7 @@ SOURCE = ROOT / "bench/problems/kmeans.tdl"
 FUNCTION, PRIMAL = "dir", "cost"
 FIXED = ("d",)
 SIZES = [dict(n=10000, k=100, d=16), dict(n=1000, k=10, d=8)]
+SMALL = dict(n=1000, k=10, d=8)
 TARGET = {"-D": 1.3, "other": 1}
 WITHOUT = {"torch.compile": "no second derivatives"}
 

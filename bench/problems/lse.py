@@ -7,6 +7,7 @@ SOURCE = ROOT / "bench/problems/lse.tdl"
 FUNCTION, PRIMAL = "lse_grad", "lse"
 FIXED = ()
 SIZES = [dict(n=512, m=256), dict(n=1000, m=1000)]
+SMALL = dict(n=5, m=37)
 TARGET = {"run time": 1.3, "other": 1}
 
 

@@ -9,6 +9,7 @@ SOURCE = ROOT / "bench/problems/lstm.tdl"
 FUNCTION, PRIMAL = "lstm_grad", "lstm"
 FIXED = ("l", "b")
 SIZES = [dict(l=2, c=1024, b=14), dict(l=4, c=1024, b=14)]
+SMALL = dict(l=2, c=1024, b=14)
 TARGET = {"-D": 1.3, "other": 7}
 WITHOUT = {"torch.compile": "it unrolls the loop over the characters: minutes to compile"}
 

@@ -9,6 +9,7 @@ SOURCE = ROOT / "bench/problems/ode.tdl"
 FUNCTION, PRIMAL = "ode_grad", "ode"
 FIXED = ()
 SIZES = [dict(n=10000, s=100), dict(n=12, s=100)]
+SMALL = dict(n=12, s=100)
 TARGET = {"run time": 1.3, "other": 1}
 
 

@@ -9,6 +9,7 @@ SOURCE = ROOT / "bench/problems/spmv.tdl"
 FUNCTION, PRIMAL = "fit_grad", "fit"
 FIXED = ()
 SIZES = [dict(rows=20000, nnz=200000, n=20000)]
+SMALL = dict(rows=7, nnz=31, n=9)
 TARGET = {"run time": 1.3, "other": 1}
 
 
