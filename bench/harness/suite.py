@@ -2,7 +2,7 @@
 
 A problem is a module in bench/problems: TITLE, SOURCE (TDL), FUNCTION, FIXED (the dimensions that -D is given), SIZES,
 SMALL, draw(rng), inputs(size, rng), work(size), TARGET and where they make sense PRIMAL, primal_work(size), torch, jax, WITHOUT,
-TOLERANCE. bench/limit/NAME.c is its tuned C, NAME_scalar.c the plain one, both with FUNCTION as entry."""
+TOLERANCE. bench/limit/NAME.c is its tuned C, NAME_scalar.c the plain one (NAME_reverse.c another), all with FUNCTION as entry."""
 import dataclasses
 import importlib
 import os
@@ -59,13 +59,11 @@ def implementations(builder, problem, name, size):
     fixed = {d: size[d] for d in problem.FIXED}
     plain, seconds = builder.tdl(problem.SOURCE)
     header, libraries = plain.with_suffix(".h"), {}
-    scalar, tuned = (ROOT / f"bench/limit/{name}{s}.c" for s in ("_scalar", ""))
-    if scalar.exists():
-        obj = builder.by_hand(scalar, header, {}, SCALAR)
-        libraries["scalar"] = builder.library(obj, header, function, flush=True)
-    if tuned.exists():
-        obj = builder.by_hand(tuned, header, fixed, TUNED)
-        libraries["tuned"] = builder.library(obj, header, function, flush=True)
+    for by_hand, source, dims, flags in (("scalar", f"{name}_scalar", {}, SCALAR), ("reverse", f"{name}_reverse", {}, SCALAR),
+                                         ("tuned", name, fixed, TUNED)):
+        path = ROOT / f"bench/limit/{source}.c"
+        if path.exists():
+            libraries[by_hand] = builder.library(builder.by_hand(path, header, dims, flags), header, function, flush=True)
     libraries["tdlc"] = builder.library(plain, header, function)
     if fixed:
         special, seconds = builder.tdl(problem.SOURCE, fixed)

@@ -3,7 +3,7 @@
  *
  * A is read by broadcasts, element (i, p) at a[i * row + p * column], so transposed too; blocks of it stay in the second
  * cache. B is packed into panels of a few vectors of columns, the last of them filled with zeros, but where there are too few
- * rows for that to pay. Tiles are 8 rows by 3 vectors, or 6 by 4 where the columns come out even. */
+ * rows for that to pay. Tiles are 8 rows by 3 vectors, or 6 by 4 where the columns come out even, or 16 by one. */
 
 enum { GEMM(DEPTH) = 256, GEMM(TALL) = 192, GEMM(FEW) = 24 };
 
@@ -13,7 +13,7 @@ static size_t GEMM(_spare)(long n) { return (size_t)(GEMM(DEPTH) * (n + 4 * WIDT
 /* rows x vectors of C. `last`: how many columns of the last vector there are. */
 INLINE void GEMM(_tile)(int rows, int vectors, long k, const REAL *a, long row, long column, const REAL *b, long ldb, REAL scale,
                         const REAL *base, REAL *c, long ldc, int last) {
-    VEC s[8][4];
+    VEC s[16][4];
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++) {
             s[i][v] = (VEC){0};
@@ -46,6 +46,7 @@ INLINE void GEMM(_panel)(int most, int vectors, long m, long k, const REAL *a, l
 #define ROWS(r) GEMM(_tile)(r, vectors, k, a + i * row, row, column, b, ldb, scale, base ? base + i * ldc : 0, c + i * ldc, ldc, last)
     long i = 0;
     for (; i + most <= m; i += most) ROWS(most);
+    if (most > 8 && i + 8 <= m) ROWS(8), i += 8;
     switch (m - i) {
     case 7: ROWS(7); break;
     case 6: ROWS(6); break;
@@ -67,7 +68,7 @@ INLINE void GEMM(_panel)(int most, int vectors, long m, long k, const REAL *a, l
 PANEL(_4, 6, 4)
 PANEL(_3, 8, 3)
 PANEL(_2, 8, 2)
-PANEL(_1, 8, 1)
+PANEL(_1, 16, 1)
 #undef PANEL
 
 /* Columns of a panel at j: as many vectors as there are, `width` at most. */

@@ -1,7 +1,7 @@
-/* Prices of calls and their Greeks in closed form, an option a lane. The normal density at d1 gives both distribution
+/* Prices of calls and their Greeks in closed form, an option a lane, in stages. The normal density at d1 gives both distribution
  * functions: erfc(z) = exp(-z z) erfcx(z), and s density(d1) = k exp(-r t) density(d2).
  *
- * Bound: a logarithm, two exponentials, two polynomials of degree 22, six quotients and a root: about 300 operations. */
+ * Bound: a logarithm, two exponentials, two polynomials of degree 22, two quotients and a root, 60 more operations. */
 #include "greeks.h"
 #include "vector.h"
 
@@ -12,14 +12,26 @@ static const double SCALED[] = {
     0x1.10cff3710db44p-24, 0x1.f347b88d2069cp-24, -0x1.0d4e9902913a9p-27, -0x1.e3bd0ec1921e9p-27, -0x1.0b66f16459774p-29};
 enum { DEGREE = sizeof SCALED / sizeof *SCALED - 1 };
 
-/* The normal distribution function at x, given exp(-x x / 2): erfcx(z) (1 + 2 z) is a polynomial of (z - 4) / (z + 4), z >= 0. */
-INLINE V normal(V x, V bell) {
-    V z = larger(x, -x) * 0.70710678118654752, below = z + 4, above = 1 + 2 * z, inverse = 1 / (below * above);
-    V t = (z - 4) * above * inverse, t2 = t * t, even = (V){0} + SCALED[DEGREE], odd = (V){0} + SCALED[DEGREE - 1];
+/* erfcx(z) (1 + 2 z) is a polynomial of t = (z - 4) / (z + 4), z >= 0. */
+INLINE V polynomial(V t) {
+    V t2 = t * t, even = (V){0} + SCALED[DEGREE], odd = (V){0} + SCALED[DEGREE - 1];
     for (int i = DEGREE - 2; i >= 0; i -= 2) even = even * t2 + SCALED[i];
     for (int i = DEGREE - 3; i >= 0; i -= 2) odd = odd * t2 + SCALED[i];
-    V tail = 0.5 * bell * (even + t * odd) * below * inverse;
-    return pick((I)(x > 0), 1 - tail, tail);
+    return even + t * odd;
+}
+
+/* The normal distribution function at two points, given exp(-x x / 2) of each; one quotient for both. */
+INLINE void normal(const V *x, const V *bell, V *p) {
+    V z[2], below[2], above[2], both[2];
+    for (int i = 0; i < 2; i++) {
+        z[i] = larger(x[i], -x[i]) * 0.70710678118654752;
+        below[i] = z[i] + 4, above[i] = 1 + 2 * z[i], both[i] = below[i] * above[i];
+    }
+    V inverse = 1 / (both[0] * both[1]);
+    for (int i = 0; i < 2; i++) {
+        V mine = inverse * both[1 - i], tail = 0.5 * bell[i] * polynomial((z[i] - 4) * above[i] * mine) * below[i] * mine;
+        p[i] = pick((I)(x[i] > 0), 1 - tail, tail);
+    }
 }
 
 INLINE V root(V x) {
@@ -27,14 +39,42 @@ INLINE V root(V x) {
     return x;
 }
 
-typedef struct { V count, s, k, r, v, t; } In;
-typedef struct { V value, s, k, r, v, t; } Out;
+enum { GROUP = 8, BLOCK = GROUP * LANES, INPUTS = 6, OUTPUTS = 5 };
+enum { COUNT, SPOT, STRIKE, RATE, VOLATILITY, TIME };
 
-INLINE Out option(In a) {
-    V sqrt_t = root(a.t), spread = a.v * sqrt_t, d1 = (vlog(a.s / a.k) + (a.r + 0.5 * a.v * a.v) * a.t) / spread, d2 = d1 - spread;
-    V paid = a.k * vexp(-a.r * a.t), bell = vexp(-0.5 * d1 * d1), p1 = normal(d1, bell), p2 = normal(d2, bell * a.s / paid);
-    V density = a.count * a.s * bell * 0.39894228040143268, due = a.count * paid * p2;
-    return (Out){a.count * a.s * p1 - due, a.count * p1, -due / a.k, due * a.t, density * sqrt_t, 0.5 * density * a.v / sqrt_t + a.r * due};
+#define EACH for (int g = 0; g < GROUP; g++)
+
+/* Some vectors of options, in stages, so that what one waits for the others do not. Returns their value. Quotients are slow:
+ * one serves for the strike, its present value and the spread. */
+static V options(V (*a)[GROUP], V (*out)[GROUP]) {
+    V sqrt_t[GROUP], spread[GROUP], paid[GROUP], by_spread[GROUP], by_paid[GROUP], by_k[GROUP], d[GROUP][2], bell[GROUP][2], p[GROUP][2], sum = {0};
+    EACH {
+        V discount = vexp(-a[RATE][g] * a[TIME][g]);
+        sqrt_t[g] = root(a[TIME][g]), spread[g] = a[VOLATILITY][g] * sqrt_t[g], paid[g] = a[STRIKE][g] * discount;
+        V inverse = 1 / (paid[g] * spread[g]);
+        by_spread[g] = inverse * paid[g], by_paid[g] = inverse * spread[g], by_k[g] = by_paid[g] * discount;
+    }
+    EACH {
+        V drift = a[RATE][g] + 0.5 * a[VOLATILITY][g] * a[VOLATILITY][g];
+        d[g][0] = (vlog(a[SPOT][g] * by_k[g]) + drift * a[TIME][g]) * by_spread[g];
+        d[g][1] = d[g][0] - spread[g];
+    }
+    EACH {
+        bell[g][0] = vexp(-0.5 * d[g][0] * d[g][0]);
+        bell[g][1] = bell[g][0] * a[SPOT][g] * by_paid[g];
+    }
+    EACH normal(d[g], bell[g], p[g]);
+    EACH {
+        V value = a[COUNT][g] * p[g][0], due = a[COUNT][g] * paid[g] * p[g][1];
+        V density = a[COUNT][g] * a[SPOT][g] * bell[g][0] * 0.39894228040143268;
+        sum += a[SPOT][g] * value - due;
+        out[0][g] = value;
+        out[1][g] = -due * by_k[g];
+        out[2][g] = due * a[TIME][g];
+        out[3][g] = density * sqrt_t[g];
+        out[4][g] = 0.5 * density * a[VOLATILITY][g] * a[VOLATILITY][g] * by_spread[g] + a[RATE][g] * due;
+    }
+    return sum;
 }
 
 size_t greeks_workspace_size(int64_t n) {
@@ -45,21 +85,17 @@ size_t greeks_workspace_size(int64_t n) {
 int greeks(int64_t n, const double *count, const double *s, const double *k, const double *r, const double *v, const double *t, double *value,
            double *ds, double *dk, double *dr, double *dv, double *dt, void *workspace, size_t bytes) {
     (void)workspace, (void)bytes;
-    V sum = {0};
-    for (int64_t i = 0; i < n; i += LANES) {
-        int64_t left = n - i < LANES ? n - i : LANES;
-        In a = {{0}, (V){0} + 1, (V){0} + 1, {0}, (V){0} + 1, (V){0} + 1};
-        if (left == LANES) a = (In){load(count + i), load(s + i), load(k + i), load(r + i), load(v + i), load(t + i)};
-        else
-            for (int j = 0; j < left; j++)
-                a.count[j] = count[i + j], a.s[j] = s[i + j], a.k[j] = k[i + j], a.r[j] = r[i + j], a.v[j] = v[i + j], a.t[j] = t[i + j];
-        Out o = option(a);
-        sum += o.value;
-        V all[] = {o.s, o.k, o.r, o.v, o.t};
-        double *to[] = {ds, dk, dr, dv, dt};
-        for (int j = 0; j < 5; j++)
-            if (left == LANES) store(to[j] + i, all[j]);
-            else memcpy(to[j] + i, &all[j], (size_t)left * sizeof(double));
+    const double *from[INPUTS] = {count, s, k, r, v, t};
+    double *to[OUTPUTS] = {ds, dk, dr, dv, dt};
+    V sum = {0}, a[INPUTS][GROUP], out[OUTPUTS][GROUP];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        size_t there = (size_t)(n - i < BLOCK ? n - i : BLOCK) * sizeof(double);
+        for (int j = 0; j < INPUTS; j++) {
+            if (n - i < BLOCK) EACH a[j][g] = (V){0} + (j == COUNT ? 0 : 1);
+            memcpy(a[j], from[j] + i, there);
+        }
+        sum += options(a, out);
+        for (int j = 0; j < OUTPUTS; j++) memcpy(to[j] + i, out[j], there);
     }
     *value = total(sum);
     return 0;

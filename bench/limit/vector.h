@@ -6,9 +6,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -140,24 +137,13 @@ INLINE V vlog(V x) {
     return e * 0x1.62e42fefa3p-1 + (z - (half - (s * (t * p + half) + e * 0x1.3de6af278ece6p-42)));
 }
 
-/* 1 / x by an estimate and two Newton steps where the machine has one: the divider is slower than the rest of the code. */
-INLINE V reciprocal(V x) {
-#ifdef __AVX512F__
-    V r = (V)_mm512_rcp14_pd((__m512d)x);
-    for (int i = 0; i < 2; i++) r += r * (1 - x * r);
-    return r;
-#else
-    return 1 / x;
-#endif
-}
-
 /* 1 / (1 + e**-x), |x| < 708. */
-INLINE V sigmoid(V x) { return reciprocal(1 + exp_near(-x)); }
+INLINE V sigmoid(V x) { return 1 / (1 + exp_near(-x)); }
 
 /* tanh(x) = (1 - e) / (1 + e), e = e**(-2x), its error near 0 absolute, not relative. |x| < 354. */
 INLINE V vtanh(V x) {
     V e = exp_near(-2 * x);
-    return (1 - e) * reciprocal(1 + e);
+    return (1 - e) / (1 + e);
 }
 
 /* e**x for |x| < 87. */
