@@ -80,7 +80,7 @@ void cg_VIEW(Cg *g, TdlOp o) {
 void cg_COPY(Cg *g, TdlOp o) {
     TdlVal dst = ir_op(g->f, o)->operands[0], src = ir_op(g->f, o)->operands[1];
     TdlType t = ir_type(g->f, dst);
-    if (g->lanes[dst.id] || g->lanes[src.id]) {
+    if (g->width || g->lanes[dst.id] || g->lanes[src.id]) {
         cg_copy_lanes(g, o);
         return;
     }

@@ -61,6 +61,7 @@ static void vector_assert(Cg *g, TdlOp o) {
     TdlOpData *d = ir_op(g->f, o);
     LLVMValueRef *saved = ARENA_ARRAY(u->arena, LLVMValueRef, d->noperands);
     LLVMValueRef bad = LLVMBuildNot(u->b, cg_splat(u, cg_operand(g, o, 0), g->width), "");
+    if (g->mask) bad = LLVMBuildAnd(u->b, bad, g->mask, "");
     LLVMTypeRef bits = LLVMIntTypeInContext(u->ctx, g->width);
     LLVMValueRef mask = LLVMBuildBitCast(u->b, bad, bits, "");
     LLVMValueRef first = cg_intrinsic(u, "llvm.cttz", &bits, 1, (LLVMValueRef[]){mask, LLVMConstInt(u->i1, 0, 0)}, 2);
@@ -131,6 +132,51 @@ static bool elementwise(Cg *g, TdlOp o, CgOpFn fn) {
     return true;
 }
 
+/* One side of a branch for the lanes of `mask`, unless there are none; its values as vectors. */
+static LLVMValueRef *masked_side(Cg *g, TdlRegion r, uint32_t n, LLVMValueRef mask) {
+    CgUnit *u = g->u;
+    LLVMTypeRef bits = LLVMIntTypeInContext(u->ctx, g->width);
+    LLVMValueRef all = LLVMBuildBitCast(u->b, mask, bits, ""), outer = g->mask;
+    LLVMBasicBlockRef before = cg_here(g), side = cg_block(g, "lanes"), end = cg_block(g, "");
+    LLVMBuildCondBr(u->b, LLVMBuildICmp(u->b, LLVMIntNE, all, LLVMConstNull(bits), ""), side, end);
+    LLVMPositionBuilderAtEnd(u->b, side);
+    g->mask = mask;
+    cg_region(g, r);
+    g->mask = outer;
+    if (!g->ok) return NULL;
+    LLVMValueRef *values = g->yielded;
+    for (uint32_t i = 0; i < n; i++) values[i] = cg_splat(u, values[i], g->width);
+    LLVMBasicBlockRef last = cg_here(g);
+    LLVMBuildBr(u->b, end);
+    LLVMPositionBuilderAtEnd(u->b, end);
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMTypeRef t = LLVMTypeOf(values[i]);
+        LLVMValueRef phi = LLVMBuildPhi(u->b, t, "");
+        LLVMAddIncoming(phi, (LLVMValueRef[]){LLVMConstNull(t), values[i]}, (LLVMBasicBlockRef[]){before, last}, 2);
+        values[i] = phi;
+    }
+    return values;
+}
+
+/* A branch that differs between lanes: both sides, each for its lanes. */
+static void vector_if(Cg *g, TdlOp o) {
+    LLVMBuilderRef b = g->u->b;
+    uint32_t n = ir_op(g->f, o)->nresults;
+    LLVMValueRef c = cg_operand(g, o, 0), *values[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        TdlRegion r = ir_op(g->f, o)->regions[k];
+        bool empty = !n && ir_region(g->f, r)->first.id == ir_terminator(g->f, r).id;
+        LLVMValueRef mask = k ? LLVMBuildNot(b, c, "") : c;
+        if (g->mask) mask = LLVMBuildAnd(b, mask, g->mask, "");
+        if (!empty) values[k] = masked_side(g, r, n, mask);
+        if (!g->ok) return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        g->affine[ir_op(g->f, o)->results[i].id] = (CgAffine){0};
+        cg_set(g, ir_op(g->f, o)->results[i], LLVMBuildSelect(b, c, values[0][i], values[1][i], ""));
+    }
+}
+
 bool cg_vector_op(Cg *g, TdlOp o, CgOpFn fn) {
     const TdlOpData *d = ir_op(g->f, o);
     switch ((int)d->code) {
@@ -138,8 +184,9 @@ bool cg_vector_op(Cg *g, TdlOp o, CgOpFn fn) {
     case OP_STORE: vec_store(g, o); return true;
     case OP_VIEW: vec_view(g, o); return true;
     case OP_ASSERT: return cg_is_vector(cg_operand(g, o, 0)) ? vector_assert(g, o), true : false;
+    case OP_IF: return cg_is_vector(cg_operand(g, o, 0)) ? vector_if(g, o), true : false;
     case OP_FILL:
-        if (!cg_is_vector(cg_operand(g, o, 1))) return false;
+        if (!vec_fills(g, o)) return false;
         vec_fill(g, o);
         return true;
     default: return elementwise(g, o, fn);

@@ -17,7 +17,8 @@ LLVMValueRef vec_part(CgUnit *u, LLVMValueRef x, unsigned first, unsigned n);
 LLVMValueRef vec_load(Cg *g, TdlOp o);
 void vec_store(Cg *g, TdlOp o);
 void vec_view(Cg *g, TdlOp o);
-void vec_fill(Cg *g, TdlOp o);      /* with a value that differs between lanes */
+bool vec_fills(const Cg *g, TdlOp o); /* a fill that is none of the memory as a whole */
+void vec_fill(Cg *g, TdlOp o);
 LLVMValueRef vec_sum(CgUnit *u, LLVMValueRef x); /* over the lanes */
 
 #endif

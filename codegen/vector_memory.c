@@ -1,7 +1,8 @@
 /* Memory in vector loops. Buffers with lanes keep the lanes of an element side by side. Sums that the iterations add to
  * may have fewer lanes than the loop (`lanes` of them, a register's): a load gives the loop's lanes, of which all but the
  * first `lanes` are -0, and a store adds up those that fall together. Memory without lanes is accessed by vectors where
- * the lanes' places are adjacent, lane by lane elsewhere (as fast as gathers on most machines, and every target has it). */
+ * the lanes' places are adjacent, lane by lane elsewhere (as fast as gathers on most machines, and every target has it).
+ * Under a mask only lanes that run read and write, and private memory keeps what it holds of the others. */
 #include "codegen/vector.h"
 
 /* ---- offsets: a scalar, an affine vector, or any vector ---- */
@@ -33,6 +34,13 @@ static Offset offset_add(CgUnit *u, Offset a, Offset b, unsigned lanes) {
     return (Offset){.affine = {base, LLVMBuildNSWAdd(u->b, a.affine.stride, b.affine.stride, "")}};
 }
 
+/* As an offset from the pointer of v, which may be a view that differs between lanes. */
+static Offset from_view(Cg *g, TdlVal v, Offset at) {
+    if (g->lane_offset[v.id]) return offset_add(g->u, at, (Offset){.vector = g->lane_offset[v.id]}, g->width);
+    if (g->lane_affine[v.id].stride) return offset_add(g->u, at, (Offset){.affine = g->lane_affine[v.id]}, g->width);
+    return at;
+}
+
 /* Elements from the pointer of buffer v to its element idx (operands first.. of o). */
 static Offset place(Cg *g, TdlOp o, uint32_t buf, uint32_t first) {
     CgUnit *u = g->u;
@@ -46,10 +54,10 @@ static Offset place(Cg *g, TdlOp o, uint32_t buf, uint32_t first) {
         at = offset_scale(u, at, cg_dim(g, ty_dims(m, t)[i]), g->width);
         if (i < n) at = offset_add(u, at, offset_of(g, d->operands[first + i]), g->width);
     }
-    if (g->lane_offset[v.id]) return offset_add(u, at, (Offset){.vector = g->lane_offset[v.id]}, g->width);
-    if (g->lane_affine[v.id].stride) return offset_add(u, at, (Offset){.affine = g->lane_affine[v.id]}, g->width);
-    return at;
+    return from_view(g, v, at);
 }
+
+static Offset in_view(Cg *g, TdlVal v, LLVMValueRef i) { return from_view(g, v, (Offset){.scalar = i}); }
 
 /* ---- access ---- */
 
@@ -80,6 +88,38 @@ static void store_vector(Cg *g, TdlElem e, LLVMValueRef x, LLVMValueRef p, uint3
     cg_access(g, s, root);
 }
 
+/* An intrinsic on memory under the mask; `value` is what is stored, or what the other lanes of a load are. */
+static LLVMValueRef masked(Cg *g, const char *name, LLVMValueRef value, LLVMValueRef p, unsigned align, uint32_t root, bool load) {
+    CgUnit *u = g->u;
+    LLVMTypeRef types[2] = {LLVMTypeOf(value), LLVMTypeOf(p)};
+    LLVMValueRef args[4];
+    unsigned n = 0;
+    if (!load) args[n++] = value;
+    args[n++] = p;
+#if TDL_LLVM_MAJOR < 22 /* which has the alignment as an attribute; without it none is promised */
+    args[n++] = LLVMConstInt(u->i32, align, 0);
+#else
+    (void)align;
+#endif
+    args[n++] = g->mask;
+    if (load) args[n++] = value;
+    LLVMValueRef x = cg_intrinsic(u, name, types, 2, args, n);
+    cg_access(g, x, root);
+    return x;
+}
+
+static LLVMValueRef load_masked(Cg *g, TdlElem e, LLVMValueRef p, uint32_t root) {
+    LLVMTypeRef t = LLVMVectorType(cg_mem_type(g->u, e), g->width);
+    LLVMValueRef x = masked(g, "llvm.masked.load", LLVMConstNull(t), p, el_bytes(e), root, true);
+    return e == EL_BOOL ? LLVMBuildICmp(g->u->b, LLVMIntNE, x, LLVMConstNull(t), "") : x;
+}
+
+/* Lanes side by side at p, or at a vector of pointers. */
+static void store_masked(Cg *g, TdlElem e, LLVMValueRef x, LLVMValueRef p, uint32_t root) {
+    if (e == EL_BOOL) x = LLVMBuildZExt(g->u->b, x, LLVMVectorType(g->u->i8, g->width), "");
+    masked(g, cg_is_vector(p) ? "llvm.masked.scatter" : "llvm.masked.store", x, p, el_bytes(e), root, false);
+}
+
 /* An element of sums with fewer lanes than the loop: what is missing is -0, which changes no sum. */
 static LLVMValueRef widen_sums(Cg *g, LLVMValueRef x) {
     LLVMValueRef list[CG_MAX_LANES];
@@ -108,6 +148,8 @@ static LLVMValueRef fold_sums(Cg *g, LLVMValueRef x, unsigned lanes) {
         else if (!minus && (sum = widened(right, lanes))) x = left;
     }
     minus &= sum != NULL;
+    LLVMValueRef zero = cg_splat(g->u, LLVMConstReal(LLVMGetElementType(LLVMTypeOf(x)), minus ? 0.0 : -0.0), g->width);
+    if (g->mask && sum) x = LLVMBuildSelect(b, g->mask, x, zero, "");
     for (unsigned i = 0; i < g->width; i += lanes) {
         LLVMValueRef part = vec_part(g->u, x, i, lanes);
         sum = sum ? cg_fp(g->u, (minus ? LLVMBuildFSub : LLVMBuildFAdd)(b, sum, part, ""), true) : part;
@@ -128,6 +170,7 @@ static void store_lanes(Cg *g, TdlVal v, LLVMValueRef at, LLVMValueRef x) {
     unsigned lanes = g->lanes[v.id];
     x = cg_splat(g->u, x, g->width);
     if (lanes < g->width) x = fold_sums(g, x, lanes);
+    else if (g->mask) x = LLVMBuildSelect(g->u->b, g->mask, x, load_lanes(g, v, at), "");
     store_vector(g, e, x, cg_element(g, v, at), g->root[v.id], lane_alignment(e, lanes));
 }
 
@@ -148,12 +191,32 @@ static LLVMValueRef load_at(Cg *g, TdlVal v, Offset at) {
     uint32_t root = g->root[v.id];
     if (g->lanes[v.id] && at.scalar) return load_lanes(g, v, at.scalar);
     if (at.scalar) return cg_load_elem(g, e, pointer(g, v, at.scalar), root);
-    if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride))
-        return load_vector(g, e, pointer(g, v, at.affine.base), root, g->width, el_bytes(e));
+    if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride)) {
+        LLVMValueRef p = pointer(g, v, at.affine.base);
+        return g->mask ? load_masked(g, e, p, root) : load_vector(g, e, p, root, g->width, el_bytes(e));
+    }
     LLVMValueRef all = as_vector(u, at, g->width), r = NULL;
+    /* Lanes that do not run read element 0, which is there where any is. */
+    if (g->mask) all = LLVMBuildSelect(u->b, g->mask, all, LLVMConstNull(LLVMTypeOf(all)), "");
     for (unsigned i = 0; i < g->width; i++)
         r = vec_insert(u, r, cg_load_elem(g, e, lane_pointer(g, v, all, i), root), i, g->width);
     return r;
+}
+
+static void store_at_masked(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
+    CgUnit *u = g->u;
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    unsigned lanes = g->lanes[v.id];
+    if (!lanes && !at.scalar && !at.vector && is_one(at.affine.stride)) {
+        store_masked(g, e, x, pointer(g, v, at.affine.base), g->root[v.id]);
+        return;
+    }
+    LLVMValueRef all = as_vector(u, at, g->width);
+    if (lanes) {
+        LLVMValueRef first = LLVMBuildNSWMul(u->b, all, cg_splat(u, cg_i64(u, lanes), g->width), "");
+        all = LLVMBuildNSWAdd(u->b, first, vec_expand(u, (CgAffine){cg_i64(u, 0), cg_i64(u, 1)}, g->width), "");
+    }
+    store_masked(g, e, x, pointer(g, v, all), g->root[v.id]);
 }
 
 static void store_at(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
@@ -162,6 +225,8 @@ static void store_at(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
     uint32_t root = g->root[v.id];
     if (g->lanes[v.id] && at.scalar) {
         store_lanes(g, v, at.scalar, x);
+    } else if (g->mask) {
+        store_at_masked(g, v, at, cg_splat(u, x, g->width));
     } else if (at.scalar) {
         cg_store_elem(g, e, vec_extract(u, x, g->width - 1), pointer(g, v, at.scalar), root);
     } else if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride)) {
@@ -215,19 +280,22 @@ static void each_element(Cg *g, TdlOp o, EachElement fn) {
 static void copy_element(Cg *g, TdlOp o, LLVMValueRef i) {
     TdlVal dst = ir_op(g->f, o)->operands[0], src = ir_op(g->f, o)->operands[1];
     TdlElem e = ty_elem(g->f->module, ir_type(g->f, dst));
-    Offset at = {.scalar = i}, from = at;
     if (!g->width) {
         cg_store_elem(g, e, cg_load_elem(g, e, cg_element(g, src, i), g->root[src.id]), cg_element(g, dst, i), g->root[dst.id]);
         return;
     }
-    if (g->lane_offset[src.id]) from = offset_add(g->u, at, (Offset){.vector = g->lane_offset[src.id]}, g->width);
-    else if (g->lane_affine[src.id].stride) from = offset_add(g->u, at, (Offset){.affine = g->lane_affine[src.id]}, g->width);
-    store_at(g, dst, at, load_at(g, src, from));
+    store_at(g, dst, in_view(g, dst, i), load_at(g, src, in_view(g, src, i)));
 }
 
-/* A vector value into every element of a buffer with lanes. */
+/* A value into every element of a buffer with lanes, or of the lanes' own parts of one. */
 static void fill_element(Cg *g, TdlOp o, LLVMValueRef i) {
-    store_at(g, ir_op(g->f, o)->operands[0], (Offset){.scalar = i}, cg_operand(g, o, 1));
+    TdlVal dst = ir_op(g->f, o)->operands[0];
+    store_at(g, dst, in_view(g, dst, i), cg_operand(g, o, 1));
+}
+
+bool vec_fills(const Cg *g, TdlOp o) {
+    TdlVal dst = ir_op(g->f, o)->operands[0];
+    return g->mask || cg_is_vector(cg_operand(g, o, 1)) || g->lane_offset[dst.id] || g->lane_affine[dst.id].stride;
 }
 
 void vec_fill(Cg *g, TdlOp o) { each_element(g, o, fill_element); }

@@ -6,10 +6,12 @@
  * (vector_change.c). Buffers allocated inside get L lanes (values an element, side by side). What the iterations add to
  * memory outside goes to a private buffer of W lanes, whose sums are added when the loop is done; carried sums become one sum
  * a lane. Loops of known bounds inside are unrolled while their copies are few: small private buffers become registers.
+ * A branch that differs between iterations runs both sides under masks; what may fail where it does not run, an integer
+ * division, must not be in one.
  * Why: inner loops are short, reductions, or address memory unevenly; LLVM vectorises innermost loops alone.
  * Where two loops are perfectly nested the chosen one moves inside: private sums are then those of one outer iteration.
- * Cost of a candidate: operations by estimated count (an inner loop: 8 times), times 8 where lanes are not side by side.
- * The cheapest wins.
+ * Cost of a candidate: operations by estimated count (an inner loop: 8 times), times 8 where lanes are not side by side, and
+ * times 8/n for n < 8 iterations. The cheapest wins.
  *
  *   for %z, %n {(%i)                        for %z, %k {(%c)
  *     for %z, %k {(%c)                        %p = alloc {lanes = 8, offset = ...} : buf<f64[d]>

@@ -35,6 +35,7 @@ typedef struct {
     TdlRegion body;
     bool *varying;          /* by value: differs between iterations */
     bool changed, legal, hard; /* hard: LLVM's own vectoriser would not do well on the inner loops */
+    uint32_t masks;            /* branches that differ between iterations, around the operation being looked at */
     uint32_t depth;            /* inner loops around the operation being looked at */
     TdlVal innermost;          /* index of the innermost of them */
     double cost, count;        /* operations, with and without the price of lanes that are not side by side */

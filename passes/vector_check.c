@@ -69,7 +69,8 @@ static void spread_if(Vec *v, TdlOp o) {
     for (uint32_t k = 0; k < 2; k++) {
         spread_region(v, d->regions[k]);
         const TdlOpData *end = ir_op(v->f, ir_terminator(v->f, d->regions[k]));
-        for (uint32_t i = 0; i < d->nresults; i++) set_varying(v, d->results[i], v->varying[end->operands[i].id]);
+        bool apart = v->varying[d->operands[0].id];
+        for (uint32_t i = 0; i < d->nresults; i++) set_varying(v, d->results[i], apart || v->varying[end->operands[i].id]);
     }
 }
 
@@ -180,10 +181,22 @@ static void check_for(Vec *v, TdlOp o, double weight) {
 
 static void check_if(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
-    v->legal &= !v->varying[d->operands[0].id];
+    bool apart = v->varying[d->operands[0].id];
+    v->masks += apart;
+    v->hard |= apart;
     for (uint32_t i = 0; i < d->nresults; i++) v->legal &= ty_kind(v->m, ir_type(v->f, d->results[i])) == TY_TENSOR;
     check_region(v, d->regions[0], weight);
     check_region(v, d->regions[1], weight);
+    v->masks -= apart;
+}
+
+/* What a lane that does not run must not do: an integer division, which may be by 0, or a power. */
+static bool may_fail(const Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    if (d->code != OP_DIV && d->code != OP_FLOORDIV && d->code != OP_MOD && d->code != OP_POW) return false;
+    TdlOp by = ir_val(v->f, d->operands[1])->def;
+    bool constant = by.id && ir_op(v->f, by)->code == OP_CONST && op_int(v->f, by, "value", 0) > 0;
+    return !ty_is_float(v->m, ir_type(v->f, d->operands[0])) && !constant;
 }
 
 static void check_alloc(Vec *v, TdlOp o) {
@@ -191,6 +204,15 @@ static void check_alloc(Vec *v, TdlOp o) {
     need_static(v, ir_type(v->f, ir_op(v->f, o)->results[0]), 0);
     v->hard = true;
     VEC_PUSH(v->a, v->allocs, o);
+}
+
+/* Into memory of the iteration, or into its own part of other memory. */
+static void check_copy(Vec *v, TdlOp o, double weight) {
+    TdlVal dst = ir_op(v->f, o)->operands[0], src = ir_op(v->f, o)->operands[1];
+    bool private = is_private(v, dst), apart = v->varying[dst.id] || v->varying[src.id];
+    v->legal &= private || (v->varying[dst.id] && op_int(v->f, v->loop, "parallel", 0));
+    v->cost += apart && ty_kind(v->m, ir_type(v->f, src)) == TY_BUF ? VEC_PRICE * weight : weight;
+    v->count += weight;
 }
 
 static void check_op(Vec *v, TdlOp o, double weight) {
@@ -201,12 +223,12 @@ static void check_op(Vec *v, TdlOp o, double weight) {
     case OP_LOAD: check_load(v, o, weight); break;
     case OP_STORE: check_store(v, o, weight); break;
     case OP_ALLOC: check_alloc(v, o); break;
-    case OP_COPY: case OP_FILL: v->legal &= is_private(v, d->operands[0]); v->cost += VEC_TRIP * weight; v->count += VEC_TRIP * weight; break;
+    case OP_COPY: case OP_FILL: check_copy(v, o, VEC_TRIP * weight); break;
     case OP_NEWDIM: v->legal &= !v->varying[d->operands[0].id]; break;
     case OP_SETUNION: case OP_SETSIZE: case OP_SETAT: v->legal = false; break;
     case OP_YIELD: case OP_ASSERT: case OP_VIEW: case OP_UNDEF: case OP_MARK: case OP_RELEASE: break;
     default:
-        v->legal &= op_info(d->code)->lower == LOWER_SCALAR;
+        v->legal &= op_info(d->code)->lower == LOWER_SCALAR && !(v->masks && any_varying(v, d, 0) && may_fail(v, o));
         if (any_varying(v, d, 0)) v->cost += weight, v->count += weight;
     }
 }
@@ -277,13 +299,23 @@ bool vec_plain(const Vec *v, TdlOp o) {
 }
 
 /* Looks at one loop: v->legal and v->cost say what it is worth, v->accs what it adds to. */
+/* Lanes for an iteration where a known number of iterations does not fill them. */
+static double waste(const Vec *v, TdlOp o) {
+    TdlDim d[2];
+    int64_t n[2];
+    for (uint32_t i = 0; i < 2; i++)
+        if (!ir_val_dim(v->f, ir_op(v->f, o)->operands[i], &d[i]) || !dim_is_const(v->m, d[i], &n[i])) return 1;
+    int64_t trips = n[1] - n[0];
+    return trips < 1 || trips >= VEC_PRICE ? 1 : (double)VEC_PRICE / (double)trips;
+}
+
 void vec_examine(Vec *v, TdlOp o) {
     v->loop = o;
     v->body = ir_op(v->f, o)->regions[0];
     v->index = ir_region(v->f, v->body)->args.p[0];
     v->legal = vec_plain(v, o);
     v->hard = false;
-    v->depth = 0;
+    v->depth = v->masks = 0;
     v->cost = v->count = 0;
     v->accs.n = v->allocs.n = v->loops.n = 0;
     if (!v->legal) return;
@@ -297,5 +329,6 @@ void vec_examine(Vec *v, TdlOp o) {
     check_region(v, v->body, 1);
     if (v->legal) only_added_to(v, v->body);
     for (uint32_t i = 0; v->legal && i < v->accs.n; i++) find_prefix(v, &v->accs.p[i]);
+    v->cost *= waste(v, o);
     v->legal &= v->hard && v->cost < 0.4 * VEC_PRICE * v->count;
 }
