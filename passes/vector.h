@@ -19,6 +19,9 @@ typedef struct {
     TDL_VEC(TdlOp) loads, stores;
 } VecAcc;
 
+/* Memory outside the loop of which each iteration touches its own part: the loop's index is the one of this axis. */
+typedef struct { TdlVal buf; uint32_t axis; } VecOwn;
+
 /* A copy of an input with `axis` as its last one, for the whole function. */
 typedef struct { TdlVal source, copy; uint32_t axis; } VecCopy;
 
@@ -40,6 +43,7 @@ typedef struct {
     TdlVal innermost;          /* index of the innermost of them */
     double cost, count;        /* operations, with and without the price of lanes that are not side by side */
     TDL_VEC(VecAcc) accs;
+    TDL_VEC(VecOwn) own;
     TDL_VEC(TdlOp) allocs, loops;
     uint32_t lanes, one;       /* of its largest groups; of a register */
 } Vec;

@@ -122,6 +122,22 @@ static VecAcc *acc_for(Vec *v, TdlVal buf) {
     return &VEC_LAST(v->accs);
 }
 
+/* An axis at which the indices from operand `first` on have the loop's index; UINT32_MAX: none. */
+static uint32_t own_axis(const Vec *v, const TdlOpData *d, uint32_t first) {
+    for (uint32_t i = first; i < d->noperands; i++)
+        if (d->operands[i].id == v->index.id) return i - first;
+    return UINT32_MAX;
+}
+
+/* A store to the iteration's own part of memory, so far; only_own looks at the other accesses. */
+static bool is_own(Vec *v, TdlOp store) {
+    const TdlOpData *d = ir_op(v->f, store);
+    VecOwn own = {d->operands[1], own_axis(v, d, 2)};
+    if (own.axis == UINT32_MAX || root_of(v, own.buf).id != own.buf.id) return false;
+    VEC_PUSH(v->a, v->own, own);
+    return true;
+}
+
 static void check_store(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
     TdlVal buf = d->operands[1];
@@ -140,8 +156,8 @@ static void check_store(Vec *v, TdlOp o, double weight) {
         v->count += weight;
         return;
     }
-    /* Independent by the promise of `parallel`; otherwise it would have to be shown. */
-    v->legal &= varying && op_int(v->f, v->loop, "parallel", 0);
+    /* Independent by the promise of `parallel`; otherwise it is to be shown. */
+    v->legal &= varying && (op_int(v->f, v->loop, "parallel", 0) || is_own(v, o));
     bool side_by_side = !v->varying[buf.id] && d->noperands > 2 && d->operands[d->noperands - 1].id == v->index.id;
     v->cost += side_by_side ? weight : VEC_PRICE * weight;
     v->count += weight;
@@ -262,6 +278,27 @@ static void only_added_to(Vec *v, TdlRegion r) {
     }
 }
 
+static bool accesses_own(const Vec *v, TdlOp o, uint32_t operand, uint32_t axis) {
+    const TdlOpData *d = ir_op(v->f, o);
+    if (!(d->code == OP_LOAD && operand == 0) && !(d->code == OP_STORE && operand == 1)) return false;
+    return operand + 1 + axis < d->noperands && d->operands[operand + 1 + axis].id == v->index.id;
+}
+
+/* Every use inside the loop of memory that each iteration has its own part of must be of that part. */
+static void only_own(Vec *v, TdlRegion r) {
+    IR_FOREACH_OP(v->f, r, o) {
+        const TdlOpData *d = ir_op(v->f, o);
+        for (uint32_t i = 0; i < d->noperands; i++) {
+            if (ty_kind(v->m, ir_type(v->f, d->operands[i])) != TY_BUF) continue;
+            TdlVal root = root_of(v, d->operands[i]);
+            for (uint32_t k = 0; k < v->own.n; k++)
+                if (v->own.p[k].buf.id == root.id)
+                    v->legal &= d->operands[i].id == root.id && accesses_own(v, o, i, v->own.p[k].axis);
+        }
+        for (uint32_t i = 0; i < d->nregions; i++) only_own(v, d->regions[i]);
+    }
+}
+
 static void find_prefix(Vec *v, VecAcc *acc) {
     const TdlOpData *first = ir_op(v->f, acc->loads.p[0]);
     uint32_t rank = first->noperands - 1u, n = 0;
@@ -317,7 +354,7 @@ void vec_examine(Vec *v, TdlOp o) {
     v->hard = false;
     v->depth = v->masks = 0;
     v->cost = v->count = 0;
-    v->accs.n = v->allocs.n = v->loops.n = 0;
+    v->own.n = v->accs.n = v->allocs.n = v->loops.n = 0;
     if (!v->legal) return;
     memset(v->varying, 0, v->f->vals.n * sizeof *v->varying);
     const TdlVals *args = &ir_region(v->f, v->body)->args;
@@ -328,6 +365,7 @@ void vec_examine(Vec *v, TdlOp o) {
     }
     check_region(v, v->body, 1);
     if (v->legal) only_added_to(v, v->body);
+    if (v->legal && v->own.n) only_own(v, v->body);
     for (uint32_t i = 0; v->legal && i < v->accs.n; i++) find_prefix(v, &v->accs.p[i]);
     v->cost *= waste(v, o);
     v->legal &= v->hard && v->cost < 0.4 * VEC_PRICE * v->count;
