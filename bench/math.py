@@ -13,7 +13,9 @@ import tempfile
 import time
 
 N, PAIRS = 4096, 61
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "tan")
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "tan", "pow", "erf", "erfc", "asin", "acos", "atan", "atan2", "sinh", "cosh",
+             "asinh", "acosh", "atanh")
+OF_TWO = ("pow", "atan2")
 SOURCE = pathlib.Path(__file__).parent.parent / "tests/codegen/Inputs/math/functions.tdl"
 
 
@@ -24,9 +26,9 @@ def library(tdlc, cc, folder, options):
     return ctypes.CDLL(f"{path}.so")
 
 
-def seconds(fn, x, y):
+def seconds(fn, *arrays):
     start = time.perf_counter()
-    fn(ctypes.c_int64(N), x, y, None, ctypes.c_size_t(0))
+    fn(ctypes.c_int64(N), *arrays, None, ctypes.c_size_t(0))
     return time.perf_counter() - start
 
 
@@ -40,7 +42,8 @@ def main():
                 x, y = (type * N)(*(random.uniform(0.1, 3) for _ in range(N))), (type * N)()
                 row = []
                 for f in FUNCTIONS:
-                    pairs = [(seconds(getattr(inline, f + bits), x, y), seconds(getattr(libm, f + bits), x, y)) for _ in range(PAIRS)]
+                    arrays = (x, x, y) if f in OF_TWO else (x, y)
+                    pairs = [[seconds(getattr(lib, f + bits), *arrays) for lib in (inline, libm)] for _ in range(PAIRS)]
                     row.append("%s %.1f (%.2f ns)" % (f, statistics.median(b / a for a, b in pairs), min(pairs)[0] / N * 1e9))
                 print(*target or ["default"], "f" + bits, " ".join(row))
 

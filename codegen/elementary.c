@@ -2,6 +2,7 @@
  * libm lacks. */
 #include "codegen/cg.h"
 
+#include <math.h>
 #include <string.h>
 
 LLVMValueRef cg_libm(CgUnit *u, const char *name, LLVMValueRef *args, unsigned n) {
@@ -50,18 +51,18 @@ void cg_COS(Cg *g, TdlOp o) { function1(g, o, sine, "llvm.cos"); }
 void cg_EXPM1(Cg *g, TdlOp o) { function1(g, o, math, "expm1"); }
 void cg_LOG1P(Cg *g, TdlOp o) { function1(g, o, math, "log1p"); }
 void cg_TAN(Cg *g, TdlOp o) { function1(g, o, math, "tan"); }
-void cg_ASIN(Cg *g, TdlOp o) { function1(g, o, libm, "asin"); }
-void cg_ACOS(Cg *g, TdlOp o) { function1(g, o, libm, "acos"); }
-void cg_ATAN(Cg *g, TdlOp o) { function1(g, o, libm, "atan"); }
-void cg_SINH(Cg *g, TdlOp o) { function1(g, o, libm, "sinh"); }
-void cg_COSH(Cg *g, TdlOp o) { function1(g, o, libm, "cosh"); }
+void cg_ASIN(Cg *g, TdlOp o) { function1(g, o, math, "asin"); }
+void cg_ACOS(Cg *g, TdlOp o) { function1(g, o, math, "acos"); }
+void cg_ATAN(Cg *g, TdlOp o) { function1(g, o, math, "atan"); }
+void cg_SINH(Cg *g, TdlOp o) { function1(g, o, math, "sinh"); }
+void cg_COSH(Cg *g, TdlOp o) { function1(g, o, math, "cosh"); }
 void cg_TANH(Cg *g, TdlOp o) { function1(g, o, math, "tanh"); }
-void cg_ASINH(Cg *g, TdlOp o) { function1(g, o, libm, "asinh"); }
-void cg_ACOSH(Cg *g, TdlOp o) { function1(g, o, libm, "acosh"); }
-void cg_ATANH(Cg *g, TdlOp o) { function1(g, o, libm, "atanh"); }
-void cg_ERF(Cg *g, TdlOp o) { function1(g, o, libm, "erf"); }
-void cg_ERFC(Cg *g, TdlOp o) { function1(g, o, libm, "erfc"); }
-void cg_ATAN2(Cg *g, TdlOp o) { function2(g, o, libm, "atan2"); }
+void cg_ASINH(Cg *g, TdlOp o) { function1(g, o, math, "asinh"); }
+void cg_ACOSH(Cg *g, TdlOp o) { function1(g, o, math, "acosh"); }
+void cg_ATANH(Cg *g, TdlOp o) { function1(g, o, math, "atanh"); }
+void cg_ERF(Cg *g, TdlOp o) { function1(g, o, math, "erf"); }
+void cg_ERFC(Cg *g, TdlOp o) { function1(g, o, math, "erfc"); }
+void cg_ATAN2(Cg *g, TdlOp o) { function2(g, o, math, "atan2"); }
 
 /* z = e**-|x| never overflows: 1/(1 + z) for x >= 0, z/(1 + z) below. NaN goes through z. */
 static LLVMValueRef sigmoid(Cg *g, const char *name, LLVMValueRef *args, unsigned n) {
@@ -96,11 +97,18 @@ void cg_POLYGAMMA(Cg *g, TdlOp o) {
     cg_result(g, o, from_f64(g, cg_call_pure(g->u, "tdlrt_polygamma", g->u->f64, args, 2), LLVMTypeOf(x)));
 }
 
+/* The constant that y is, in every lane; or NAN. */
+static double constant_of(LLVMValueRef y) {
+    LLVMBool lossy = 0;
+    LLVMValueRef one = LLVMIsAConstantDataVector(y) ? LLVMGetAggregateElement(y, 0) : y;
+    for (unsigned i = 1; one != y && i < LLVMGetVectorSize(LLVMTypeOf(y)); i++)
+        if (LLVMGetAggregateElement(y, i) != one) return (double)NAN;
+    return LLVMIsAConstantFP(one) ? LLVMConstRealGetDouble(one, &lossy) : (double)NAN;
+}
+
 /* Small whole exponents are products (at most one rounding more than pow); integers go by squaring. */
 static LLVMValueRef small_power(Cg *g, LLVMValueRef x, LLVMValueRef y) {
-    LLVMBool lossy = 0;
-    if (!LLVMIsAConstantFP(y)) return NULL;
-    double n = LLVMConstRealGetDouble(y, &lossy);
+    double n = constant_of(y);
     if (n == 1.0) return x;
     if (n != 2.0 && n != 3.0 && n != 4.0) return NULL;
     LLVMValueRef square = LLVMBuildFMul(g->u->b, x, x, "");
@@ -126,5 +134,6 @@ void cg_POW(Cg *g, TdlOp o) {
     }
     LLVMValueRef r = small_power(g, x, y);
     if (r) cg_result(g, o, r);
-    else function2(g, o, llvm, "llvm.pow");
+    else if (g->u->opt.libm) function2(g, o, llvm, "llvm.pow");
+    else function2(g, o, math, "pow");
 }

@@ -1,8 +1,9 @@
-/* Elementary functions as inline code, the same for scalars and vectors: exp, expm1, log, log1p, tanh of f32 and f64.
+/* Elementary functions as code of the object, the same for scalars and vectors, f32 and f64: no tables, no library, selects
+ * for branches. Here: the vocabulary, exp, expm1, log, log1p, tanh, and the table of all; the others in math_*.c. Largest
+ * errors: docs/math.md; a test holds them. `--math=libm` calls the C library instead.
  *
- * Each is an internal function of the module, `tdl.exp.f64` or, on 8 lanes, `tdl.exp.v8f64`, made at its first use and always inlined:
- * no branches, no tables, no library, so loops around it can be vectorised. Largest errors: docs/math.md; a test holds
- * them. `--math=libm` calls the C library instead.
+ * Each is an internal function of the module, `tdl.exp.f64` or, on 8 lanes, `tdl.exp.v8f64`, made at its first use. Short ones
+ * are always inlined. Long ones are not: one copy, and a branch that no loop has to carry for what is rare.
  *
  * Coefficients are minimax in the relative error of the function, by Remez exchange (scripts/minimax). Products and sums
  * are fused where the target does it in one instruction. The conversions between integers and floats add and subtract
@@ -42,7 +43,7 @@ LLVMValueRef mad(const Fn *m, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z) {
 
 /* By Estrin's scheme: neighbours are joined by powers x, x**2, x**4, ... */
 LLVMValueRef polynomial(const Fn *m, const double *c, unsigned n, LLVMValueRef x) {
-    LLVMValueRef part[16];
+    LLVMValueRef part[32];
     for (unsigned i = 0; i < n; i++) part[i] = k(m, c[i]);
     for (; n > 1; n = (n + 1) / 2, x = mul(m, x, x))
         for (unsigned i = 0; i < n; i += 2) part[i / 2] = i + 1 < n ? mad(m, part[i + 1], x, part[i]) : part[i];
@@ -87,7 +88,7 @@ static void each_lane(const Fn *m, LLVMValueRef *r, unsigned n) {
 
 void unless_rare(const Fn *m, LLVMValueRef rare, const char *const *names, LLVMValueRef *v, unsigned n) {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(m->b);
-    LLVMValueRef fn = LLVMGetBasicBlockParent(here), r[2], args[2] = {m->x[0], m->x[1]}, no = LLVMConstInt(m->u->i1, 0, 0);
+    LLVMValueRef fn = LLVMGetBasicBlockParent(here), r[2], args[2] = {m->x[0], m->x[1]}, lanes = rare, no = LLVMConstInt(m->u->i1, 0, 0);
     LLVMBasicBlockRef slow = LLVMAppendBasicBlockInContext(m->u->ctx, fn, "slow"), done = LLVMAppendBasicBlockInContext(m->u->ctx, fn, "");
     if (m->lanes > 1) {
         LLVMTypeRef mask = LLVMIntTypeInContext(m->u->ctx, m->lanes);
@@ -97,7 +98,8 @@ void unless_rare(const Fn *m, LLVMValueRef rare, const char *const *names, LLVMV
     LLVMBuildCondBr(m->b, rare, slow, done);
     LLVMPositionBuilderAtEnd(m->b, slow);
     if (m->lanes > 1) each_lane(m, r, n);
-    else for (unsigned i = 0; i < n; i++) r[i] = cg_libm(m->u, names[i], args, m->nx);
+    for (unsigned i = 0; i < n; i++) /* a lane's result does not depend on its neighbours */
+        r[i] = m->lanes > 1 ? choose(m, lanes, r[i], v[i]) : cg_libm(m->u, names[i], args, m->nx);
     LLVMBasicBlockRef end = LLVMGetInsertBlock(m->b);
     LLVMBuildBr(m->b, done);
     LLVMPositionBuilderAtEnd(m->b, done);
@@ -108,8 +110,7 @@ void unless_rare(const Fn *m, LLVMValueRef rare, const char *const *names, LLVMV
     }
 }
 
-/* x = n ln2 + r + lost, |r| <= ln2/2: r and what rounding it lost (unless NULL), and n + magic, whose lowest bits hold n. */
-static LLVMValueRef reduced(const Fn *m, LLVMValueRef x, LLVMValueRef *n, LLVMValueRef *lost) {
+LLVMValueRef reduced(const Fn *m, LLVMValueRef x, LLVMValueRef *n, LLVMValueRef *lost) {
     *n = mad(m, x, k(m, 1.4426950408889634), k(m, m->f->magic));
     LLVMValueRef whole = sub(m, *n, k(m, m->f->magic)), low = k(m, -m->f->ln2_low);
     LLVMValueRef high = mad(m, whole, k(m, -m->f->ln2_high), x), r = mad(m, whole, low, high);
@@ -124,7 +125,7 @@ static LLVMValueRef make_exp(const Fn *m) {
     LLVMValueRef x = m->x[0];
     LLVMValueRef n, r = reduced(m, x, &n, NULL), rest = polynomial(m, m->f->exp, m->f->nexp, r);
     LLVMValueRef p = add(m, k(m, 1), mad(m, mul(m, r, r), rest, r));
-    LLVMValueRef v = number(m, iadd(m, bits(m, p), LLVMBuildShl(m->b, bits(m, n), ik(m, m->f->mantissa), "")));
+    LLVMValueRef v = scaled(m, p, n);
     v = where(m, LLVMRealOGT, x, k(m, m->f->largest), k(m, INFINITY), v);
     v = where(m, LLVMRealOLT, x, k(m, m->f->smallest), k(m, 0), v);
     return where(m, LLVMRealUNO, x, x, x, v);
@@ -144,31 +145,40 @@ static LLVMValueRef make_expm1(const Fn *m) {
     return where(m, LLVMRealOLT, size, k(m, m->f->tiny), x, v);
 }
 
-/* x = 2**e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); with s = f/(2 + f): log(1 + f) = f - (f**2/2 - s (f**2/2 + s**2 P(s**2))). */
-static LLVMValueRef make_log(const Fn *m) {
-    LLVMValueRef x = m->x[0];
+/* log(x + low) of positive normal x, where `ratio` (unless NULL) is low/x; `shift` is what the exponent of x has in excess.
+ * x = 2**e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); with s = f/(2 + f): log(1 + f) = f - (f**2/2 - s (f**2/2 + s**2 P(s**2))). */
+static LLVMValueRef logarithm(const Fn *m, LLVMValueRef x, LLVMValueRef ratio, LLVMValueRef shift) {
     const Format *f = m->f;
-    LLVMValueRef small = LLVMBuildFCmp(m->b, LLVMRealOLT, x, k(m, f->normal), "");
-    LLVMValueRef w = bits(m, LLVMBuildSelect(m->b, small, mul(m, x, k(m, f->scale)), x, ""));
     uint64_t one = (uint64_t)f->bias << f->mantissa;
+    LLVMValueRef w = bits(m, x);
     LLVMValueRef biased = LLVMBuildLShr(m->b, iadd(m, w, ik(m, one - f->sqrt_half)), ik(m, f->mantissa), ""); /* e + bias */
     LLVMValueRef unit = LLVMBuildSub(m->b, iadd(m, w, ik(m, one)), LLVMBuildShl(m->b, biased, ik(m, f->mantissa), ""), "");
-    LLVMValueRef shift = LLVMBuildSelect(m->b, small, k(m, f->magic + f->bias + f->scale_log2), k(m, f->magic + f->bias), "");
     LLVMValueRef e = sub(m, number(m, iadd(m, biased, ik(m, f->magic_bits))), shift);
     LLVMValueRef z = sub(m, number(m, unit), k(m, 1)), s = quotient(m, z, add(m, z, k(m, 2))), s2 = mul(m, s, s);
     LLVMValueRef half = mul(m, mul(m, z, k(m, 0.5)), z), rest = mad(m, s2, polynomial(m, f->log, f->nlog, s2), half);
-    LLVMValueRef v = sub(m, half, mad(m, s, rest, mul(m, e, k(m, f->ln2_low))));
-    v = mad(m, e, k(m, f->ln2_high), sub(m, z, v));
+    LLVMValueRef low = mul(m, e, k(m, f->ln2_low)), v = sub(m, half, mad(m, s, rest, ratio ? add(m, low, ratio) : low));
+    return mad(m, e, k(m, f->ln2_high), sub(m, z, v));
+}
+
+static LLVMValueRef log_specials(const Fn *m, LLVMValueRef x, LLVMValueRef v) {
     v = where(m, LLVMRealOEQ, x, k(m, INFINITY), x, v);
     v = where(m, LLVMRealOEQ, x, k(m, 0), k(m, -INFINITY), v);
     return where(m, LLVMRealOGE, x, k(m, 0), v, k(m, NAN));
 }
 
-/* log(u) + (what u = 1 + x lost of x) / u. */
+static LLVMValueRef make_log(const Fn *m) {
+    const Format *f = m->f;
+    LLVMValueRef x = m->x[0], small = compare(m, LLVMRealOLT, x, k(m, f->normal));
+    LLVMValueRef w = choose(m, small, mul(m, x, k(m, f->scale)), x);
+    LLVMValueRef shift = choose(m, small, k(m, f->magic + f->bias + f->scale_log2), k(m, f->magic + f->bias));
+    return log_specials(m, x, logarithm(m, w, NULL, shift));
+}
+
+/* u = 1 + x, and what it lost of x. */
 static LLVMValueRef make_log1p(const Fn *m) {
-    LLVMValueRef x = m->x[0];
-    LLVMValueRef u = add(m, x, k(m, 1)), back = sub(m, u, k(m, 1)), v = cg_math(m->u, "log", u, NULL);
-    v = where(m, LLVMRealOEQ, back, x, v, add(m, v, quotient(m, sub(m, x, back), u)));
+    LLVMValueRef x = m->x[0], u = add(m, x, k(m, 1)), back = sub(m, u, k(m, 1)), lost = sub(m, x, back);
+    LLVMValueRef ratio = where(m, LLVMRealOEQ, back, x, k(m, 0), quotient(m, lost, u));
+    LLVMValueRef v = log_specials(m, u, logarithm(m, u, ratio, k(m, m->f->magic + m->f->bias)));
     return where(m, LLVMRealOEQ, x, k(m, 0), x, v); /* the sign of 0 */
 }
 
@@ -192,7 +202,10 @@ typedef struct {
 
 static const Function FUNCTIONS[] = {
     {"exp", make_exp, false}, {"expm1", make_expm1, false}, {"log", make_log, false}, {"log1p", make_log1p, false},
-    {"tanh", make_tanh, false}, {"sincos", math_sincos, true}, {"tan", math_tan, true},
+    {"tanh", make_tanh, false}, {"sincos", math_sincos, true}, {"tan", math_tan, true}, {"pow", math_pow, true},
+    {"erf", math_erf, true}, {"erfc", math_erfc, true}, {"asin", math_asin, true}, {"acos", math_acos, true},
+    {"atan", math_atan, true}, {"atan2", math_atan2, true}, {"sinh", math_sinh, true}, {"cosh", math_cosh, true},
+    {"asinh", math_asinh, true}, {"acosh", math_acosh, true}, {"atanh", math_atanh, true},
 };
 
 static const Function *function_named(const char *name) {

@@ -67,12 +67,24 @@ static inline LLVMValueRef where(const Fn *m, LLVMRealPredicate p, LLVMValueRef 
     return choose(m, compare(m, p, x, y), yes, no);
 }
 
+/* The leading half of the bits: products of two such numbers are exact. */
+static inline LLVMValueRef leading(const Fn *m, LLVMValueRef x) {
+    return number(m, LLVMBuildAnd(m->b, bits(m, x), ik(m, m->f64 ? ~0x7ffffffull : 0xfffff000u), ""));
+}
+
+/* v 2**n, n in the lowest bits of `count`; for normal results. */
+static inline LLVMValueRef scaled(const Fn *m, LLVMValueRef v, LLVMValueRef count) {
+    return number(m, iadd(m, bits(m, v), LLVMBuildShl(m->b, bits(m, count), ik(m, m->f->mantissa), "")));
+}
+
 /* ---- math.c ---- */
 
 /* x*y + z, fused where the target does that quickly; --strict-fp: never. */
 LLVMValueRef mad(const Fn *m, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
 /* c[0] + c[1] x + ... */
 LLVMValueRef polynomial(const Fn *m, const double *c, unsigned n, LLVMValueRef x);
+/* x = n ln2 + r + lost, |r| <= ln2/2: r and what rounding it lost (unless NULL), and n, as the lowest bits of a number. */
+LLVMValueRef reduced(const Fn *m, LLVMValueRef x, LLVMValueRef *n, LLVMValueRef *lost);
 /* The same lanes in f64; x as one of them. */
 Fn widened(const Fn *m);
 LLVMValueRef widen(const Fn *m, LLVMValueRef x);
@@ -84,5 +96,17 @@ void unless_rare(const Fn *m, LLVMValueRef rare, const char *const *names, LLVMV
 /* ---- the functions of the other files: of m->x ---- */
 LLVMValueRef math_sincos(const Fn *m);
 LLVMValueRef math_tan(const Fn *m);
+LLVMValueRef math_pow(const Fn *m);
+LLVMValueRef math_erf(const Fn *m);
+LLVMValueRef math_erfc(const Fn *m);
+LLVMValueRef math_asin(const Fn *m);
+LLVMValueRef math_acos(const Fn *m);
+LLVMValueRef math_atan(const Fn *m);
+LLVMValueRef math_atan2(const Fn *m);
+LLVMValueRef math_sinh(const Fn *m);
+LLVMValueRef math_cosh(const Fn *m);
+LLVMValueRef math_asinh(const Fn *m);
+LLVMValueRef math_acosh(const Fn *m);
+LLVMValueRef math_atanh(const Fn *m);
 
 #endif

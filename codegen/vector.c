@@ -78,7 +78,10 @@ static void vector_assert(Cg *g, TdlOp o) {
 static bool native(const Cg *g, TdlOp o) {
     switch ((int)ir_op(g->f, o)->code) {
     case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: case OP_TAN:
+    case OP_ERF: case OP_ERFC: case OP_ASIN: case OP_ACOS: case OP_ATAN: case OP_ATAN2: case OP_SINH: case OP_COSH: case OP_ASINH:
+    case OP_ACOSH: case OP_ATANH:
         return !g->u->opt.libm;
+    case OP_POW: return !g->u->opt.libm && ir_in_lanes(g->f, o);
     default: return ir_in_lanes(g->f, o);
     }
 }

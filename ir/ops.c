@@ -43,7 +43,10 @@ bool ir_in_lanes(const TdlFunc *f, TdlOp o) {
     case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return true;
     case OP_DIV: case OP_ABS: case OP_MAX: case OP_MIN: case OP_SQRT: case OP_FLOOR: case OP_CEIL: case OP_TRUNC: case OP_ROUND:
     case OP_SIN: case OP_COS: return el_is_float(e);
-    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: case OP_TAN: return true;
+    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: case OP_TAN:
+    case OP_ERF: case OP_ERFC: case OP_ASIN: case OP_ACOS: case OP_ATAN: case OP_ATAN2: case OP_SINH: case OP_COSH: case OP_ASINH:
+    case OP_ACOSH: case OP_ATANH: return true;
+    case OP_POW: return el_is_float(e);
     case OP_CAST: return is_half_cast(e, ty_elem(f->module, ir_type(f, d->results[0])));
     default: return false;
     }
