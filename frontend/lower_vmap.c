@@ -102,7 +102,9 @@ static bool bring(Vmap *v, LowValue *arg, Axis a, const char *name, TdlSpan at)
         TdlType t = ir_type(L->b.f, leaves.p[i]);
         int64_t rank = ty_rank(L->m, t), axis = a.axis < 0 ? a.axis + rank : a.axis;
         if (axis < 0 || axis >= rank) {
-            low_error(L, at, "vmap: %s is %s: it has no axis %lld%s", name, ty_text(L, t), (long long)a.axis, rank ? "" : ": in_dims says None where there is nothing to map");
+            const char *hint = arg->kind == LV_STRUCT ? ": a struct holds sizes of its own: map its fields, and make one in the function, as in vmap(fn(w: f64[n]) => f(P(w=w)))(ws)"
+                               : rank ? "" : ": in_dims says None where there is nothing to map";
+            low_error(L, at, "vmap: %s is %s: it has no axis %lld%s", name, ty_text(L, t), (long long)a.axis, hint);
             return false;
         }
         TdlDim d = ty_dims(L->m, t)[axis];
