@@ -6,7 +6,11 @@
  *
  *     val[p] = c[colour[col[p]], row[p]]
  *
- * jacrev: cotangents, with rows that share no column. The arithmetic on index tensors is TDL (std/sparse.tdl). */
+ * jacrev: cotangents, with rows that share no column. A Hessian is symmetric and needs fewer colours:
+ *
+ *     val[p] = c[min(colour[i], colour[j]), colour[i] >= colour[j] ? i : j]
+ *
+ * The arithmetic on index tensors is TDL (std/sparse.tdl). */
 #include "frontend/lower_diff.h"
 
 #include <string.h>
@@ -18,7 +22,7 @@ typedef struct {
     LowTargetLeaves w;
     TdlType *types;          /* of all leaves of the result */
     uint32_t nvalues, nmain; /* leaves of the result, of what is differentiated */
-    bool reverse;
+    bool reverse, symmetric;
     TdlSpan at;
 } Sparse;
 
@@ -188,7 +192,8 @@ static bool shape(Sparse *s, bool kept, Shape *out)
     TdlVal v = sets(s, kept);
     TdlDim seeds = total(s, nseeds(s), seed_type);
     if (!v.id || !lines(s, v, &out->ptr, &out->col, &out->nnz)) return false;
-    out->colour = apply(s, "sparse_colour", out->ptr, &out->col, "cols", seeds);
+    out->colour = s->symmetric ? apply(s, "sparse_star_colour", out->ptr, &out->col, NULL, seeds)
+                               : apply(s, "sparse_colour", out->ptr, &out->col, "cols", seeds);
     if (lv_is_err(out->colour)) return false;
     out->ncolours = apply(s, "sparse_colours", out->colour, NULL, NULL, seeds);
     if (s->reverse) { /* the lines are columns */
@@ -238,17 +243,53 @@ static LowValue values(Sparse *s, const Shape *p, TdlDim ncolours)
     TdlVal c = concatenated(s, made, n, 1);
     m = low_map_open(L, &p->nnz, 1);
     TdlVal i = ir_index(&L->b, row.v, m.idx, 1), j = ir_index(&L->b, p->col.v, m.idx, 1);
-    TdlVal k = ir_index(&L->b, p->colour.v, s->reverse ? &i : &j, 1);
-    TdlVal v = ir_index(&L->b, c, (TdlVal[]){k, s->reverse ? j : i}, 2);
+    TdlVal k = ir_index(&L->b, p->colour.v, s->reverse ? &i : &j, 1), line = s->reverse ? j : i;
+    if (s->symmetric) {
+        TdlVal own = ir_index(&L->b, p->colour.v, &i, 1);
+        line = ir_emit1(&L->b, OP_SELECT, (TdlVal[]){ir_binary(&L->b, OP_GE, own, k), i, j}, 3);
+        k = ir_binary(&L->b, OP_MIN, own, k);
+    }
+    TdlVal v = ir_index(&L->b, c, (TdlVal[]){k, line}, 2);
     low_map_close(L, &m, &v, 1);
     return lv_tensor(v);
 }
 
 /* ---- what may be asked for ---- */
 
+typedef struct { Low *L; TDL_VEC(TdlFunc *) seen; bool found; } Rules;
+
+static void find_rules(Rules *r, TdlFunc *f);
+
+static void look_into(void *user, TdlFunc *f, TdlOp o)
+{
+    const char *callee = op_str(f, o, "callee");
+    if (callee) find_rules(user, ir_func_find(f->module, intern(f->module->names, callee)));
+}
+
+static void find_rules(Rules *r, TdlFunc *f)
+{
+    for (uint32_t i = 0; i < r->seen.n; i++)
+        if (r->seen.p[i] == f) return;
+    if (!f) return;
+    VEC_PUSH(r->L->arena, r->seen, f);
+    bool library = f->span.file && sources_name(r->L->m->sources, f->span.file)[0] == '<';
+    r->found |= (f->reverse.id || f->forward.id) && !library;
+    ir_walk(f, f->body, look_into, r);
+}
+
+/* The Jacobian of what is a gradient for certain: what a rule of the program's own makes of it may be any matrix. */
+static bool is_symmetric(Low *L, const LowFn *fn, const LowCallee *c)
+{
+    Rules rules = {.L = L};
+    if (!fn->of_grad || fn->diff != DIFF_JACFWD) return false;
+    find_rules(&rules, ir_func_find(L->m, c->f->name));
+    return !rules.found;
+}
+
 static bool start(Sparse *s, Low *L, const LowFn *fn, const LowCallee *c, const LowTargets *t, const LowType *main, TdlSpan at)
 {
     *s = (Sparse){.L = L, .fn = fn, .c = *c, .nmain = lt_nleaves(main), .reverse = fn->diff == DIFF_JACREV, .at = at};
+    s->symmetric = is_symmetric(L, fn, c);
     low_target_leaves(L, t, &s->w);
     s->types = ARENA_ARRAY(L->arena, TdlType, lt_nleaves(c->result) + 1);
     lt_leaves(c->result, s->types, &s->nvalues);
