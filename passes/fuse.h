@@ -26,6 +26,7 @@ typedef struct {
 /* One rewrite over a function; each is in a file of its own, and answers whether it changed anything. */
 bool fuse_pull(FuseCtx *c);   /* producers into consumers, at the index */
 bool fuse_merge(FuseCtx *c);  /* loops side by side into one */
+bool fuse_own(FuseCtx *c);    /* accumulators that are added to at the loop's own index become results */
 bool fuse_share(FuseCtx *c);  /* what one nest of an iteration computed out of the next */
 bool fuse_hoist(FuseCtx *c);  /* invariant operations out of bodies, constant factors out of sums */
 
@@ -53,6 +54,7 @@ bool fuse_may_consume(const TdlOpData *d, uint16_t operand); /* may overwrite it
 bool fuse_may_fail(const FuseCtx *c, TdlOp o);         /* running it, or what is in it, could end the program (fuse_hoist.c) */
 bool fuse_is_loop(TdlOpcode code);                     /* a body may run several times: map, reduce, for, while */
 bool fuse_is_sum(const TdlFunc *f, TdlOp o);           /* a reduce of kind sum without a filter */
+TdlOp fuse_loop_in(const TdlFunc *f, TdlOp with);      /* the map in a withacc that holds nothing else; 0: none */
 TdlDim fuse_extent(const TdlFunc *f, TdlVal v);        /* of a map: a dimension for certain; else 0 */
 
 double fuse_estimate(const TdlModule *m, TdlDim d);     /* with 16 for every variable */

@@ -13,7 +13,8 @@
  * Never: where an assert or print would see another order than before; where a tensor would be read after it could have
  * been overwritten in place; with contractions, sorts and calls; sums of sums, or two loops that add to one accumulator,
  * with strict_fp (they would add in another order); where accumulators that a nest of its own keeps one row at a time
- * would be live whole and no longer fit the cache (fits_cache); beyond MAX_SIZE operations.
+ * would be live whole and no longer fit the cache (fits_cache); where LLVM would lose an elementwise loop that it
+ * vectorises by itself (breaks_rows); beyond MAX_SIZE operations.
  * Cost: the operations of a region are looked at once, MERGE_CLUSTERS loops at a time; sets of loops are bits. */
 #include "passes/fuse_merge.h"
 
@@ -21,12 +22,13 @@
 
 enum {
     MAX_SIZE = 512, MAX_MEMBERS = 32, MAX_READS = 16,
+    MIN_ROW = 32,       /* elements */
     CACHE = 512 << 10,  /* bytes: half of a second-level cache */
 };
 
 /* ---- what an operation holds ---- */
 
-typedef struct { uint32_t size, depth; bool deep, effect, never, function, scatters; } Survey;
+typedef struct { uint32_t size, depth, deepest; bool effect, never, function, scatters; } Survey;
 
 static void survey(const TdlFunc *f, TdlOp o, TdlVal index, Survey *s) {
     const TdlOpData *d = ir_op(f, o);
@@ -36,28 +38,18 @@ static void survey(const TdlFunc *f, TdlOp o, TdlVal index, Survey *s) {
     if (fuse_weight(d->code) >= 20 && !s->depth) s->function = true;
     if (d->code == OP_ACCADD && d->noperands > 2 && d->operands[2].id != index.id) s->scatters = true;
     bool loop = fuse_is_loop(d->code);
-    s->deep |= loop;
     s->depth += loop;
+    if (s->depth > s->deepest) s->deepest = s->depth;
     for (uint16_t i = 0; i < d->nregions; i++)
         for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next) survey(f, p, index, s);
     s->depth -= loop;
-}
-
-/* The loop in a `withacc` that holds nothing else and hands on nothing else. */
-static TdlOp loop_in(const TdlFunc *f, TdlOp with) {
-    const TdlRegionData *r = ir_region(f, fuse_body(f, with));
-    const TdlOpData *l = ir_op(f, r->first), *y = ir_op(f, r->last);
-    if (l->code != OP_MAP || l->next.id != r->last.id) return (TdlOp){0};
-    for (uint16_t i = 0; i < y->noperands; i++)
-        if (ir_val(f, y->operands[i])->def.id != r->first.id) return (TdlOp){0};
-    return r->first;
 }
 
 static TdlOp loop_of(const FuseCtx *c, TdlOp o) {
     const TdlFunc *f = c->f;
     const TdlOpData *d = ir_op(f, o);
     TdlOp loop = {0};
-    if (d->code == OP_WITHACC) loop = loop_in(f, o);
+    if (d->code == OP_WITHACC) loop = fuse_loop_in(f, o);
     else if (d->code == OP_MAP) loop = o;
     else if (fuse_is_sum(f, o) && ty_is_scalar(c->m, ir_type(f, d->results[0])) && ty_is_float(c->m, ir_type(f, d->results[0]))) loop = o;
     return loop.id && ir_op(f, loop)->noperands ? loop : (TdlOp){0};
@@ -74,7 +66,7 @@ static void describe(Merge *g, MergeNode *n) {
         survey(f, n->op, index, &s);
     n->loop = s.effect || s.never ? (TdlOp){0} : loop;
     n->size = s.size;
-    n->deep = s.deep;
+    n->depth = s.deepest;
     n->function = s.function;
     n->scatters = s.scatters;
     n->barrier = ir_op(f, n->op)->code == OP_NEWDIM;
@@ -257,16 +249,44 @@ static bool splits_sum(const Merge *g, const MergeNode *n, uint32_t shared) {
     return ir_op(g->c->f, n->loop)->code == OP_REDUCE && extents_of(g, n->loop) > shared;
 }
 
+/* An elementwise nest whose inner loop would be a short one in the middle of others: alone LLVM does better on it. */
+static bool short_rows(const Merge *g, const MergeNode *n, uint32_t shared) {
+    const TdlOpData *d = ir_op(g->c->f, n->loop);
+    double rows = 1;
+    for (uint32_t i = shared; i < d->noperands; i++) {
+        TdlDim e = fuse_extent(g->c->f, d->operands[i]);
+        rows *= e.id ? fuse_estimate(g->c->m, e) : 0;
+    }
+    return !n->depth && d->noperands > shared && rows < MIN_ROW;
+}
+
+static uint32_t levels(const Merge *g, const MergeNode *n, uint32_t shared) { return extents_of(g, n->loop) - shared + n->depth; }
+
+/* LLVM vectorises innermost loops alone: elementwise nests of short rows and elementwise loops with elementary functions
+ * stay apart from what has loops inside. Nests of two loops or more below the shared ones are those whose shared loop
+ * goes to vector lanes (pass `vector`), with all that is in it. */
+static bool breaks_rows(const Merge *g, const MergeCluster *k, const MergeNode *n, uint32_t shared) {
+    uint32_t most = levels(g, n, shared);
+    bool simple = short_rows(g, n, shared) || (!most && n->function);
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        const MergeNode *p = &g->nodes.p[k->members.p[i]];
+        uint32_t l = levels(g, p, shared);
+        simple |= short_rows(g, p, shared) || (!l && p->function);
+        if (l > most) most = l;
+    }
+    return simple && most == 1;
+}
+
 static bool worth_it(const Merge *g, const MergeCluster *k, const MergeNode *n, uint32_t shared) {
     if (k->size + n->size > MAX_SIZE || k->members.n == MAX_MEMBERS) return false;
     /* LLVM vectorises neither scatters nor what is in one loop with them. */
-    if (!k->deep && !n->deep && ((k->function && n->scatters) || (n->function && k->scatters))) return false;
+    if (!k->depth && !n->depth && ((k->function && n->scatters) || (n->function && k->scatters))) return false;
     if (g->c->opt->strict_fp) {
         if (splits_sum(g, n, shared)) return false;
         for (uint32_t i = 0; i < k->members.n; i++)
             if (splits_sum(g, &g->nodes.p[k->members.p[i]], shared)) return false;
     }
-    return fits_cache(g, k, n, shared);
+    return fits_cache(g, k, n, shared) && !breaks_rows(g, k, n, shared);
 }
 
 /* How many leading extents node j can share with a cluster; 0: it cannot, or had better not. */
@@ -300,7 +320,7 @@ static void join(Merge *g, uint32_t number, uint32_t j, uint32_t shared) {
     for (uint32_t i = 0; i < n->nreads; i++) VEC_PUSH(g->c->scratch, k->reads, g->reads.p[n->reads + i]);
     k->shared = shared;
     k->size += n->size;
-    k->deep |= n->deep;
+    if (n->depth > k->depth) k->depth = n->depth;
     k->function |= n->function;
     k->scatters |= n->scatters;
     k->before |= n->before & ~bit(number);

@@ -14,7 +14,7 @@ typedef struct {
     uint32_t first, n;       /* edges to what must come before */
     uint32_t reads, nreads;  /* tensors that it reads at its own leading index */
     uint32_t size;           /* operations in it */
-    bool deep;               /* loops in its body */
+    uint32_t depth;          /* loops in its body, one in the other */
     bool function;           /* an elementary function outside of these */
     bool scatters;           /* adds at a place that is not its own index */
     bool effect, fails, barrier;
@@ -29,8 +29,8 @@ typedef struct {
     TDL_VEC(uint32_t) members;
     TDL_VEC(TdlVal) reads;
     uint32_t shared;         /* leading extents */
-    uint32_t size;
-    bool deep, function, scatters;
+    uint32_t size, depth;
+    bool function, scatters;
     uint64_t before;
 } MergeCluster;
 

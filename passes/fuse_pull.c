@@ -9,7 +9,8 @@
  *   always            the body reads at most one element and computes nothing on floats: a view or a constant;
  *   every element of the result is used at most once by each of few uses (the indices contain every loop index between
  *   the producer and the use), and
- *     - there is one use: whatever the body does, it is not done more often than before;
+ *     - there is one use: whatever the body does, it is not done more often than before (but a row's sum does not move
+ *       into an elementwise loop with elementary functions, which LLVM vectorises: fuse_merge.c says more);
  *     - the body is light (MAX_LOADS, MAX_FLOPS): doing it again is cheaper than a pass through memory.
  * Never when the index might be out of range (the error would be lost), nor when a tensor that the body reads may be
  * overwritten in place in between (it would have to be copied). */
@@ -62,6 +63,33 @@ static Uses look_at_uses(const FuseCtx *c, TdlOp map, TdlVal r) {
     return u;
 }
 
+/* Loops in loops of the region. */
+static uint32_t depth_of(const TdlFunc *f, TdlRegion r) {
+    uint32_t most = 0;
+    IR_FOREACH_OP(f, r, o) {
+        const TdlOpData *d = ir_op(f, o);
+        for (uint16_t i = 0; i < d->nregions; i++) {
+            uint32_t n = depth_of(f, d->regions[i]) + fuse_is_loop(d->code);
+            if (n > most) most = n;
+        }
+    }
+    return most;
+}
+
+/* The body is that of a loop without others in it that computes elementary functions: LLVM vectorises it as it is. */
+static bool streams(const TdlFunc *f, TdlRegion r) {
+    TdlOp loop = ir_region(f, r)->parent;
+    if (!loop.id || !fuse_is_loop(ir_op(f, loop)->code) || depth_of(f, r)) return false;
+    IR_FOREACH_OP(f, r, o)
+        if (fuse_weight(ir_op(f, o)->code) >= 20) return true;
+    return false;
+}
+
+static bool into_stream(const FuseCtx *c, TdlOp map, TdlVal r) {
+    FuseIter it = fuse_uses(c, r);
+    return fuse_next(&it) && depth_of(c->f, fuse_body(c->f, map)) == 1 && streams(c->f, ir_op(c->f, it.u.op)->parent);
+}
+
 static bool worth_it(FuseCtx *c, TdlOp map, TdlVal r, TdlVal yielded) {
     Uses u = look_at_uses(c, map, r);
     if (!u.nuses) return false;
@@ -71,7 +99,7 @@ static bool worth_it(FuseCtx *c, TdlOp map, TdlVal r, TdlVal yielded) {
     bool alone = true; /* another result that is used keeps the body where it is */
     for (uint16_t i = 0; i < ir_op(c->f, map)->nresults; i++)
         if (ir_op(c->f, map)->results[i].id != r.id && fuse_nuses(c, ir_op(c->f, map)->results[i])) alone = false;
-    if (u.nuses == 1 && alone) return true;
+    if (u.nuses == 1 && alone) return !into_stream(c, map, r);
     return !k.heavy && k.loads <= MAX_LOADS && k.flops <= MAX_FLOPS && u.nuses <= MAX_COPIES;
 }
 

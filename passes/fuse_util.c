@@ -224,6 +224,15 @@ bool fuse_is_sum(const TdlFunc *f, TdlOp o) {
     return kind && !strcmp(kind, "sum");
 }
 
+TdlOp fuse_loop_in(const TdlFunc *f, TdlOp with) {
+    const TdlRegionData *r = ir_region(f, fuse_body(f, with));
+    const TdlOpData *l = ir_op(f, r->first), *y = ir_op(f, r->last);
+    if (l->code != OP_MAP || l->next.id != r->last.id) return (TdlOp){0};
+    for (uint16_t i = 0; i < y->noperands; i++)
+        if (ir_val(f, y->operands[i])->def.id != r->first.id) return (TdlOp){0};
+    return r->first;
+}
+
 TdlDim fuse_extent(const TdlFunc *f, TdlVal v) {
     TdlDim d;
     return ir_val_dim(f, v, &d) ? d : (TdlDim){0};
