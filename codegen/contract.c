@@ -22,7 +22,7 @@ typedef struct {
     Axis axis[MAX_AXES];
     uint32_t n;
     LLVMValueRef p[3];       /* c, a, b inside of the loops so far */
-    LLVMValueRef panel, accumulate;
+    LLVMValueRef panel, accumulate, bytes; /* of c, of the range where there is one */
     LLVMValueRef kernels;
     TdlElem elem;
 } Contract;
@@ -31,6 +31,18 @@ static const char *const LISTS[3] = {"axes_c", "axes_a", "axes_b"};
 
 static LLVMValueRef bytes_of(const Contract *c, LLVMValueRef n) {
     return LLVMBuildNSWMul(c->g->u->b, n, cg_i64(c->g->u, el_bytes(c->elem)), "");
+}
+
+/* Only lo..hi of the axis; c begins there. */
+static void take_range(Contract *c, Axis *x, LLVMValueRef lo, LLVMValueRef hi) {
+    CgUnit *u = c->g->u;
+    x->size = LLVMBuildNSWSub(u->b, hi, lo, "");
+    c->bytes = LLVMBuildNSWMul(u->b, x->size, x->stride[C], "");
+    for (int b = A; b <= B; b++) {
+        if (!x->stride[b]) continue;
+        LLVMValueRef offset = LLVMBuildNSWMul(u->b, lo, x->stride[b], "");
+        c->p[b] = LLVMBuildInBoundsGEP2(u->b, u->i8, c->p[b], &offset, 1, "");
+    }
 }
 
 static void find_axes(Contract *c, TdlOp o) {
@@ -50,6 +62,7 @@ static void find_axes(Contract *c, TdlOp o) {
             if (i) stride = LLVMBuildNSWMul(g->u->b, stride, a->size, "");
         }
     }
+    if (ir_op(g->f, o)->noperands == 6) take_range(c, &by_number[op_attr(g->f, o, LISTS[C])->ints[0]], cg_operand(g, o, 4), cg_operand(g, o, 5));
     for (int i = 0; i < MAX_AXES; i++)
         if (by_number[i].kind) c->axis[c->n++] = by_number[i];
 }
@@ -132,7 +145,7 @@ static void loops(Contract *c, uint32_t at, const Axis *m, const Axis *n, const 
 void cg_CONTRACT(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
-    Contract c = {.g = g, .elem = ty_elem(g->f->module, t), .panel = cg_operand(g, o, 3)};
+    Contract c = {.g = g, .elem = ty_elem(g->f->module, t), .panel = cg_operand(g, o, 3), .bytes = cg_bytes(g, t)};
     c.kernels = cg_kernels(u, c.elem);
     c.accumulate = cg_i64(u, op_int(g->f, o, "accumulate", 0) != 0);
     for (uint32_t i = 0; i < 3; i++) c.p[i] = cg_operand(g, o, i);
@@ -142,7 +155,7 @@ void cg_CONTRACT(Cg *g, TdlOp o) {
     bool summed = false;
     for (uint32_t i = 0; i < c.n; i++) summed |= c.axis[i].kind == KIND_K;
     if (summed && !op_int(g->f, o, "accumulate", 0))
-        LLVMBuildMemSet(u->b, c.p[C], LLVMConstInt(u->i8, 0, 0), cg_bytes(g, t), el_bytes(c.elem));
+        LLVMBuildMemSet(u->b, c.p[C], LLVMConstInt(u->i8, 0, 0), c.bytes, el_bytes(c.elem));
     if (summed) c.accumulate = cg_i64(u, 1);
     loops(&c, 0, &m, &n, &k);
 }

@@ -311,8 +311,10 @@ static bool numbered(TdlRule *r, const char *key, uint32_t i, TdlDim *sizes, uin
         if (x < 0 || x >= MAX_NUMBERS) return rule_fault(r, "%s has no number from 0 to %d", key, MAX_NUMBERS - 1);
         for (uint32_t k = 0; k < j; k++)
             if (list->ints[k] == x) return rule_fault(r, "%s has a number twice", key);
-        if (seen[x]++ && !dim_eq(sizes[x], ty_dims(r->m, t)[j])) return rule_fault(r, "the sizes of number %d differ", (int)x);
-        sizes[x] = ty_dims(r->m, t)[j];
+        if (sizes[x].id && !dim_eq(sizes[x], ty_dims(r->m, t)[j])) return rule_fault(r, "the sizes of number %d differ", (int)x);
+        /* Of a range c holds a part of the axis. */
+        if (i > 0 || j > 0 || r->d->noperands == 4) sizes[x] = ty_dims(r->m, t)[j];
+        seen[x]++;
     }
     return true;
 }
@@ -320,7 +322,7 @@ static bool numbered(TdlRule *r, const char *key, uint32_t i, TdlDim *sizes, uin
 bool rule_contract(TdlRule *r) {
     TdlDim sizes[MAX_NUMBERS] = {{0}};
     uint32_t seen[MAX_NUMBERS] = {0};
-    if (!rule_results(r, 0)) return false;
+    if (!rule_results(r, 0) || !rule_indices(r, 4, 2)) return false;
     for (uint32_t i = 0; i < 4; i++) {
         if (!buffer(r, i)) return false;
         if (ty_elem(r->m, rule_in(r, i)) != ty_elem(r->m, rule_in(r, 0)) || !ty_is_float(r->m, rule_in(r, i)))
@@ -330,5 +332,7 @@ bool rule_contract(TdlRule *r) {
         return false;
     for (uint32_t i = 0; i < MAX_NUMBERS; i++)
         if (seen[i] == 1) return rule_fault(r, "number %u is in one list alone", i);
+    if (r->d->noperands == 5 || (r->d->noperands == 6 && !ty_rank(r->m, rule_in(r, 0))))
+        return rule_fault(r, "a range is two indices, of the first axis of c");
     return true;
 }
