@@ -1,6 +1,5 @@
 """Times of several implementations that take turns, and their ratios."""
 import statistics
-import time
 
 import numpy as np
 
@@ -45,9 +44,3 @@ def take_turns(bound, rounds, seconds, least=1e-3):
             run.seconds(1)  # what the others left in the caches is theirs
             times[name].append(run.seconds(repeats[name]) / repeats[name])
     return {name: Sample(t) for name, t in times.items()}
-
-
-def stopwatch(f):
-    start = time.perf_counter()
-    f()
-    return time.perf_counter() - start

@@ -6,10 +6,9 @@ import ctypes
 import json
 import os
 import pathlib
-import re
+import resource
 import shutil
 import subprocess
-import time
 
 import numpy as np
 
@@ -48,15 +47,16 @@ class Builder:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def tdl(self, source, fixed=None, options=("-O3", "--mcpu=native")):
-        """(object, seconds of the compiler). The header lies beside it."""
+        """(object, processor seconds of the compiler). The header lies beside it."""
         fixed = fixed or {}
         name = "_".join([source.stem, *(f"{k}{v}" for k, v in fixed.items())])
         out = self.folder / name / f"{source.stem}.o"
         out.parent.mkdir(exist_ok=True)
         flags = [w for k, v in fixed.items() for w in ("-D", f"{k}={v}")]
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         command(self.tdlc, "-w", *options, *flags, source, "-o", out)
-        return out, time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return out, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def manifest(self, source):
         return json.loads(command(self.tdlc, "-w", "--emit=manifest", source))
@@ -165,7 +165,3 @@ def symbols(manifest, name):
         if f["name"] == name:
             return f
     raise Failed(f"{name}: exports are {', '.join(f['name'] for f in manifest['functions'])}")
-
-
-def identifier(text):
-    return re.sub(r"\W", "_", text)

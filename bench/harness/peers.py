@@ -79,7 +79,7 @@ def of_jax(jax, problem, size, inputs):
 
 
 def of_all(problem, size, inputs, quick):
-    """{name: Called}, and what was skipped and why."""
+    """{name: Called}, and what was skipped and why. `quick`: without torch.compile, which takes long to compile."""
     found, skipped = {}, {}
     torch, jax = find_torch(), find_jax()
     makers = {"PyTorch": (torch, lambda: of_torch(torch, problem, size, inputs, False)),

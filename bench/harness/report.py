@@ -70,7 +70,8 @@ def against_others(results):
         ours, other = best(row, OURS), best(row, OTHERS)
         if not ours:
             continue
-        mine, marks, cells = row.samples[ours], [], [label(row), f"{duration(mine.median)} ({ours})"]
+        mine, marks = row.samples[ours], []
+        cells = [label(row), f"{duration(mine.median)} ({ours})"]
         for name in ("scalar", *OTHERS):
             cells.append(ratio(row.samples.get(name), mine))
         if other and "other" in row.problem.TARGET:
@@ -94,7 +95,8 @@ def costs(results):
             cells += ["-", "-", "-"]
         cells += [size(row.workspace[n]) if n in row.workspace else "-" for n in ("tdlc", "tuned")]
         rows.append(cells + [f"{1e3 * row.compile_seconds:.0f} ms", verdict(1e3 * row.compile_seconds, 150)])
-    return table(["problem", "gradient / value", "operations, likewise", "ratio of the two", "workspace", "by hand", "tdlc compiles in", "wanted"], rows)
+    return table(["problem", "gradient / value", "operations, likewise", "ratio of the two", "workspace", "by hand", "tdlc compiles in",
+                  "wanted"], rows)
 
 
 def skipped(results):
@@ -118,6 +120,7 @@ def plot(results, path):
         there = [(k, r.samples[name].over(r.samples["tuned"])[0]) for k, r in enumerate(rows) if name in r.samples]
         axes.barh([k + i * height for k, _ in there], [v for _, v in there], height, label=name)
     axes.set_yticks([k + 0.4 for k in range(len(rows))], [f"{r.name} {r.text()}" for r in rows], fontsize=7)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
@@ -136,8 +139,9 @@ def write(results, path):
     bandwidth = ", ".join(f"{rate / 1e9:.0f} GB/s from {size(limit)}" for limit, rate in p.bytes.items())
     path.write_text(f"""# Results
 
-Written by `bench/run`. {processor()}, one thread; seed {results.seed} (`bench/run --seed {results.seed}` draws the same sizes, marked *); C by {results.compiler}.
-Peaks: {p.fma / 1e9:.1f} and {p.fma32 / 1e9:.1f} thousand million multiply-adds a second (f64, f32), {p.exp / 1e9:.2f} and {p.exp32 / 1e9:.2f} exponentials; {bandwidth}.
+Written by `bench/run`. {processor()}, one thread; C by {results.compiler}; seed {results.seed} (`bench/run --seed {results.seed}` draws the
+same sizes, marked *). Peaks, thousand million a second in f64 and f32: {p.fma / 1e9:.1f} and {p.fma32 / 1e9:.1f} multiply-adds,
+{p.exp / 1e9:.2f} and {p.exp32 / 1e9:.2f} exponentials; {bandwidth}.
 
 A time is the median of runs that took turns, processor time; a ratio the median of the rounds' ratios, with the quartiles in brackets.
 Every result was compared with the reference first.

@@ -1,5 +1,4 @@
 """Black-Scholes calls: value of a book and its gradient by spot, strike, rate, volatility and time."""
-import numpy as np
 
 from harness.machine import Work
 from harness.native import ROOT

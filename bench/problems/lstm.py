@@ -19,13 +19,13 @@ def draw(rng):
 
 
 def inputs(size, rng):
-    l, c, b = size["l"], size["c"], size["b"]
-    given = ROOT / f"bench/gradbench/data/lstm_l{l}_c{c}"
+    layers, c, b = size["l"], size["c"], size["b"]
+    given = ROOT / f"bench/gradbench/data/lstm_l{layers}_c{c}"
     if b == 14 and given.is_dir():
         return {f.stem: np.load(f) for f in given.glob("*.npy")}
     sequence = np.zeros((c, b))
     sequence[np.arange(c), rng.integers(0, b, c)] = 1
-    return dict(main=rng.uniform(-1, 1, (l, 2, 4, b)), extra=rng.uniform(-1, 1, (3, b)), state=rng.uniform(-1, 1, (l, 2, b)),
+    return dict(main=rng.uniform(-1, 1, (layers, 2, 4, b)), extra=rng.uniform(-1, 1, (3, b)), state=rng.uniform(-1, 1, (layers, 2, b)),
                 sequence=sequence)
 
 
@@ -42,14 +42,14 @@ def primal_work(size):
 
 def torch(torch, size, a):
     state, sequence = torch.tensor(a["state"]), torch.tensor(a["sequence"])
-    l, c, b = size["l"], size["c"], size["b"]
+    layers, c, b = size["l"], size["c"], size["b"]
 
     def f(main, extra):
-        hidden, cell, total = [state[i, 0] for i in range(l)], [state[i, 1] for i in range(l)], 0.0
+        hidden, cell, total = [state[i, 0] for i in range(layers)], [state[i, 1] for i in range(layers)], 0.0
         weights = [(w[0], w[1]) for w in main.unbind()]
         for t in range(c - 1):
             x = sequence[t] * extra[0]
-            for i in range(l):
+            for i in range(layers):
                 w, bias = weights[i]
                 z = torch.stack((x, hidden[i], x, hidden[i])) * w + bias
                 gates = torch.sigmoid(z[:3])
@@ -64,13 +64,13 @@ def torch(torch, size, a):
 def jax(jax, size, a):
     jnp = jax.numpy
     state, sequence = jnp.asarray(a["state"]), jnp.asarray(a["sequence"])
-    l, c, b = size["l"], size["c"], size["b"]
+    layers, c, b = size["l"], size["c"], size["b"]
 
     def f(main, extra):
         def step(s, pair):
             now, after = pair
             x, new = now * extra[0], []
-            for i in range(l):
+            for i in range(layers):
                 hidden, cell = s[i]
                 w, bias = main[i, 0], main[i, 1]
                 cell = cell * jax.nn.sigmoid(x * w[0] + bias[0]) + jax.nn.sigmoid(hidden * w[1] + bias[1]) * jnp.tanh(hidden * w[3] + bias[3])
@@ -78,6 +78,6 @@ def jax(jax, size, a):
                 new.append((x, cell))
             y = x * extra[1] + extra[2]
             return tuple(new), (after * (y - jnp.log(2 + jnp.exp(y).sum()))).sum()
-        start = tuple((state[i, 0], state[i, 1]) for i in range(l))
+        start = tuple((state[i, 0], state[i, 1]) for i in range(layers))
         return -jax.lax.scan(step, start, (sequence[:-1], sequence[1:]))[1].sum() / ((c - 1) * b)
     return f, {v: jnp.asarray(a[v]) for v in ("main", "extra")}, ("main", "extra")
