@@ -1,6 +1,7 @@
 /* A sparse row's product, its residual, and both derivatives while the row is in the cache.
  *
- * Bound: entries and columns are read once and the entries' gradient is written. */
+ * Bound: entries and columns are read once and the entries' gradient is written. Rows of unpredictable length cost as much
+ * again: their ends are mispredicted. */
 #include "spmv.h"
 #include "vector.h"
 
