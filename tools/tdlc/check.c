@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { DRAWS = 60, FIRST_SIZE = 3 };
 
@@ -44,7 +43,7 @@ static bool has_float_result(const TdlFunc *f) {
 }
 
 /* The functions that f calls or differentiates or has as rules, and theirs, f among them. */
-typedef struct { TdlArena *arena; Funcs *to; } Reach;
+typedef struct { TdlArena *arena; Funcs *to; bool rules; } Reach;
 
 static void reach(Reach *r, TdlFunc *f);
 
@@ -58,15 +57,27 @@ static void reach(Reach *r, TdlFunc *f) {
         if (r->to->p[i] == f) return;
     if (!f) return;
     VEC_PUSH(r->arena, *r->to, f);
-    reach(r, ir_func_find(f->module, f->reverse));
-    reach(r, ir_func_find(f->module, f->forward));
+    if (r->rules) {
+        reach(r, ir_func_find(f->module, f->reverse));
+        reach(r, ir_func_find(f->module, f->forward));
+    }
     ir_walk(f, f->body, reach_op, r);
 }
 
 static Funcs reached_from(TdlArena *a, TdlFunc *f) {
     Funcs to = {0};
-    reach(&(Reach){a, &to}, f);
+    reach(&(Reach){a, &to, true}, f);
     return to;
+}
+
+/* Whether f is called on the way, by itself or by what it calls. */
+static bool calls_itself(TdlArena *a, TdlFunc *f) {
+    Funcs to = {0};
+    Reach r = {a, &to, false};
+    ir_walk(f, f->body, reach_op, &r);
+    for (uint32_t i = 0; i < to.n; i++)
+        if (to.p[i] == f) return true;
+    return false;
 }
 
 typedef struct { Work *w; bool any; } Derivatives;
@@ -131,7 +142,6 @@ typedef struct {
     int other;               /* not 0: which other sizes are tried */
     uint32_t npoints;        /* that were drawn */
     double *offset;          /* by parameter: of its strata */
-    double seconds[2];       /* that a point took: least of those at the usual sizes, and at one more */
 } At;
 
 /* The documentation that states a domain for parameter `name`: the function's, or that of another with such a parameter. */
@@ -369,9 +379,7 @@ static void no_point(const At *a, const Row *r, const char *why) {
 
 /* Compares at the point that was chosen. */
 static AtState check_point(At *a, Row *row, const char **why) {
-    clock_t from = clock();
     AtResult r = compare_at(&a->p, &a->forms, &a->dims, a->point, a->bounds);
-    if (a->other <= ONE_MORE) a->seconds[a->other] = fmin(a->seconds[a->other], (double)(clock() - from) / CLOCKS_PER_SEC);
     row->modes = fmax(row->modes, r.modes);
     row->differences = fmax(row->differences, r.differences);
     if (r.state == AT_OFF) off(a, row, &r);
@@ -384,10 +392,12 @@ static AtState check_point(At *a, Row *row, const char **why) {
     return r.state;
 }
 
-/* Whether a point at the larger size would take long, by what one more took: a recursion over all subsets does. */
-static bool is_steep(const At *a) {
-    double ratio = a->seconds[ONE_MORE] / fmax(a->seconds[USUAL_SIZES], 1e-6);
-    return a->seconds[ONE_MORE] * pow(fmax(ratio, 1), 3.8) > 0.05 && ratio > 1; /* (4/3)**3.8 is 3 */
+/* Whether there is a recursion, which may take any time at a larger size, as that over all subsets does. */
+static bool is_recursive(const At *a) {
+    Funcs all = reached_from(a->w->c.s->arena, a->f);
+    for (uint32_t i = 0; i < all.n; i++)
+        if (calls_itself(a->w->c.s->arena, all.p[i])) return true;
+    return false;
 }
 
 /* At other sizes, one point each; where the function fails at them, as by an assert, nothing is said. */
@@ -397,7 +407,7 @@ static void check_other_sizes(At *a, Row *row) {
     a->usual = a->dims;
     a->settled = false;
     for (a->other = ONE_MORE; a->other < SIZES && !row->off; a->other++) {
-        if (a->other == LARGER && is_steep(a)) continue;
+        if (a->other == LARGER && is_recursive(a)) continue;
         for (int k = 0; k < TRIES; k++) {
             if (!choose_point(a, 0) || !memcmp(a->dims.at, a->usual.at, a->dims.n * sizeof *a->dims.at)) break;
             AtState s = check_point(a, row, &why);
@@ -418,7 +428,6 @@ static bool check_target(Work *w, const Target *t) {
     a.call = call_of(&a.front, a.forms.value);
     a.point = ARENA_ARRAY(a.p.s.arena, Value, a.nparams + 1);
     a.bounds = ARENA_ARRAY(a.p.s.arena, Bounds, a.nparams + 1);
-    a.seconds[USUAL_SIZES] = a.seconds[ONE_MORE] = INFINITY;
     a.offset = ARENA_ARRAY(a.p.s.arena, double, a.nparams + 1);
     for (uint32_t i = 0; i < a.nparams; i++) a.offset[i] = check_random(&w->c);
     bool ok = read_given(&a);
