@@ -22,17 +22,19 @@ static bool in_range(Checks *c, TdlOp at, TdlDim v, TdlDim size) {
     return chk_nonneg(c, at, v) && chk_nonneg(c, at, dim_sub(m, dim_sub(m, size, v), dim_const(m, 1)));
 }
 
+bool chk_in_range(Checks *c, TdlOp at, TdlVal v, TdlDim size) {
+    TdlDim x = chk_expr(c, v), wrapping = chk_expr_wrapping(c, v);
+    return in_range(c, at, x, size) || (!dim_eq(wrapping, x) && in_range(c, at, wrapping, size));
+}
+
 /* Writes a check unless it is certainly passed; true when that is proved. */
 static bool settle(Checks *c, const ChkCheck *k) {
     TdlModule *m = c->m;
+    c->at = k->at;
     TdlDim v = chk_expr(c, k->value), zero = dim_const(m, 0), one = dim_const(m, 1);
     bool ok = false;
     switch (k->test) {
-    case CHECK_RANGE: {
-        TdlDim wrapping = chk_expr_wrapping(c, k->value);
-        ok = in_range(c, k->at, v, k->size) || (!dim_eq(wrapping, v) && in_range(c, k->at, wrapping, k->size));
-        break;
-    }
+    case CHECK_RANGE: ok = chk_in_range(c, k->at, k->value, k->size); break;
     case CHECK_NONNEG: ok = chk_nonneg(c, k->at, v); break;
     case CHECK_POSITIVE: ok = chk_nonneg(c, k->at, dim_sub(m, v, one)); break;
     case CHECK_NONZERO:

@@ -16,15 +16,20 @@ typedef struct {
     TDL_VEC(TdlOp) dim_ops;
     uint32_t nops;            /* operations when the pass began */
     bool *unproved;           /* of these: in range only because of a check somewhere in front */
+    TdlOp at;                 /* the operation in question */
+    TDL_VEC(TdlOp) without;   /* loops around it that may not run: their ranges prove nothing */
 } Checks;
 
 /* An `index` that is in range by proof, wherever its loops run. */
 bool chk_proved(const Checks *c, TdlOp index);
+/* 0 <= v < size wherever control reaches `at`. */
+bool chk_in_range(Checks *c, TdlOp at, TdlVal v, TdlDim size);
 
 /* ---- checks_range.c ---- */
 
 /* The i64 value v as a polynomial over dimension variables and one variable for each value that is opaque or a loop
- * index. Always succeeds. Arithmetic on data is opaque, since it may wrap: k + 1 < n says nothing about the largest k. */
+ * index; the result of an `if` whose condition is known at c->at is what that branch yields. Always succeeds.
+ * Arithmetic on data is opaque, since it may wrap: k + 1 < n says nothing about the largest k. */
 TdlDim chk_expr(Checks *c, TdlVal v);
 /* The same, but equal to v only modulo 2**64: where the polynomial is in a range, v is. */
 TdlDim chk_expr_wrapping(Checks *c, TdlVal v);

@@ -11,7 +11,8 @@
  * The value is followed back through pure scalar operations to loop indices and to what is defined outside. The check
  * leaves loop after loop (map, reduce, for without exit) as long as nothing but their indices is needed, and stops at
  * an `if` or `while`, where it is conditional. It is evaluated over the loops that the value depends on; of the
- * others it must be known that they run at all, or a check would fail that the program never makes. */
+ * others it must be known that they run at all, or a check would fail that the program never makes. Where the value
+ * counts up with the innermost of them, as p does in ptr[i]..ptr[i+1], its first and last decide, without that loop. */
 #include "passes/checks.h"
 #include <string.h>
 
@@ -25,7 +26,7 @@ typedef struct {
     Loop loops[DEPTH];
     uint32_t n;        /* loops it could leave by their kind */
     uint32_t left;     /* operations that may still be copied */
-    bool loads;        /* a load is copied that is in range only where the loop runs */
+    TDL_VEC(TdlOp) loads; /* that are copied */
     TdlOp out;         /* the loop it is to leave */
     TdlRegion out_region;
 } Hoist;
@@ -98,7 +99,7 @@ static bool closure(Hoist *h, TdlVal v) {
     if (h->left == 0 || !may_copy(h, def)) return false;
     h->left--;
     const TdlOpData *d = ir_op(f, def);
-    if (d->code == OP_INDEX && !chk_proved(h->c, def)) h->loads = true;
+    if (d->code == OP_INDEX) VEC_PUSH(h->c->a, h->loads, def);
     for (uint32_t i = 0; i < d->noperands; i++)
         if (!closure(h, d->operands[i])) return false;
     return true;
@@ -110,6 +111,7 @@ typedef struct {
     Hoist *h;
     TdlBuilder b;
     TDL_VEC(TdlVal) from, to; /* copies made so far */
+    TdlVal zero, size;        /* of a RANGE check: in front of the loops, so that equal checks have equal bodies */
 } Writer;
 
 static void set_copy(Writer *w, TdlVal v, TdlVal to) {
@@ -149,11 +151,24 @@ static bool by_data(const Writer *w, TdlOp loop) {
     return d->code == OP_FOR && !(ir_val_dim(f, d->operands[0], &x) && ir_val_dim(f, d->operands[1], &x));
 }
 
+/* e where v is max(e, 0): an extent below 0 is empty, too. */
+static TdlVal without_max0(const Writer *w, TdlVal v) {
+    const TdlFunc *f = w->h->c->f;
+    TdlOp def = ir_val(f, v)->def;
+    if (!def.id || ir_op(f, def)->code != OP_MAX) return v;
+    for (uint32_t i = 0; i < 2; i++) {
+        TdlOp z = ir_val(f, ir_op(f, def)->operands[i])->def;
+        if (z.id && ir_op(f, z)->code == OP_CONST && op_int(f, z, "value", 1) == 0) return ir_op(f, def)->operands[1 - i];
+    }
+    return v;
+}
+
 /* One extent. Of a `for` hi - lo; by data max(hi, lo) - lo, which is negative where i64 cannot count the iterations. */
 static TdlVal extent(Writer *w, TdlOp loop, uint32_t i) {
     const TdlOpData *d = ir_op(w->h->c->f, loop);
     TdlOpcode code = d->code;
     TdlVal a = d->operands[i], b = code == OP_FOR ? d->operands[1] : (TdlVal){0};
+    if (code == OP_REDUCE || (code == OP_MAP && !d->nresults)) a = without_max0(w, a);
     TdlVal lo = copy_of(w, a);
     if (code != OP_FOR) return lo;
     TdlVal hi = copy_of(w, b);
@@ -161,11 +176,16 @@ static TdlVal extent(Writer *w, TdlOp loop, uint32_t i) {
     return ir_binary(&w->b, OP_SUB, hi, lo);
 }
 
+static void write_bounds(Writer *w, const ChkCheck *k) {
+    if (k->test != CHECK_RANGE) return;
+    w->zero = zero_like(w, k->value);
+    w->size = ir_dim(&w->b, k->size);
+}
+
 static TdlVal passes_test(Writer *w, const ChkCheck *k, TdlVal v) {
     if (k->test == CHECK_RANGE) {
-        TdlVal z = zero_like(w, v), size = ir_dim(&w->b, k->size);
-        TdlVal ge = ir_binary(&w->b, OP_GE, v, z);
-        TdlVal lt = ir_binary(&w->b, OP_LT, v, size);
+        TdlVal ge = ir_binary(&w->b, OP_GE, v, w->zero);
+        TdlVal lt = ir_binary(&w->b, OP_LT, v, w->size);
         return ir_binary(&w->b, OP_AND, ge, lt);
     }
     TdlVal z = zero_like(w, v);
@@ -191,6 +211,80 @@ static TdlVal unless_skipped(Writer *w, TdlVal ok) {
     return ok;
 }
 
+/* ok, and i64 can count the iterations. */
+static TdlVal countable(Writer *w, TdlOp loop, TdlVal ok, TdlVal n) {
+    if (!by_data(w, loop)) return ok;
+    TdlVal z = zero_like(w, n);
+    TdlVal counted = ir_binary(&w->b, OP_GE, n, z);
+    return ir_binary(&w->b, OP_AND, ok, counted);
+}
+
+static bool depends_on(const Hoist *h, TdlVal v, TdlVal index) {
+    const TdlFunc *f = h->c->f;
+    if (v.id == index.id) return true;
+    TdlOp def = ir_val(f, v)->def;
+    if (!def.id || outside(h, v)) return false;
+    for (uint32_t i = 0; i < ir_op(f, def)->noperands; i++)
+        if (depends_on(h, ir_op(f, def)->operands[i], index)) return true;
+    return false;
+}
+
+/* v is the index plus (or less) what does not depend on it. */
+static bool counts_up(const Hoist *h, TdlVal v, TdlVal index) {
+    const TdlFunc *f = h->c->f;
+    while (v.id != index.id) {
+        TdlOp def = ir_val(f, v)->def;
+        if (!def.id || outside(h, v)) return false;
+        const TdlOpData *d = ir_op(f, def);
+        if (d->code != OP_ADD && d->code != OP_SUB) return false;
+        bool second = d->code == OP_ADD && depends_on(h, d->operands[1], index);
+        if (depends_on(h, d->operands[!second], index)) return false;
+        v = d->operands[second];
+    }
+    return true;
+}
+
+/* The innermost loop that is gone over, loops[level], has the value count up by one from its first: its ends decide. */
+static bool by_two_ends(const Hoist *h, const ChkCheck *k, uint32_t level) {
+    const TdlFunc *f = h->c->f;
+    TdlOp loop = h->loops[level].op;
+    if (k->test != CHECK_RANGE || loop_indices(f, loop) != 1) return false;
+    TdlVal index = loop_index(f, loop, 0);
+    TdlType i64 = ty_scalar(h->c->m, EL_I64);
+    for (uint32_t i = 0; i < level; i++) {
+        const TdlOpData *d = ir_op(f, h->loops[i].op);
+        if (h->loops[i].needed) return false;
+        for (uint32_t j = 0; j < (d->code == OP_FOR ? 2 : d->noperands); j++)
+            if (depends_on(h, d->operands[j], index)) return false;
+    }
+    return ty_eq(ir_type(f, k->value), i64) && counts_up(h, k->value, index);
+}
+
+/* The n values first, first + 1, ... (modulo 2**64) of the innermost loop gone over are in range: n <= 0, or first >= 0
+ * and n <= size - first, which does not wrap then. Behind an `if`, since `first` may load what is in range only where
+ * the loop runs. */
+static TdlVal two_ends(Writer *w, const ChkCheck *k, TdlOp loop, TdlVal n) {
+    TdlFunc *f = w->h->c->f;
+    TdlType t = ty_scalar(w->h->c->m, EL_BOOL);
+    TdlVal runs = ir_binary(&w->b, OP_GT, n, w->zero);
+    TdlOp branch = ir_emit(&w->b, OP_IF, &runs, 1, &t, 1);
+    TdlBuilder outer = w->b;
+    w->b = ir_at_end(f, ir_op(f, branch)->regions[1], outer.span);
+    TdlVal yes = ir_const_int(&w->b, EL_BOOL, 1);
+    ir_emit(&w->b, OP_YIELD, &yes, 1, NULL, 0);
+    w->b = ir_at_end(f, ir_op(f, branch)->regions[0], outer.span);
+    bool is_for = ir_op(f, loop)->code == OP_FOR;
+    set_copy(w, loop_index(f, loop, 0), is_for ? copy_of(w, ir_op(f, loop)->operands[0]) : w->zero);
+    TdlVal first = copy_of(w, k->value);
+    TdlVal room = ir_binary(&w->b, OP_SUB, w->size, first);
+    TdlVal lower = ir_binary(&w->b, OP_GE, first, w->zero);
+    TdlVal upper = ir_binary(&w->b, OP_LE, n, room);
+    TdlVal ok = unless_skipped(w, ir_binary(&w->b, OP_AND, lower, upper));
+    ir_emit(&w->b, OP_YIELD, &ok, 1, NULL, 0);
+    w->b = outer;
+    return ir_result(f, branch, 0);
+}
+
 /* The loops gone over, as nested reductions, outermost first; the innermost yields the test. */
 static TdlVal write_nest(Writer *w, const ChkCheck *k, uint32_t level) {
     Hoist *h = w->h;
@@ -208,6 +302,8 @@ static TdlVal write_nest(Writer *w, const ChkCheck *k, uint32_t level) {
         TdlVal e = extent(w, loop, i);
         VEC_PUSH(h->c->a, extents, e);
     }
+    if (by_two_ends(h, k, level - 1))
+        return countable(w, loop, two_ends(w, k, loop, extents.p[0]), extents.p[0]);
     TdlType t = ty_scalar(h->c->m, EL_BOOL), i64 = ty_scalar(h->c->m, EL_I64);
     TdlOp red = ir_emit(&w->b, OP_REDUCE, extents.p, extents.n, &t, 1);
     op_set_str(f, red, "kind", "all", 3);
@@ -223,9 +319,7 @@ static TdlVal write_nest(Writer *w, const ChkCheck *k, uint32_t level) {
     TdlVal ok = write_nest(w, k, level - 1);
     ir_emit(&w->b, OP_YIELD, &ok, 1, NULL, 0);
     w->b = outer;
-    ok = ir_result(f, red, 0);
-    if (!by_data(w, loop)) return ok;
-    return ir_binary(&w->b, OP_AND, ok, ir_binary(&w->b, OP_GE, extents.p[0], zero_like(w, extents.p[0])));
+    return countable(w, loop, ir_result(f, red, 0), extents.p[0]);
 }
 
 static void write_assert(Writer *w, const ChkCheck *k, TdlVal ok, TdlVal value) {
@@ -258,21 +352,36 @@ static void loops_around(Hoist *h, TdlOp at) {
     }
 }
 
+/* Are the loads that are copied in range where some of the loops that are not gone over do not run? */
+static bool loads_in_range(Hoist *h) {
+    Checks *c = h->c;
+    for (uint32_t i = 0; i < h->n; i++)
+        if (!h->loops[i].needed) VEC_PUSH(c->a, c->without, h->loops[i].op);
+    bool ok = true;
+    for (uint32_t i = 0; i < h->loads.n && ok && c->without.n; i++) {
+        TdlOp load = h->loads.p[i];
+        const TdlOpData *d = ir_op(c->f, load);
+        const TdlDim *dims = ty_dims(c->m, ir_type(c->f, d->operands[0]));
+        ok = chk_proved(c, load);
+        for (uint32_t k = 1; k < d->noperands && ok; k++) ok = chk_in_range(c, load, d->operands[k], dims[k - 1]);
+    }
+    c->without.n = 0;
+    return ok;
+}
+
 /* Marks what is needed to leave the n innermost loops. */
 static bool can_leave(Hoist *h, const ChkCheck *k, uint32_t n) {
     h->n = n;
     h->left = CLOSURE;
     h->out = h->loops[n - 1].op;
     h->out_region = ir_op(h->c->f, h->out)->regions[0];
-    h->loads = false;
+    h->loads.n = 0;
     for (uint32_t i = 0; i < n; i++) h->loops[i].needed = false;
     if (k->test == CHECK_RANGE && !dim_outside(h, k->size)) return false;
     if (!closure(h, k->value)) return false;
     for (uint32_t i = 0; i < n; i++)
         if (!bounds_closure(h, i)) return false;
-    for (uint32_t i = 0; i < n && h->loads; i++)
-        if (!h->loops[i].needed) return false;
-    return true;
+    return loads_in_range(h);
 }
 
 bool chk_hoist(Checks *c, const ChkCheck *k) {
@@ -286,6 +395,7 @@ bool chk_hoist(Checks *c, const ChkCheck *k) {
     for (uint32_t i = 0; i < best; i++) any |= h.loops[i].needed;
     Writer w = {.h = &h, .b = ir_before(c->f, h.out)};
     w.b.span = ir_op(c->f, k->at)->span;
+    write_bounds(&w, k);
     TdlVal ok = write_nest(&w, k, best);
     TdlVal value = {0};
     if (!any) value = copy_of(&w, k->value);
@@ -297,6 +407,7 @@ void chk_in_place(Checks *c, const ChkCheck *k) {
     Hoist h = {.c = c};
     Writer w = {.h = &h, .b = ir_before(c->f, k->at)};
     w.b.span = ir_op(c->f, k->at)->span;
+    write_bounds(&w, k);
     TdlVal ok = passes_test(&w, k, k->value);
     write_assert(&w, k, ok, k->value);
 }

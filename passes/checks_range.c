@@ -1,14 +1,16 @@
 /* Proofs that an index is in range.
  *
  * The goal is a polynomial p >= 0 in dimensions (>= 0), loop indices and opaque values (any sign). What is known at
- * an operation is a list of inequalities q >= 0, from the inside out: the conditions of the `if`s around it, and for
- * each loop index v in [lo, hi): v - lo >= 0 and hi - 1 - v >= 0. Two ways are tried:
+ * an operation is a list of inequalities q >= 0, from the inside out: the conditions of the `if`s around it, for each
+ * loop index v in [lo, hi): v - lo >= 0 and hi - 1 - v >= 0, and of a run-time dimension t = max(a, b): t >= a, t >= b.
+ * Two ways are tried:
  *
  *   ends    p is linear in the innermost index v with a coefficient of known sign: p is least at one end of [lo, hi),
  *           so that v is replaced by that end; and so on outwards.
  *   slack   each inequality q = w + r, w a variable, defines w = t - r with a new variable t >= 0, in p and in all
  *           other inequalities. When the list is used up p has only variables >= 0 and is looked at term by term.
  *           For j < i < d:  j = s, i = s + 1 + t, d = s + t + 2 + u, whence a packed triangle is seen to be in range.
+ * An inequality q != 0 is q - 1 >= 0 where q >= 0 is known, and -q - 1 >= 0 where -q >= 0 is.
  *
  * Quotients: c * (p // c) is p itself where c divides p for all residues of its variables, as 2 does d*(d - 1);
  * otherwise it lies in [p - c + 1, p]. */
@@ -32,6 +34,23 @@ static bool is_i64(const Checks *c, TdlVal v) {
     return ty_is_scalar(c->m, t) && ty_elem(c->m, t) == EL_I64;
 }
 
+/* What v is at c->at: behind the condition of the `if` that gave it, what its branch yielded. */
+static TdlVal through_if(const Checks *c, TdlVal v) {
+    const TdlFunc *f = c->f;
+    TdlOp def = ir_val(f, v)->def;
+    if (!def.id || ir_op(f, def)->code != OP_IF || !c->at.id) return v;
+    for (TdlRegion r = ir_op(f, c->at)->parent; r.id;) {
+        TdlOp p = ir_region(f, r)->parent;
+        if (!p.id) break;
+        if (ir_op(f, p)->code == OP_IF && ir_op(f, p)->operands[0].id == ir_op(f, def)->operands[0].id && p.id != def.id) {
+            TdlRegion branch = ir_op(f, def)->regions[r.id != ir_op(f, p)->regions[0].id];
+            return ir_op(f, ir_terminator(f, branch))->operands[ir_val(f, v)->index];
+        }
+        r = ir_op(f, p)->parent;
+    }
+    return v;
+}
+
 static bool tame(const Checks *c, TdlVal v, int depth);
 
 /* A loop counts from what is tame: it would have to run for centuries to get far. */
@@ -46,6 +65,7 @@ static bool tame_index(const Checks *c, TdlVal v, int depth) {
 
 /* i64 arithmetic on v does not wrap: v is made of dimensions, constants and loop indices, not of data. */
 static bool tame(const Checks *c, TdlVal v, int depth) {
+    v = through_if(c, v);
     TdlOp def = ir_val(c->f, v)->def;
     if (depth == 0 || !is_i64(c, v)) return false;
     if (!def.id) return tame_index(c, v, depth - 1);
@@ -62,6 +82,7 @@ static bool tame(const Checks *c, TdlVal v, int depth) {
 /* `exact`: of arithmetic that may wrap nothing is known but its value. */
 static TdlDim expr(Checks *c, TdlVal v, int depth, bool exact) {
     TdlModule *m = c->m;
+    v = through_if(c, v);
     TdlOp def = ir_val(c->f, v)->def;
     TdlDim opaque = dim_var(m, value_sym(c, v));
     if (!def.id || depth == 0 || !ty_is_scalar(m, ir_type(c->f, v))) return opaque;
@@ -98,6 +119,7 @@ typedef struct { TdlSym v; TdlDim lo, hi; } Range;            /* lo <= v < hi */
 typedef struct {
     TDL_VEC(TdlDim) facts;   /* each >= 0, innermost first */
     TDL_VEC(Range) ranges;   /* innermost first */
+    TDL_VEC(TdlDim) nonzero; /* each != 0 */
 } Known;
 
 static void know(Checks *c, Known *k, TdlDim d) { VEC_PUSH(c->a, k->facts, d); }
@@ -124,7 +146,7 @@ static void know_condition(Checks *c, Known *k, TdlVal cond, bool truth, int dep
     else if (code == (truth ? OP_EQ : OP_NE)) {
         know(c, k, up);
         know(c, k, down);
-    }
+    } else if (code == (truth ? OP_NE : OP_EQ)) VEC_PUSH(c->a, k->nonzero, up);
 }
 
 static void know_index(Checks *c, Known *k, TdlVal index, TdlDim lo, TdlDim hi) {
@@ -135,6 +157,12 @@ static void know_index(Checks *c, Known *k, TdlVal index, TdlDim lo, TdlDim hi) 
     know(c, k, dim_sub(c->m, dim_sub(c->m, hi, v), dim_const(c->m, 1)));
 }
 
+static bool may_not_run(const Checks *c, TdlOp loop) {
+    for (uint32_t i = 0; i < c->without.n; i++)
+        if (c->without.p[i].id == loop.id) return true;
+    return false;
+}
+
 static Known known_at(Checks *c, TdlOp at) {
     Known k = {0};
     TdlFunc *f = c->f;
@@ -143,10 +171,11 @@ static Known known_at(Checks *c, TdlOp at) {
         if (!p.id) break;
         const TdlOpData *d = ir_op(f, p);
         const TdlVals *args = &ir_region(f, r)->args;
+        bool runs = !may_not_run(c, p);
         if (d->code == OP_IF) know_condition(c, &k, d->operands[0], r.id == d->regions[0].id, 8);
-        if (d->code == OP_FOR)
+        if (d->code == OP_FOR && runs)
             know_index(c, &k, args->p[0], chk_expr(c, d->operands[0]), chk_expr(c, d->operands[1]));
-        if (d->code == OP_MAP || d->code == OP_REDUCE)
+        if ((d->code == OP_MAP || d->code == OP_REDUCE) && runs)
             for (uint32_t i = args->n; i-- > 0;)
                 know_index(c, &k, args->p[i], dim_const(c->m, 0), chk_expr(c, d->operands[i]));
         r = d->parent;
@@ -266,6 +295,25 @@ static TdlDim subst1(Checks *c, TdlDim d, TdlSym s, TdlDim to) { return dim_subs
 
 /* ---- proofs ---- */
 
+static bool in_scope(const TdlFunc *f, TdlOp def, TdlOp at) {
+    for (TdlRegion r = ir_op(f, at)->parent; r.id; r = ir_op(f, ir_region(f, r)->parent)->parent) {
+        if (r.id == ir_op(f, def)->parent.id) return true;
+        if (!ir_region(f, r)->parent.id) return false;
+    }
+    return false;
+}
+
+/* A dimension in the goal p that is the value of max(a, b) is no less than either. */
+static void know_dims(Checks *c, Known *k, TdlOp at, TdlDim p) {
+    for (uint32_t i = 0; i < c->dim_ops.n; i++) {
+        if (!mentions(c, p, c->dim_syms.p[i]) || !in_scope(c->f, c->dim_ops.p[i], at)) continue;
+        TdlOp def = ir_val(c->f, ir_op(c->f, c->dim_ops.p[i])->operands[0])->def;
+        if (!def.id || ir_op(c->f, def)->code != OP_MAX) continue;
+        TdlDim t = dim_var(c->m, c->dim_syms.p[i]);
+        for (uint32_t j = 0; j < 2; j++) know(c, k, dim_sub(c->m, t, chk_expr(c, ir_op(c->f, def)->operands[j])));
+    }
+}
+
 /* With each variable of any sign as the difference of two that are >= 0. */
 static bool known_nonneg(Checks *c, TdlDim d) {
     Syms vars = {0};
@@ -337,9 +385,21 @@ static bool by_slack(Checks *c, const Known *k, TdlDim p) {
     return known_nonneg(c, p);
 }
 
+/* Makes inequalities of what is known not to be 0 and has a known sign. */
+static void settle_nonzero(Checks *c, Known *k) {
+    TdlDim zero = dim_const(c->m, 0), one = dim_const(c->m, 1);
+    for (uint32_t i = 0; i < k->nonzero.n; i++) {
+        TdlDim q = k->nonzero.p[i], minus = dim_sub(c->m, zero, q);
+        if (by_ends(c, k, q) || by_slack(c, k, q)) know(c, k, dim_sub(c->m, q, one));
+        else if (by_ends(c, k, minus) || by_slack(c, k, minus)) know(c, k, dim_sub(c->m, minus, one));
+    }
+}
+
 bool chk_nonneg(Checks *c, TdlOp at, TdlDim d) {
     if (known_nonneg(c, d)) return true;
     Known k = known_at(c, at);
+    know_dims(c, &k, at, d);
+    settle_nonzero(c, &k);
     TdlDim cleared = clear_quotients(c, d);
     return by_ends(c, &k, d) || by_slack(c, &k, d) ||
            (!dim_eq(cleared, d) && (by_ends(c, &k, cleared) || by_slack(c, &k, cleared)));
