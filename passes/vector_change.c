@@ -164,7 +164,7 @@ static void make_private(Vec *v, const VecAcc *acc) {
     op_set_int(f, alloc, "lanes", lanes);
     op_set_dim(f, alloc, "offset", vec_slot(v, tensor, lanes));
     TdlVal private = ir_result(f, alloc, 0), target = acc->buf;
-    TdlVal fill[2] = {private, ir_const_float(&before, ty_elem(v->m, tensor), 0.0)};
+    TdlVal fill[2] = {private, ir_const_float(&before, ty_elem(v->m, tensor), -0.0)}; /* which changes no sum, -0 neither */
     ir_emit(&before, OP_FILL, fill, 2, NULL, 0);
     if (acc->prefix) {
         view[0] = acc->buf;
