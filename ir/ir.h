@@ -336,6 +336,8 @@ void ir_walk(TdlFunc *f, TdlRegion r, void (*fn)(void *user, TdlFunc *f, TdlOp o
 bool ir_in_lanes(const TdlFunc *f, TdlOp o);
 /* True when value v is defined inside region r (or nested in it). */
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
+/* Loop IR: the buffer that buf is, or is a view of. */
+TdlVal ir_viewed(const TdlFunc *f, TdlVal buf);
 TdlRegion ir_region_of(const TdlFunc *f, TdlVal v);         /* the region where v is defined */
 bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner); /* equal counts */
 TdlOp ir_terminator(const TdlFunc *f, TdlRegion r);

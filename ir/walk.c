@@ -25,6 +25,14 @@ bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner) {
 
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r) { return ir_region_encloses(f, r, ir_region_of(f, v)); }
 
+TdlVal ir_viewed(const TdlFunc *f, TdlVal buf) {
+    for (;;) {
+        TdlOp def = ir_val(f, buf)->def;
+        if (!def.id || ir_op(f, def)->code != OP_VIEW) return buf;
+        buf = ir_op(f, def)->operands[0];
+    }
+}
+
 TdlOp ir_terminator(const TdlFunc *f, TdlRegion r) {
     TdlOp o = ir_region(f, r)->last;
     return o.id && (op_info(ir_op(f, o)->code)->flags & OPF_TERMINATOR) ? o : (TdlOp){0};

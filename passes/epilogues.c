@@ -23,15 +23,11 @@ typedef struct {
 
 static TdlOp none(void) { return (TdlOp){0}; }
 
-/* The buffer that v is a view of. */
-static TdlVal root_of(const TdlFunc *f, TdlVal v) {
-    for (;;) {
-        TdlOp def = ir_val(f, v)->def;
-        if (!def.id || ir_op(f, def)->noperands == 0) return v;
-        TdlOpcode code = ir_op(f, def)->code;
-        if (code != OP_VIEW && code != OP_ALLOC) return v;
-        v = ir_op(f, def)->operands[0];
-    }
+/* The memory that v is a view of: an allocation that stands for a destination is that destination. */
+static TdlVal memory_of(const TdlFunc *f, TdlVal v) {
+    v = ir_viewed(f, v);
+    TdlOp def = ir_val(f, v)->def;
+    return def.id && ir_op(f, def)->code == OP_ALLOC && ir_op(f, def)->noperands ? ir_op(f, def)->operands[0] : v;
 }
 
 /* May the destination `to` be the memory of the input `from`? */
@@ -51,7 +47,7 @@ static bool known(const TdlFunc *f, TdlVal root) {
 }
 
 static bool apart(const TdlFunc *f, TdlVal x, TdlVal y) {
-    TdlVal a = root_of(f, x), b = root_of(f, y);
+    TdlVal a = memory_of(f, x), b = memory_of(f, y);
     return known(f, a) && known(f, b) && a.id != b.id && !lies_over(f, a, b) && !lies_over(f, b, a);
 }
 

@@ -35,19 +35,11 @@ static bool is_float(const Exact *e, TdlVal v) {
     return ty_kind(e->m, t) == TY_TENSOR && el_is_float(ty_elem(e->m, t));
 }
 
-static TdlVal root_of(const Exact *e, TdlVal buf) {
-    for (;;) {
-        TdlOp def = ir_val(e->f, buf)->def;
-        if (!def.id || ir_op(e->f, def)->code != OP_VIEW) return buf;
-        buf = ir_op(e->f, def)->operands[0];
-    }
-}
-
 static void note_write(void *user, TdlFunc *f, TdlOp o) {
     Exact *e = user;
     const TdlOpData *d = ir_op(f, o);
-    if (d->code == OP_STORE) VEC_PUSH(e->a, e->stored[root_of(e, d->operands[1]).id], d->operands[0]);
-    if (d->code == OP_COPY || d->code == OP_FILL) VEC_PUSH(e->a, e->stored[root_of(e, d->operands[0]).id], d->operands[1]);
+    if (d->code == OP_STORE) VEC_PUSH(e->a, e->stored[ir_viewed(e->f, d->operands[1]).id], d->operands[0]);
+    if (d->code == OP_COPY || d->code == OP_FILL) VEC_PUSH(e->a, e->stored[ir_viewed(e->f, d->operands[0]).id], d->operands[1]);
 }
 
 static void add(Exact *e, TdlVal v) { VEC_PUSH(e->a, e->work, v); }
@@ -78,7 +70,7 @@ static void follow_argument(Exact *e, TdlVal v) {
 static void follow_op(Exact *e, TdlOp o, uint32_t result) {
     const TdlOpData *d = ir_op(e->f, o);
     switch ((int)d->code) {
-    case OP_LOAD: add(e, root_of(e, d->operands[0])); return;
+    case OP_LOAD: add(e, d->operands[0]); return;
     case OP_FOR: case OP_WHILE: {
         uint32_t skip = d->code == OP_FOR && op_int(e->f, o, "exit", 0);
         if (result >= skip) add_carried(e, o, result - skip);
@@ -103,6 +95,7 @@ static void follow(Exact *e, TdlVal v, int end) {
         v = VEC_LAST(e->work);
         e->work.n--;
         bool buffer = ty_kind(e->m, ir_type(e->f, v)) == TY_BUF;
+        if (buffer) v = ir_viewed(e->f, v);
         if (e->seen[end][v.id] == stamp || (!buffer && !is_float(e, v))) continue;
         bool common = e->seen[0][v.id] >= e->epoch && e->seen[1][v.id] >= e->epoch;
         e->seen[end][v.id] = stamp;
@@ -110,7 +103,6 @@ static void follow(Exact *e, TdlVal v, int end) {
         if (buffer) {
             if (e->marking && common && !e->all) continue;
             for (uint32_t i = 0; i < e->stored[v.id].n; i++) add(e, e->stored[v.id].p[i]);
-            continue;
         }
         TdlOp def = ir_val(e->f, v)->def;
         if (def.id) follow_op(e, def, ir_val(e->f, v)->index);

@@ -4,15 +4,6 @@
 
 #include <string.h>
 
-/* The buffer that a value is, or is a view of. */
-static TdlVal root_of(const Vec *v, TdlVal x) {
-    for (;;) {
-        TdlOp def = ir_val(v->f, x)->def;
-        if (!def.id || ir_op(v->f, def)->code != OP_VIEW) return x;
-        x = ir_op(v->f, def)->operands[0];
-    }
-}
-
 static bool is_alloc(const Vec *v, TdlVal x) {
     TdlOp def = ir_val(v->f, x)->def;
     return def.id && ir_op(v->f, def)->code == OP_ALLOC;
@@ -20,7 +11,7 @@ static bool is_alloc(const Vec *v, TdlVal x) {
 
 /* Memory of one iteration: allocated inside the loop. */
 static bool is_private(const Vec *v, TdlVal buf) {
-    TdlVal root = root_of(v, buf);
+    TdlVal root = ir_viewed(v->f, buf);
     return is_alloc(v, root) && vec_inside(v, root);
 }
 
@@ -133,7 +124,7 @@ static uint32_t own_axis(const Vec *v, const TdlOpData *d, uint32_t first) {
 static bool is_own(Vec *v, TdlOp store) {
     const TdlOpData *d = ir_op(v->f, store);
     VecOwn own = {d->operands[1], own_axis(v, d, 2)};
-    if (own.axis == UINT32_MAX || root_of(v, own.buf).id != own.buf.id) return false;
+    if (own.axis == UINT32_MAX || ir_viewed(v->f, own.buf).id != own.buf.id) return false;
     VEC_PUSH(v->a, v->own, own);
     return true;
 }
@@ -148,7 +139,7 @@ static void check_store(Vec *v, TdlOp o, double weight) {
     }
     bool varying = v->varying[buf.id] || any_varying(v, d, 2);
     TdlOp load = added_to(v, o);
-    if (!varying && load.id && root_of(v, buf).id == buf.id && ty_is_float(v->m, ir_type(v->f, buf))) {
+    if (!varying && load.id && ir_viewed(v->f, buf).id == buf.id && ty_is_float(v->m, ir_type(v->f, buf))) {
         VecAcc *acc = acc_for(v, buf);
         VEC_PUSH(v->a, acc->stores, o);
         VEC_PUSH(v->a, acc->loads, load);
@@ -270,7 +261,7 @@ static void only_added_to(Vec *v, TdlRegion r) {
         const TdlOpData *d = ir_op(v->f, o);
         for (uint32_t i = 0; i < d->noperands; i++) {
             if (ty_kind(v->m, ir_type(v->f, d->operands[i])) != TY_BUF) continue;
-            TdlVal root = root_of(v, d->operands[i]);
+            TdlVal root = ir_viewed(v->f, d->operands[i]);
             for (uint32_t k = 0; k < v->accs.n; k++)
                 if (v->accs.p[k].buf.id == root.id) v->legal &= listed(&v->accs.p[k], o);
         }
@@ -290,7 +281,7 @@ static void only_own(Vec *v, TdlRegion r) {
         const TdlOpData *d = ir_op(v->f, o);
         for (uint32_t i = 0; i < d->noperands; i++) {
             if (ty_kind(v->m, ir_type(v->f, d->operands[i])) != TY_BUF) continue;
-            TdlVal root = root_of(v, d->operands[i]);
+            TdlVal root = ir_viewed(v->f, d->operands[i]);
             for (uint32_t k = 0; k < v->own.n; k++)
                 if (v->own.p[k].buf.id == root.id)
                     v->legal &= d->operands[i].id == root.id && accesses_own(v, o, i, v->own.p[k].axis);
