@@ -10,14 +10,17 @@
  *     ...
  *
  * What: a sum whose term is a product of elements of tensors at loop indices alone, each over its whole axis, in the body of
- * maps; and `sum` of a product of broadcasts. Of more than two factors, one whose axes another one has scales that one;
- * scalars scale the sum. Both factors must have an axis of their own in the result: products with vectors are as well off
- * in the nest that they are in. Before pass `adjoint`, so that the derivatives are contractions too.
+ * maps; and `sum` of a product of broadcasts. Where more than two are multiplied, each of the two sides of the product has
+ * one that has all axes of its side, which the others scale, in the order that is written; constants may scale the sum.
+ * Both sides must have an axis of their own in the result: products with vectors are as well off in the nest that they are
+ * in. Before pass `adjoint`, so that the derivatives are contractions too.
  * Never where an extent is known to be less than LEAST (such sums belong into the nest around them), in functions of
  * strict_fp, without optimisation, and through branches and loops other than `map`.
- * Values: sums may be added in another order. Cost: linear, times the depth of maps. */
+ * Values: sums may be added in another order; products are formed as they are written, since a*(b*c) may overflow where
+ * (a*b)*c does not. Cost: linear, times the depth of maps. */
 #include "passes/pass.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAX_AXES = 16, MAX_FACTORS = 8, LEAST = 8 };
@@ -25,18 +28,24 @@ enum { MAX_AXES = 16, MAX_FACTORS = 8, LEAST = 8 };
 /* A tensor and, for each axis, the number of the loop that it is indexed by. */
 typedef struct { TdlVal tensor; uint32_t n; int loop[MAX_AXES]; } Factor;
 
+/* One side of the product: a tensor, and what scales it, in order: tensors with some of its axes, or scalars. */
+typedef struct { TdlVal scalar; Factor by; } Scale;
+typedef struct { bool found; Factor of; uint32_t n; Scale scale[MAX_FACTORS]; } Side;
+
 typedef struct {
     TdlModule *m;
     TdlFunc *f;
-    TdlArena *a;
+    bool newdims;               /* the function has some */
     TdlOp outer;                /* in front of what it stands */
     /* Loops: those of the result first, from outside in, then those of the sum. */
     uint32_t nout, nloops;
     TdlVal arg[MAX_AXES];       /* their indices */
     TdlDim size[MAX_AXES];
-    uint32_t nfactors, nscales;
-    Factor factor[MAX_FACTORS];
-    TdlVal scale[MAX_FACTORS];
+    bool whole;                 /* a product of whole tensors, whose axis i is loop number[i] */
+    int number[MAX_AXES];
+    Side side[2];
+    uint32_t nconstants;        /* that scale the sum */
+    TdlVal constant[MAX_FACTORS];
 } Product;
 
 static bool has(const Factor *x, uint32_t loop) {
@@ -45,26 +54,31 @@ static bool has(const Factor *x, uint32_t loop) {
     return false;
 }
 
+static bool contains(const Factor *t, const Factor *s) {
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!has(t, (uint32_t)s->loop[i])) return false;
+    return true;
+}
+
 /* ---- factors ---- */
 
 static bool outside(const Product *p, TdlVal v) { return !ir_defined_in(p->f, v, ir_op(p->f, p->outer)->regions[0]); }
 
 /* The axes of tensor t, indexed by idx. */
-static bool add_factor(Product *p, TdlVal t, const TdlVal *idx, uint32_t n) {
-    if (p->nfactors == MAX_FACTORS || ty_rank(p->m, ir_type(p->f, t)) != n || n == 0 || n > MAX_AXES) return false;
-    Factor x = {.tensor = t};
+static bool factor_of(const Product *p, TdlVal t, const TdlVal *idx, uint32_t n, Factor *x) {
+    if (ty_rank(p->m, ir_type(p->f, t)) != n || n == 0 || n > MAX_AXES) return false;
+    *x = (Factor){.tensor = t};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t l = 0;
         while (l < p->nloops && p->arg[l].id != idx[i].id) l++;
-        if (l == p->nloops || has(&x, l) || !dim_eq(p->size[l], ty_dims(p->m, ir_type(p->f, t))[i])) return false;
-        x.loop[x.n++] = (int)l;
+        if (l == p->nloops || has(x, l) || !dim_eq(p->size[l], ty_dims(p->m, ir_type(p->f, t))[i])) return false;
+        x->loop[x->n++] = (int)l;
     }
-    p->factor[p->nfactors++] = x;
     return true;
 }
 
 /* An element, possibly of a row of rows. */
-static bool add_element(Product *p, TdlOp o) {
+static bool element_of(const Product *p, TdlOp o, Factor *x) {
     TdlVal idx[MAX_AXES], t = ir_op(p->f, o)->operands[0];
     uint32_t n = 0;
     for (;;) {
@@ -76,56 +90,121 @@ static bool add_element(Product *p, TdlOp o) {
         n += more;
         t = d->operands[0];
         o = ir_val(p->f, t)->def;
-        if (outside(p, t)) return add_factor(p, t, idx, n);
+        if (outside(p, t)) return factor_of(p, t, idx, n, x);
         if (!o.id || ir_op(p->f, o)->code != OP_INDEX) return false;
     }
 }
 
-static bool add_term(Product *p, TdlVal v) {
+/* The value of a constant; NULL: it is none. */
+static const TdlAttr *constant(const TdlFunc *f, TdlVal v) {
+    TdlOp def = ir_val(f, v)->def;
+    return def.id && ir_op(f, def)->code == OP_CONST ? op_attr(f, def, "value") : NULL;
+}
+
+/* A leaf of the product in maps: a constant or a scalar from outside, or an element. */
+static bool leaf_in_maps(const Product *p, TdlVal v, Scale *leaf) {
+    *leaf = (Scale){.scalar = v};
+    if (outside(p, v) || constant(p->f, v)) return true;
+    leaf->scalar = (TdlVal){0};
     TdlOp def = ir_val(p->f, v)->def;
-    if (outside(p, v)) {
-        if (p->nscales == MAX_FACTORS) return false;
-        p->scale[p->nscales++] = v;
+    return def.id && ir_op(p->f, def)->code == OP_INDEX && element_of(p, def, &leaf->by);
+}
+
+/* A leaf of a product of whole tensors, whose axis i is loop i of p->number: one of them, or a broadcast. */
+static bool leaf_of_tensors(const Product *p, TdlVal v, Scale *leaf) {
+    TdlOp def = ir_val(p->f, v)->def;
+    bool spread = def.id && ir_op(p->f, def)->code == OP_BROADCAST;
+    TdlVal x = spread ? ir_op(p->f, def)->operands[0] : v;
+    const TdlAttr *axes = spread ? op_attr(p->f, def, "axes") : NULL;
+    uint32_t n = ty_rank(p->m, ir_type(p->f, x));
+    *leaf = (Scale){.by = {.tensor = x, .n = n}};
+    for (uint32_t i = 0; i < n; i++) {
+        leaf->by.loop[i] = p->number[axes ? axes->ints[i] : i];
+        if (!dim_eq(p->size[leaf->by.loop[i]], ty_dims(p->m, ir_type(p->f, x))[i])) return false;
+    }
+    return n > 0;
+}
+
+static bool leaf_of(const Product *p, TdlVal v, Scale *leaf) {
+    return p->whole ? leaf_of_tensors(p, v, leaf) : leaf_in_maps(p, v, leaf);
+}
+
+/* The side times one more: it scales what is there, or is what a single one in front of it scales. */
+static bool multiply(Side *s, const Scale *leaf) {
+    if (s->n == MAX_FACTORS) return false;
+    if (s->found && (leaf->scalar.id || contains(&s->of, &leaf->by))) {
+        s->scale[s->n++] = *leaf;
         return true;
     }
-    if (!def.id) return false;
-    const TdlOpData *d = ir_op(p->f, def);
-    if (d->code == OP_MUL) return add_term(p, d->operands[0]) && add_term(p, d->operands[1]);
-    return d->code == OP_INDEX && add_element(p, def);
+    bool first = !s->found && s->n == 0, after = s->found ? s->n == 0 && contains(&leaf->by, &s->of) : s->n == 1;
+    if (leaf->scalar.id) {
+        if (first) s->scale[s->n++] = *leaf;
+        return first;
+    }
+    if (!first && !after) return false;
+    if (s->found) s->scale[s->n++] = (Scale){.by = s->of};
+    s->of = leaf->by;
+    s->found = true;
+    return true;
+}
+
+/* v as a chain of multiplications by one leaf after the other. */
+static bool set_side(const Product *p, TdlVal v, Side *s, int depth) {
+    TdlOp def = ir_val(p->f, v)->def;
+    Scale leaf;
+    if (leaf_of(p, v, &leaf)) return multiply(s, &leaf);
+    if (depth == MAX_FACTORS || !def.id || ir_op(p->f, def)->code != OP_MUL) return false;
+    const TdlVal *x = ir_op(p->f, def)->operands;
+    bool last = leaf_of(p, x[1], &leaf);
+    if (!last && !leaf_of(p, x[0], &leaf)) return false;
+    return set_side(p, x[!last], s, depth + 1) && multiply(s, &leaf);
+}
+
+/* One that may leave a sum: 0 times what has overflowed would be NaN. */
+static bool may_leave(const TdlFunc *f, TdlVal v) {
+    const TdlAttr *c = constant(f, v);
+    return c && isfinite(c->f) && c->f != 0;
+}
+
+/* The term of the sum: two sides, and constants. */
+static bool set_term(Product *p, TdlVal v) {
+    for (;;) {
+        TdlOp def = ir_val(p->f, v)->def;
+        if (!def.id || ir_op(p->f, def)->code != OP_MUL) return false;
+        const TdlVal *x = ir_op(p->f, def)->operands;
+        memset(p->side, 0, sizeof p->side);
+        bool ok = true;
+        for (int k = 0; k < 2; k++) ok = ok && set_side(p, x[k], &p->side[k], 0) && p->side[k].found;
+        if (ok) return true;
+        bool second = may_leave(p->f, x[1]);
+        if (p->whole || p->nconstants == MAX_FACTORS || !(second || may_leave(p->f, x[0]))) return false;
+        p->constant[p->nconstants++] = x[second];
+        v = x[!second];
+    }
 }
 
 /* ---- the contraction ---- */
 
-/* Scales factor t by factor s, whose axes it has. */
-static void scale_by(Product *p, Factor *t, const Factor *s) {
+/* The scalar v where b is: a constant is made there. */
+static TdlVal scalar_at(const Product *p, TdlBuilder *b, TdlVal v) {
+    return outside(p, v) ? v : ir_const_float(b, ty_elem(p->m, ir_type(p->f, v)), constant(p->f, v)->f);
+}
+
+/* The side's tensor, scaled. */
+static Factor scaled(const Product *p, const Side *side) {
+    Factor t = side->of;
     int64_t axes[MAX_AXES];
     TdlBuilder b = ir_before(p->f, p->outer);
-    for (uint32_t i = 0; i < s->n; i++)
-        for (uint32_t j = 0; j < t->n; j++)
-            if (t->loop[j] == s->loop[i]) axes[i] = j;
-    t->tensor = ir_binary(&b, OP_MUL, t->tensor, ir_broadcast(&b, s->tensor, ir_type(p->f, t->tensor), axes));
-}
-
-static bool contains(const Factor *t, const Factor *s) {
-    for (uint32_t i = 0; i < s->n; i++)
-        if (!has(t, (uint32_t)s->loop[i])) return false;
-    return true;
-}
-
-/* Which factor scales which: into[i] for i, -1 where it stays; two must stay. */
-static bool choose_scaled(const Product *p, int *into) {
-    uint32_t left = p->nfactors;
-    for (uint32_t i = 0; i < p->nfactors; i++) into[i] = -1;
-    for (uint32_t i = 0; i < p->nfactors && left > 2; i++)
-        for (uint32_t j = 0; j < p->nfactors && into[i] < 0; j++) {
-            if (i == j || into[j] >= 0 || !contains(&p->factor[j], &p->factor[i])) continue;
-            into[i] = (int)j;
-            left--;
-        }
-    /* One that others scale must not itself have gone. */
-    for (uint32_t i = 0; i < p->nfactors; i++)
-        if (into[i] >= 0 && into[into[i]] >= 0) return false;
-    return left == 2;
+    for (uint32_t k = 0; k < side->n; k++) {
+        const Scale *s = &side->scale[k];
+        TdlType type = ir_type(p->f, t.tensor);
+        for (uint32_t i = 0; i < s->by.n; i++)
+            for (uint32_t j = 0; j < t.n; j++)
+                if (t.loop[j] == s->by.loop[i]) axes[i] = j;
+        TdlVal by = s->scalar.id ? ir_full(&b, scalar_at(p, &b, s->scalar), type) : ir_broadcast(&b, s->by.tensor, type, axes);
+        t.tensor = ir_binary(&b, OP_MUL, t.tensor, by);
+    }
+    return t;
 }
 
 /* Elements of the loops that a has and b has not (both: of the sum); 0 where there are none, -1: unknown. */
@@ -149,7 +228,7 @@ static bool worth_it(const Product *p, const Factor *a, const Factor *b) {
 }
 
 /* The product of a and b, summed; order[i] becomes the loop of its axis i. */
-static TdlVal emit_dot(Product *p, const Factor *a, const Factor *b, int *order, uint32_t *rank) {
+static TdlVal emit_dot(const Product *p, const Factor *a, const Factor *b, int *order, uint32_t *rank) {
     const Factor *side[2] = {a, b};
     int64_t batch[2][MAX_AXES], sum[2][MAX_AXES];
     TdlDim dims[2 * MAX_AXES];
@@ -177,27 +256,17 @@ static TdlVal emit_dot(Product *p, const Factor *a, const Factor *b, int *order,
     return ir_result(p->f, o, 0);
 }
 
-/* The two factors that are left, the one of the first axis of the result in front; 0: it is no contraction. */
-static TdlVal contract(Product *p, int *order, uint32_t *rank) {
-    int into[MAX_FACTORS];
-    Factor *two[2];
-    uint32_t n = 0;
-    if (p->nfactors < 2 || !choose_scaled(p, into)) return (TdlVal){0};
-    for (uint32_t i = 0; i < p->nfactors; i++)
-        if (into[i] < 0) two[n++] = &p->factor[i];
-    if (!worth_it(p, two[0], two[1])) return (TdlVal){0};
+/* The two sides, the one of the first axis of the result in front; 0: it is no contraction. */
+static TdlVal contract(const Product *p, int *order, uint32_t *rank) {
+    const Side *two[2] = {&p->side[0], &p->side[1]};
+    if (!worth_it(p, &two[0]->of, &two[1]->of)) return (TdlVal){0};
     for (uint32_t l = 0; l < p->nout; l++) {
-        if (has(two[0], l) == has(two[1], l)) continue;
-        if (has(two[1], l)) {
-            Factor *first = two[1];
-            two[1] = two[0];
-            two[0] = first;
-        }
+        if (has(&two[0]->of, l) == has(&two[1]->of, l)) continue;
+        if (has(&two[1]->of, l)) two[0] = &p->side[1], two[1] = &p->side[0];
         break;
     }
-    for (uint32_t i = 0; i < p->nfactors; i++)
-        if (into[i] >= 0) scale_by(p, &p->factor[into[i]], &p->factor[i]);
-    return emit_dot(p, two[0], two[1], order, rank);
+    Factor a = scaled(p, two[0]), b = scaled(p, two[1]);
+    return emit_dot(p, &a, &b, order, rank);
 }
 
 /* ---- sums in maps ---- */
@@ -214,7 +283,7 @@ static bool set_loops(Product *p, TdlOp o, uint32_t depth) {
     chain[depth] = o;
     for (uint32_t i = depth; i-- > 0;) chain[i] = ir_region(p->f, ir_op(p->f, chain[i + 1])->parent)->parent;
     p->outer = chain[0];
-    ir_walk(p->f, ir_op(p->f, chain[0])->regions[0], note_newdim, &newdim);
+    if (p->newdims) ir_walk(p->f, ir_op(p->f, chain[0])->regions[0], note_newdim, &newdim);
     for (uint32_t i = 0; i <= depth; i++) {
         const TdlOpData *d = ir_op(p->f, chain[i]);
         if (i == depth) p->nout = p->nloops;
@@ -246,7 +315,7 @@ static bool yields_alone(const TdlFunc *f, TdlOp map, TdlVal v) {
 static void put(Product *p, TdlOp o, TdlVal t, const int *order, uint32_t rank, TdlVal *map) {
     TdlVal v = ir_result(p->f, o, 0), idx[MAX_AXES];
     TdlOp whole = o;
-    bool sorted = rank == p->nout && !p->nscales;
+    bool sorted = rank == p->nout && !p->nconstants;
     for (uint32_t i = 0; i < rank; i++) sorted = sorted && order[i] == (int)i;
     while (sorted && whole.id != p->outer.id) {
         TdlOp parent = ir_region(p->f, ir_op(p->f, whole)->parent)->parent;
@@ -262,20 +331,20 @@ static void put(Product *p, TdlOp o, TdlVal t, const int *order, uint32_t rank, 
     for (uint32_t i = 0; i < rank; i++) idx[i] = p->arg[order[i]];
     TdlVal e = ir_index(&b, t, idx, rank);
     op_set_int(p->f, ir_val(p->f, e)->def, "inbounds", 1);
-    for (uint32_t i = 0; i < p->nscales; i++) e = ir_binary(&b, OP_MUL, e, p->scale[i]);
+    for (uint32_t i = 0; i < p->nconstants; i++) e = ir_binary(&b, OP_MUL, e, scalar_at(p, &b, p->constant[i]));
     map[v.id] = e;
 }
 
 /* From the outermost map on whose body the factors do not depend. */
-static bool sum_in_maps(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
+static bool sum_in_maps(TdlFunc *f, TdlOp o, bool newdims, TdlVal *map) {
     const char *kind = op_str(f, o, "kind");
     TdlVal term = ir_op(f, ir_terminator(f, ir_op(f, o)->regions[0]))->operands[0];
     if (!kind || strcmp(kind, "sum") != 0 || op_int(f, o, "filter", 0)) return false;
     for (uint32_t depth = maps_around(f, o); depth > 0; depth--) {
-        Product p = {.m = f->module, .f = f, .a = a};
+        Product p = {.m = f->module, .f = f, .newdims = newdims};
         int order[2 * MAX_AXES];
         uint32_t rank = 0;
-        if (!set_loops(&p, o, depth) || !add_term(&p, term)) continue;
+        if (!set_loops(&p, o, depth) || !set_term(&p, term)) continue;
         TdlVal t = contract(&p, order, &rank);
         if (!t.id) return false;
         put(&p, o, t, order, rank, map);
@@ -286,28 +355,10 @@ static bool sum_in_maps(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
 
 /* ---- whole tensors ---- */
 
-/* v as a product over the axes of a tensor, where axis i is loop number[i]. */
-static bool add_tensor(Product *p, TdlVal v, const int *number) {
-    TdlOp def = ir_val(p->f, v)->def;
-    TdlOpcode code = def.id ? ir_op(p->f, def)->code : OP_NONE;
-    TdlVal x = code == OP_BROADCAST ? ir_op(p->f, def)->operands[0] : v;
-    uint32_t n = ty_rank(p->m, ir_type(p->f, x));
-    if (code == OP_MUL) return add_tensor(p, ir_op(p->f, def)->operands[0], number) && add_tensor(p, ir_op(p->f, def)->operands[1], number);
-    if (p->nfactors == MAX_FACTORS || n == 0) return false;
-    const TdlAttr *axes = code == OP_BROADCAST ? op_attr(p->f, def, "axes") : NULL;
-    Factor *to = &p->factor[p->nfactors++];
-    *to = (Factor){.tensor = x, .n = n};
-    for (uint32_t i = 0; i < n; i++) {
-        to->loop[i] = number[axes ? axes->ints[i] : i];
-        if (!dim_eq(p->size[to->loop[i]], ty_dims(p->m, ir_type(p->f, x))[i])) return false;
-    }
-    return true;
-}
-
-static bool sum_of_broadcasts(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
-    Product p = {.m = f->module, .f = f, .a = a, .outer = o};
+static bool sum_of_broadcasts(TdlFunc *f, TdlOp o, TdlVal *map) {
+    Product p = {.m = f->module, .f = f, .outer = o, .whole = true};
     TdlVal x = ir_op(f, o)->operands[0], r = ir_result(f, o, 0);
-    int number[MAX_AXES], order[2 * MAX_AXES];
+    int order[2 * MAX_AXES];
     int64_t perm[MAX_AXES];
     uint32_t n = ty_rank(p.m, ir_type(f, x)), rank = 0;
     bool sorted = true;
@@ -315,9 +366,9 @@ static bool sum_of_broadcasts(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
     for (int summed = 0; summed < 2; summed++) {
         if (summed) p.nout = p.nloops;
         for (uint32_t i = 0; i < n; i++)
-            if (op_has_int(f, o, "axes", i) == summed) p.size[number[i] = (int)p.nloops++] = ty_dims(p.m, ir_type(f, x))[i];
+            if (op_has_int(f, o, "axes", i) == summed) p.size[p.number[i] = (int)p.nloops++] = ty_dims(p.m, ir_type(f, x))[i];
     }
-    if (!add_tensor(&p, x, number)) return false;
+    if (!set_term(&p, x)) return false;
     TdlVal t = contract(&p, order, &rank);
     if (!t.id || rank != p.nout) return false;
     for (uint32_t i = 0; i < rank; i++) {
@@ -338,7 +389,7 @@ static bool sum_of_broadcasts(TdlFunc *f, TdlOp o, TdlArena *a, TdlVal *map) {
 
 /* ---- the pass ---- */
 
-typedef struct { TdlArena *a; TdlVal *map; uint32_t nvals; bool changed; } Search;
+typedef struct { TdlVal *map; uint32_t nvals; bool changed, newdims; } Search;
 
 static void visit(void *user, TdlFunc *f, TdlOp o) {
     Search *s = user;
@@ -346,8 +397,8 @@ static void visit(void *user, TdlFunc *f, TdlOp o) {
     if (d->nresults != 1) return;
     TdlType t = ir_type(f, d->results[0]);
     if (ty_elem(f->module, t) != EL_F32 && ty_elem(f->module, t) != EL_F64) return;
-    if (d->code == OP_REDUCE && ty_is_scalar(f->module, t)) s->changed |= sum_in_maps(f, o, s->a, s->map);
-    if (d->code == OP_SUM) s->changed |= sum_of_broadcasts(f, o, s->a, s->map);
+    if (d->code == OP_REDUCE && ty_is_scalar(f->module, t)) s->changed |= sum_in_maps(f, o, s->newdims, s->map);
+    if (d->code == OP_SUM) s->changed |= sum_of_broadcasts(f, o, s->map);
 }
 
 bool pass_contractions(TdlModule *m, const TdlPassOptions *opt) {
@@ -356,8 +407,9 @@ bool pass_contractions(TdlModule *m, const TdlPassOptions *opt) {
         TdlArena scratch;
         arena_init_like(&scratch, m->arena);
         TdlFunc *f = m->funcs.p[i];
-        Search s = {.a = &scratch, .nvals = f->vals.n};
+        Search s = {.nvals = f->vals.n};
         s.map = ARENA_ARRAY(&scratch, TdlVal, s.nvals);
+        if (!f->symbol) ir_walk(f, f->body, note_newdim, &s.newdims);
         if (!f->symbol) ir_walk(f, f->body, visit, &s);
         if (s.changed) ir_replace_all(f, s.map, s.nvals);
         arena_free(&scratch);
