@@ -50,7 +50,7 @@ typedef struct {
     TDL_VEC(uint8_t) infinite;/* by value id: whether it may be infinite or NaN (adjoint_infinite.c) */
     TdlVals known;            /* of which that is known */
     TDL_VEC(uint8_t) ours;    /* by value id: an accumulator of the sweep's own, not of what it reverses */
-    TDL_VEC(uint32_t) mark;   /* by value id: set membership, valid when equal to the stamp of its user */
+    TDL_VEC(uint32_t) mark;   /* by value id: in the set that was begun last, where it equals `stamp` */
     uint32_t stamp;
     TDL_VEC(uint32_t) cut;    /* by value id, while primal values are provided: its node, then an AdjChoice */
     TdlValMap bodies, needs;  /* of clones of bodies and of primal values computed again; shared, so that their size is paid once */
@@ -75,6 +75,10 @@ typedef struct {
 
 void adj_init(Adj *a, TdlFunc *f, TdlArena *arena, TdlModule *formulas);
 bool adj_active(const Adj *a, TdlVal v);
+/* A set of values, for the user of the moment. */
+static inline void adj_begin_marks(Adj *a) { a->stamp++; }
+static inline bool adj_marked(const Adj *a, TdlVal v) { return v.id < a->mark.n && a->mark.p[v.id] == a->stamp; }
+void adj_mark_value(Adj *a, TdlVal v);
 void adj_set_active(Adj *a, TdlVal v, bool on);
 TdlVal adj_cot(const Adj *a, TdlVal v);
 void adj_set_cot(Adj *a, TdlVal v, TdlVal cot);

@@ -54,14 +54,13 @@ static bool is_reverse(const Body *b, TdlOp o) { return !is_primal(b, o) && !(op
 
 static void mark_reads(Body *b) {
     Adj *a = b->a;
-    a->stamp++;
+    adj_begin_marks(a);
     IR_FOREACH_OP(a->f, a->f->body, o) {
         if (!is_reverse(b, o)) continue;
         TdlVals vals = read_of(b, o);
         for (uint32_t i = 0; i < vals.n; i++) {
             if (!is_primal(b, adj_def(a, vals.p[i]))) continue;
-            while (a->mark.n <= vals.p[i].id) VEC_PUSH(a->arena, a->mark, 0);
-            a->mark.p[vals.p[i].id] = a->stamp;
+            adj_mark_value(a, vals.p[i]);
         }
     }
 }

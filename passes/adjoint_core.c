@@ -349,11 +349,9 @@ void adj_reverse_ops(Adj *a, TdlRegion r, TdlOp last) {
 
 /* ---- dead code of one region ---- */
 
-static bool marked(const Adj *a, TdlVal v, uint32_t stamp) { return v.id < a->mark.n && a->mark.p[v.id] == stamp; }
-
-static void mark_val(Adj *a, TdlVal v, uint32_t stamp) {
+void adj_mark_value(Adj *a, TdlVal v) {
     while (a->mark.n <= v.id) VEC_PUSH(a->arena, a->mark, 0);
-    a->mark.p[v.id] = stamp;
+    a->mark.p[v.id] = a->stamp;
 }
 
 /* What the primal did for its effect was done when it ran: checks, prints, additions to accumulators of its own outside
@@ -374,19 +372,19 @@ static void strip_region(Adj *a, TdlRegion r, TdlRegion root) {
     }
 }
 
-static void dce_region(Adj *a, TdlRegion r, uint32_t stamp, bool reverse) {
+static void dce_region(Adj *a, TdlRegion r, bool reverse) {
     for (TdlOp o = ir_region(a->f, r)->last; o.id;) {
         const TdlOpData *d = ir_op(a->f, o);
         TdlOp prev = d->prev;
         bool pure = reverse ? ir_op_is_pure_but_calls(a->f, o) : ir_op_is_pure(a->f, o); /* what they do was done */
         bool live = (op_info(d->code)->flags & OPF_TERMINATOR) || d->code == OP_NEWDIM || !pure;
-        for (uint32_t i = 0; i < d->nresults && !live; i++) live = marked(a, d->results[i], stamp);
+        for (uint32_t i = 0; i < d->nresults && !live; i++) live = adj_marked(a, d->results[i]);
         if (!live) {
             ir_remove(a->f, o);
         } else {
-            for (uint32_t i = 0; i < d->nregions; i++) dce_region(a, ir_op(a->f, o)->regions[i], stamp, reverse);
+            for (uint32_t i = 0; i < d->nregions; i++) dce_region(a, ir_op(a->f, o)->regions[i], reverse);
             d = ir_op(a->f, o);
-            for (uint32_t i = 0; i < d->noperands; i++) mark_val(a, d->operands[i], stamp);
+            for (uint32_t i = 0; i < d->noperands; i++) adj_mark_value(a, d->operands[i]);
         }
         o = prev;
     }
@@ -394,7 +392,8 @@ static void dce_region(Adj *a, TdlRegion r, uint32_t stamp, bool reverse) {
 
 void adj_dce(Adj *a, TdlRegion r, bool reverse) {
     if (reverse) strip_region(a, r, r);
-    dce_region(a, r, ++a->stamp, reverse);
+    adj_begin_marks(a);
+    dce_region(a, r, reverse);
 }
 
 void adj_strip(Adj *a, TdlOp o) {

@@ -167,7 +167,7 @@ static void join(Keep *k, TdlOp o) {
     }
 }
 
-static bool is_read(const Keep *k, TdlVal v) { return v.id < k->a->mark.n && k->a->mark.p[v.id] == k->a->stamp; }
+static bool is_read(const Keep *k, TdlVal v) { return adj_marked(k->a, v); }
 
 static void build(Keep *k) {
     Adj *a = k->a;

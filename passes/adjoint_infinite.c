@@ -22,6 +22,12 @@ bool adj_is_safe_divisor(const Adj *a, TdlVal v) {
     return ir_op(a->f, o)->code == OP_CONST && op_attr(a->f, o, "value")->f != 0;
 }
 
+/* Integers and booleans. */
+static bool is_finite_kind(const Adj *a, TdlVal v) {
+    TdlType t = adj_type(a, v);
+    return ty_kind(a->m, t) == TY_TENSOR && !ty_is_float(a->m, t);
+}
+
 static bool has_pole(Adj *a, TdlOp o) {
     switch (ir_op(a->f, o)->code) {
     case OP_LOG: case OP_LOG1P: case OP_POW: case OP_SQRT: case OP_ASIN: case OP_ACOS: case OP_ACOSH: case OP_ATANH: case OP_LGAMMA:
@@ -53,6 +59,26 @@ static void settle_loop(Adj *a, TdlOp o) {
     for (uint32_t i = 0; i < n; i++) set(a, adj_res(a, o, lead + i), state(a, ir_region(a->f, body)->args.p[args + i]) == YES);
 }
 
+/* Settles what o needs that is not known: operations before it in the order of the text, so that the stack holds regions
+ * alone, not the length of a program. */
+static void settle_before(Adj *a, TdlVal v) {
+    TDL_VEC(TdlVal) work = {0};
+    VEC_PUSH(a->arena, work, v);
+    while (work.n) {
+        TdlVal x = VEC_LAST(work);
+        TdlOp o = adj_def(a, x);
+        bool straight = o.id && !ir_op(a->f, o)->nregions && !has_pole(a, o);
+        uint32_t before = work.n;
+        for (uint32_t i = 0; straight && !state(a, x) && i < ir_op(a->f, o)->noperands; i++) {
+            TdlVal in = adj_arg(a, o, i);
+            if (!state(a, in) && adj_def(a, in).id && !is_finite_kind(a, in)) VEC_PUSH(a->arena, work, in);
+        }
+        if (work.n > before) continue;
+        work.n--;
+        if (x.id != v.id) adj_may_be_infinite(a, x);
+    }
+}
+
 static bool result(Adj *a, TdlOp o) {
     const TdlOpData *d = ir_op(a->f, o);
     if (has_pole(a, o)) return true;
@@ -67,9 +93,9 @@ static bool result(Adj *a, TdlOp o) {
 }
 
 bool adj_may_be_infinite(Adj *a, TdlVal v) {
-    TdlType t = adj_type(a, v);
-    if (ty_kind(a->m, t) == TY_TENSOR && !ty_is_float(a->m, t)) return false;
+    if (is_finite_kind(a, v)) return false;
     if (state(a, v)) return state(a, v) == YES;
+    settle_before(a, v);
     TdlOp def = adj_def(a, v), o = def.id ? def : ir_region(a->f, ir_region_of(a->f, v))->parent;
     bool loop = o.id && (ir_op(a->f, o)->code == OP_FOR || ir_op(a->f, o)->code == OP_WHILE);
     if (loop) settle_loop(a, o);

@@ -32,25 +32,24 @@ AdjCarriedVec adj_carried(Adj *a, TdlOp o, TdlRegion body, uint32_t inits, uint3
 
 /* ---- which carried values an iteration reads as a whole ---- */
 
-static bool is_read_whole(const Adj *a, TdlRegion body, TdlVal v, const AdjCarriedVec *cs);
-
-/* Whether o, of region `body`, reads each element of each operand, and what it makes of them is so read in turn. */
-static bool passes_on(const Adj *a, TdlOp o, TdlRegion body, const AdjCarriedVec *cs) {
+/* Whether o reads each element of each operand, and gives a value that depends on each. */
+static bool passes_on(const Adj *a, TdlOp o) {
     const TdlOpData *d = ir_op(a->f, o);
     bool each = (op_info(d->code)->flags & OPF_ELEMENTWISE) && d->code != OP_SELECT && d->code != OP_MAX && d->code != OP_MIN;
     bool whole = d->code == OP_DOT || d->code == OP_SUM || d->code == OP_BROADCAST || d->code == OP_RESHAPE || d->code == OP_PERMUTE;
-    return (each || whole) && adj_active(a, d->results[0]) && is_read_whole(a, body, d->results[0], cs);
+    return (each || whole) && adj_active(a, d->results[0]);
 }
 
-static bool is_read_whole(const Adj *a, TdlRegion body, TdlVal v, const AdjCarriedVec *cs) {
+/* Marks what is read as a whole to compute a carried value that is. */
+static void mark_whole(Adj *a, TdlRegion body, const AdjCarriedVec *cs) {
+    adj_begin_marks(a);
     for (uint32_t i = 0; i < cs->n; i++)
-        if (cs->p[i].whole && cs->p[i].yield.id == v.id) return true;
-    IR_FOREACH_OP(a->f, body, o) {
+        if (cs->p[i].whole) adj_mark_value(a, cs->p[i].yield);
+    for (TdlOp o = ir_region(a->f, body)->last; o.id; o = ir_op(a->f, o)->prev) {
         const TdlOpData *d = ir_op(a->f, o);
-        for (uint32_t i = 0; i < d->noperands; i++)
-            if (d->operands[i].id == v.id && passes_on(a, o, body, cs)) return true;
+        if (!d->nresults || !adj_marked(a, d->results[0]) || !passes_on(a, o)) continue;
+        for (uint32_t i = 0; i < d->noperands; i++) adj_mark_value(a, d->operands[i]);
     }
-    return false;
 }
 
 /* The cotangent that comes out of the iteration behind has zeros where that did not read the value. Those that are read in
@@ -59,8 +58,9 @@ static void find_whole(Adj *a, TdlRegion body, AdjCarriedVec *cs) {
     for (uint32_t i = 0; i < cs->n; i++) cs->p[i].whole = cs->p[i].given && !a->unread && !a->masked;
     for (bool again = true; again;) {
         again = false;
+        mark_whole(a, body, cs);
         for (uint32_t i = 0; i < cs->n; i++) {
-            if (!cs->p[i].whole || is_read_whole(a, body, cs->p[i].arg, cs)) continue;
+            if (!cs->p[i].whole || adj_marked(a, cs->p[i].arg)) continue;
             cs->p[i].whole = false;
             again = true;
         }

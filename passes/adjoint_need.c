@@ -124,13 +124,12 @@ static void provide(Adj *a, AdjNeed *n, TdlVal v) {
 
 /* ---- what is read ---- */
 
-typedef struct { Adj *a; AdjNeed *n; uint32_t stamp; } Scan;
+typedef struct { Adj *a; AdjNeed *n; } Scan;
 
 static void scan_val(Scan *s, TdlVal v) {
     Adj *a = s->a;
     if (!local(a, s->n, v)) return;
-    while (a->mark.n <= v.id) VEC_PUSH(a->arena, a->mark, 0);
-    a->mark.p[v.id] = s->stamp;
+    adj_mark_value(a, v);
 }
 
 static void scan_op(void *user, TdlFunc *f, TdlOp o) {
@@ -188,7 +187,8 @@ static void forget(Adj *a, AdjNeed *n) {
 
 void adj_need(Adj *a, AdjNeed *n) {
     if (!n->first.id) return;
-    Scan s = {.a = a, .n = n, .stamp = ++a->stamp};
+    Scan s = {.a = a, .n = n};
+    adj_begin_marks(a);
     walk_reverse(a, n, scan_op, &s);
     n->map = &a->needs;
     n->b = ir_before(a->f, n->first);
