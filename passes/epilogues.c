@@ -60,12 +60,14 @@ static bool only_read(const TdlOpData *d, uint32_t i) {
     }
 }
 
-/* Could o change what the contraction reads, or be passed by it for another reason? Views count where they are used. */
+/* Could o change what the contraction reads, or use what it writes by another name? Views count where they are used. */
 static bool stops(const TdlFunc *f, TdlOp o, TdlOp contraction) {
     const TdlOpData *d = ir_op(f, o), *c = ir_op(f, contraction);
     if (d->code == OP_MARK || d->code == OP_RELEASE || d->code == OP_CALL) return true;
     for (uint32_t i = 0; i < d->noperands; i++) {
-        if (ty_kind(f->module, ir_type(f, d->operands[i])) != TY_BUF || only_read(d, i)) continue;
+        if (ty_kind(f->module, ir_type(f, d->operands[i])) != TY_BUF || d->code == OP_VIEW) continue;
+        if (!apart(f, d->operands[i], c->operands[0])) return true;
+        if (only_read(d, i)) continue;
         if (!apart(f, d->operands[i], c->operands[1]) || !apart(f, d->operands[i], c->operands[2])) return true;
     }
     for (uint32_t k = 0; k < d->nregions; k++)
@@ -274,12 +276,15 @@ static bool take_turns(Epilogues *e, const Pair *p) {
 }
 
 static void visit(Epilogues *e, TdlRegion r) {
-    IR_FOREACH_OP(e->f, r, o) {
+    TdlOp next;
+    for (TdlOp o = ir_region(e->f, r)->first; o.id; o = next) {
         Pair p;
         for (uint32_t k = 0; k < ir_op(e->f, o)->nregions; k++) visit(e, ir_op(e->f, o)->regions[k]);
+        next = ir_op(e->f, o)->next;
         if (ir_op(e->f, o)->code != OP_CONTRACT || !find_pair(e, o, &p)) continue;
-        TdlOp next = ir_op(e->f, o)->next, behind = ir_op(e->f, p.nest)->next;
-        if (accumulate(e, &p) || take_turns(e, &p)) o_next_ = next.id == p.nest.id ? behind : next;
+        TdlOp behind = ir_op(e->f, p.nest)->next;
+        bool first = next.id == p.nest.id; /* which goes */
+        if ((accumulate(e, &p) || take_turns(e, &p)) && first) next = behind;
     }
 }
 
