@@ -87,7 +87,7 @@ static void find_twin(void *user, TdlFunc *f, TdlOp o)
     t->found |= d->code == t->of->code && !memcmp(&d->span, &t->of->span, sizeof d->span) && !op_attr(f, o, "redone");
 }
 
-/* Is o certain to be of the primal, where its reverse has the same place? */
+/* Elementary functions and loops; arithmetic is cheap. */
 static bool is_worth_a_line(TdlOpcode c)
 {
     switch (c) {

@@ -295,13 +295,7 @@ static TdlDim subst1(Checks *c, TdlDim d, TdlSym s, TdlDim to) { return dim_subs
 
 /* ---- proofs ---- */
 
-static bool in_scope(const TdlFunc *f, TdlOp def, TdlOp at) {
-    for (TdlRegion r = ir_op(f, at)->parent; r.id; r = ir_op(f, ir_region(f, r)->parent)->parent) {
-        if (r.id == ir_op(f, def)->parent.id) return true;
-        if (!ir_region(f, r)->parent.id) return false;
-    }
-    return false;
-}
+static bool in_scope(const TdlFunc *f, TdlOp def, TdlOp at) { return ir_region_encloses(f, ir_op(f, def)->parent, ir_op(f, at)->parent); }
 
 /* A dimension in the goal p that is the value of max(a, b) is no less than either. */
 static void know_dims(Checks *c, Known *k, TdlOp at, TdlDim p) {

@@ -1,11 +1,12 @@
 /* From a nest an operation to few nests: what a person would write by hand.
  *
- * What: producers into consumers (fuse_pull.c), loops side by side into one (fuse_merge.c), accumulators
- * that are added to at the loop's own index into results (fuse_own.c), what one nest of an iteration computed out of the
- * next (fuse_share.c), invariant operations out of bodies and constant factors out of sums (fuse_hoist.c); `simplify` between them removes what is no longer used and
- * merges what became equal. Each file says when it acts and what it never does.
+ * What: producers into consumers (fuse_pull.c), loops side by side into one (fuse_merge.c), accumulators that are added to
+ * at the loop's own index into results (fuse_own.c), what one nest of an iteration computed out of the next (fuse_share.c),
+ * invariant operations out of bodies and constant factors out of sums (fuse_hoist.c); `simplify` between them removes what
+ * is no longer used and merges what became equal. Each file says when it acts and what it never does.
  * Values: sums may be added in another order (not with strict_fp); everything else is computed as before.
- * Cost: rounds until nothing changes, ROUNDS at most; each is near-linear in the size of the function. */
+ * Cost: rounds until nothing changes, ROUNDS at most; each is near-linear in the size of the function, but for values with
+ * many uses, which a rewrite goes over again for each use that is gone. */
 #include "passes/fuse.h"
 
 enum { ROUNDS = 6 };

@@ -69,26 +69,10 @@ static void look_at_var(void *user, TdlSym v) {
     k->found = true; /* defined by a `newdim` somewhere: stays behind it */
 }
 
-static void look_at_type(Vars *k, TdlType t) {
-    TdlModule *m = k->f->module;
-    if (ty_kind(m, t) == TY_STACK) {
-        for (uint32_t i = 0; i < ty_stack_n(m, t); i++) look_at_type(k, ty_stack_elem(m, t, i));
-        return;
-    }
-    TdlType x = ty_tensor_of(m, t);
-    for (uint32_t i = 0; i < ty_rank(m, x); i++) dim_vars(m, ty_dims(m, x)[i], look_at_var, k);
-}
-
 static bool mentions_newdim(const TdlFunc *f, TdlOp o) {
     Vars k = {f, false};
     const TdlOpData *d = ir_op(f, o);
-    for (uint16_t i = 0; i < d->nresults; i++) look_at_type(&k, ir_type(f, d->results[i]));
-    for (uint16_t i = 0; i < d->nattrs; i++) {
-        if (d->attrs[i].kind == ATTR_DIM) dim_vars(f->module, d->attrs[i].dim, look_at_var, &k);
-        if (d->attrs[i].kind == ATTR_TYPE) look_at_type(&k, d->attrs[i].type);
-        for (uint32_t j = 0; d->attrs[i].kind == ATTR_DIMS && j < d->attrs[i].n; j++)
-            dim_vars(f->module, d->attrs[i].dims[j], look_at_var, &k);
-    }
+    ir_dim_vars(f, o, look_at_var, &k);
     for (uint16_t i = 0; i < d->nregions && !k.found; i++)
         for (TdlOp p = ir_region(f, d->regions[i])->first; p.id && !k.found; p = ir_op(f, p)->next)
             k.found = mentions_newdim(f, p);

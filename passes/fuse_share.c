@@ -22,7 +22,7 @@
 enum { MIN_COST = 16, LOOP_COST = 64, MAX_COST = 1 << 20, MAX_BYTES = 256 << 10, BUCKETS = 512, MAX_DEPTH = 16 };
 
 typedef struct {
-    uint32_t hash, next;     /* next class of the bucket, plus one */
+    uint32_t hash, next;     /* next class of the bucket; 0: the last */
     TdlOpcode code;          /* OP_NONE: of its own, or (with a list) an index */
     TdlOp op;                /* whose attributes count; 0: none */
     TdlType type;

@@ -312,7 +312,8 @@ static bool is_sum(const Vec *v, TdlOp o, uint32_t i) {
     TdlVal next = ir_op(v->f, ir_terminator(v->f, d->regions[0]))->operands[i];
     TdlOp add = ir_val(v->f, next)->def;
     if (!ty_is_scalar(v->m, ir_type(v->f, carried)) || !ty_is_float(v->m, ir_type(v->f, carried))) return false;
-    if (!add.id || op_int(v->f, add, "exact", 0) || v->uses[carried.id] != 1 || v->uses[next.id] != 1 || ir_op(v->f, add)->parent.id != d->regions[0].id) return false;
+    if (!add.id || op_int(v->f, add, "exact", 0) || v->uses[carried.id] != 1 || v->uses[next.id] != 1) return false;
+    if (ir_op(v->f, add)->parent.id != d->regions[0].id) return false;
     const TdlOpData *a = ir_op(v->f, add);
     if (a->code == OP_SUB) return a->operands[0].id == carried.id;
     return a->code == OP_ADD && (a->operands[0].id == carried.id || a->operands[1].id == carried.id);
@@ -326,7 +327,6 @@ bool vec_plain(const Vec *v, TdlOp o) {
            !op_attr(v->f, o, "vector");
 }
 
-/* Looks at one loop: v->legal and v->cost say what it is worth, v->accs what it adds to. */
 /* Lanes for an iteration where a known number of iterations does not fill them. */
 static double waste(const Vec *v, TdlOp o) {
     TdlDim d[2];
