@@ -116,13 +116,30 @@ static void check_sizes(Cg *g, LLVMValueRef *bad) {
     }
 }
 
+typedef LLVMValueRef (*Size)(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad);
+
+/* The most that f and its variants want: sizes are the same on every processor. */
+static LLVMValueRef most(Cg *g, Size size, const LLVMValueRef *params, LLVMValueRef *bad) {
+    LLVMValueRef bytes = size(g, params, bad), args[2];
+    for (uint32_t i = 0; i < cg_nvariants(&g->u->opt, g->f); i++) {
+        Cg v = *g;
+        v.f = cg_variant_of(&g->u->opt, g->f, i);
+        args[0] = bytes, args[1] = size(&v, params, bad);
+        bytes = args[0] == args[1] ? bytes : cg_intrinsic(g->u, "llvm.smax", &g->u->i64, 1, args, 2);
+    }
+    return bytes;
+}
+
 /* Bytes of the planned slots, 0 when there are none. */
-static LLVMValueRef planned(Cg *g, LLVMValueRef *bad) {
+static LLVMValueRef own_slots(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
+    (void)params;
     TdlDim w = g->f->workspace;
     int64_t c = 0;
     if (!w.id || (dim_is_const(g->f->module, w, &c) && c == 0)) return cg_i64(g->u, 0);
     return cg_dim_checked(g, w, bad);
 }
+
+static LLVMValueRef planned(Cg *g, LLVMValueRef *bad) { return most(g, own_slots, NULL, bad); }
 
 /* c // p of a constant c >= 0, where p is at least 1 but for dimensions that the caller should not have given. */
 static LLVMValueRef share(Cg *g, TdlOp o) {
@@ -157,6 +174,10 @@ static LLVMValueRef growing(Cg *g, Growth w, const LLVMValueRef *params, LLVMVal
     return cg_dim_checked(g, w.bytes, bad);
 }
 
+static LLVMValueRef own_growing(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
+    return growing(g, growth_of(g->f), params, bad);
+}
+
 static LLVMValueRef with_alignment(Cg *g, LLVMValueRef bytes, LLVMValueRef *bad) {
     int64_t is_zero = LLVMIsAConstantInt(bytes) && LLVMConstIntGetSExtValue(bytes) == 0;
     return is_zero ? bytes : cg_add_checked(g, bytes, cg_i64(g->u, 63), bad);
@@ -171,13 +192,11 @@ static LLVMValueRef negative_dims(Cg *g) {
 }
 
 static LLVMValueRef workspace_bytes(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
-    LLVMValueRef bytes = cg_add_checked(g, planned(g, bad), growing(g, growth_of(g->f), params, bad), bad);
+    LLVMValueRef bytes = cg_add_checked(g, planned(g, bad), most(g, own_growing, params, bad), bad);
     return with_alignment(g, bytes, bad);
 }
 
 static LLVMValueRef saved_bytes(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) { return growing(g, growth_saved(g->f), params, bad); }
-
-typedef LLVMValueRef (*Size)(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad);
 
 /* size_t name(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
 static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
@@ -258,12 +277,6 @@ static void check_pointers(Cg *g) {
     }
 }
 
-static bool lies_over(const TdlPort *dest, uint32_t param) {
-    for (uint32_t i = 0; i < dest->over.n; i++)
-        if (dest->over.p[i] == param) return true;
-    return false;
-}
-
 /* Fails where a destination overlaps another argument that it may not (its port says which it may). The saved state
  * of a split function is an output of the forward half, an input of the reverse half. */
 static void check_overlap(Cg *g) {
@@ -288,7 +301,7 @@ static void check_overlap(Cg *g) {
                                  LLVMGetParam(g->fn, arg_of(g, at[i])),
                                  whole ? LLVMGetParam(g->fn, args_end(g) + 1) : cg_bytes(g, port(g, at[i])->type)};
         for (unsigned j = 0; j < 3; j++) LLVMBuildStore(u->b, field[j], LLVMBuildStructGEP2(u->b, arg, row, j, ""));
-        for (uint32_t j = 0; j < n; j++) over[i*n + j] = !whole && at[j] != state && lies_over(port(g, at[i]), at[j]);
+        for (uint32_t j = 0; j < n; j++) over[i*n + j] = !whole && at[j] != state && cg_lies_over(&u->opt, g->f, at[i], at[j]);
     }
     LLVMValueRef may = LLVMAddGlobal(u->mod, LLVMArrayType2(u->i8, (uint64_t)n * n), "over");
     LLVMSetInitializer(may, LLVMConstStringInContext2(u->ctx, over, (size_t)n * n, 1));
@@ -318,7 +331,7 @@ static LLVMValueRef all_memory(Cg *g, LLVMValueRef slots, LLVMValueRef need) {
     LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0), *params = ARENA_ARRAY(u->arena, LLVMValueRef, g->f->params.n + 1u);
     for (uint32_t i = 0; i < g->f->params.n; i++)
         if (sizing(g, i)) params[i] = LLVMGetParam(g->fn, arg_of(g, i));
-    LLVMValueRef all = cg_add_checked(g, slots, growing(g, growth_of(g->f), params, &bad), &bad);
+    LLVMValueRef all = cg_add_checked(g, slots, most(g, own_growing, params, &bad), &bad);
     all = with_alignment(g, all, &bad);
     return LLVMBuildSelect(u->b, bad, need, all, "");
 }
@@ -367,7 +380,7 @@ static Memory find_memory(Cg *g, LLVMValueRef ws, LLVMValueRef given) {
 static LLVMValueRef call_body(Cg *g, const Memory *m) {
     CgUnit *u = g->u;
     uint32_t nd = g->f->dims.n, np = g->f->params.n;
-    LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, 2 + nd + np), body = cg_func_declare(u, g->f);
+    LLVMValueRef *args = ARENA_ARRAY(u->arena, LLVMValueRef, 2 + nd + np);
     args[0] = m->ctx;
     args[1] = m->base;
     for (uint32_t i = 0; i < nd; i++) args[2 + i] = LLVMGetParam(g->fn, i);
@@ -375,7 +388,7 @@ static LLVMValueRef call_body(Cg *g, const Memory *m) {
         LLVMValueRef arg = LLVMGetParam(g->fn, port(g, i)->saved ? args_end(g) : arg_of(g, i));
         args[2 + nd + i] = port(g, i)->saved ? cg_saved_port(g, i, arg) : from_abi(g, i, arg);
     }
-    return LLVMBuildCall2(u->b, LLVMGlobalGetValueType(body), body, args, 2 + nd + np, "");
+    return cg_call_best(g, args, 2 + nd + np);
 }
 
 static void name_params(Cg *g) {

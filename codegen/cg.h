@@ -170,6 +170,16 @@ void cg_export(CgUnit *u, TdlFunc *f);
 void cg_caller(CgUnit *u, TdlFunc *f);
 void cg_call_extern(Cg *g, TdlOp o, TdlFunc *callee);
 
+/* ---- variants for several processors (variants.c) ---- */
+/* Calls `tdl.f` of the best variant that the processor can run. */
+LLVMValueRef cg_call_best(Cg *g, LLVMValueRef *args, uint32_t n);
+/* In the unit of a variant: f may be called from outside, where it is chosen. */
+void cg_variant_entry(CgUnit *u, TdlFunc *f);
+/* LLVM's own vectors are as wide as the registers, where tuning for a processor says half. */
+void cg_use_width(CgUnit *u);
+/* Compiles the variants and takes them into the module, after its passes. */
+bool cg_add_variants(CgUnit *u);
+
 /* ---- what LLVM may assume of memory (alias.c) ---- */
 uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only);
 uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand);

@@ -7,6 +7,9 @@
 
 typedef struct { const char *name; int64_t value; } CgFixedDim;
 
+/* The same program for a better processor of the same target, in loop IR made for it. */
+typedef struct { const char *cpu; TdlModule *m; } CgVariant;
+
 typedef struct {
     int opt_level;            /* -O0 .. -O3 */
     bool strict_fp;           /* no reassociation, no contraction */
@@ -15,6 +18,9 @@ typedef struct {
     bool callers;             /* also emit `<f>.call(void **args)` for each exported function: what the JIT calls */
     const char *target;       /* triple; NULL: this machine's */
     const char *cpu;          /* NULL: the target's baseline; "native": this machine's */
+    const CgVariant *variants; /* of functions with loops, from the least to the best processor; the call takes the best it can */
+    uint32_t nvariants;
+    const TdlModule *outer;   /* this is the unit of a variant of it: no exported symbols */
     const CgFixedDim *fixed;  /* -D: dimensions with a known value */
     uint32_t nfixed;
 } CgOptions;
@@ -39,6 +45,21 @@ uint32_t cg_vector_bytes(const CgOptions *opt);
 void cg_time_passes(void);
 void cg_report_times(void);
 
+/* The processors that an object is made for: a list with commas, the first the least (cg_processor_known of each), or one. */
+const char *cg_processors(const CgOptions *opt);
+/* Can it be told at run time whether the processor is one? */
+bool cg_processor_known(const char *cpu);
+/* Does f have what a better processor does faster? */
+bool cg_has_loops(const TdlFunc *f);
+
+/* The variants that f has, and f as number i of them has it. */
+uint32_t cg_nvariants(const CgOptions *opt, const TdlFunc *f);
+TdlFunc *cg_variant_of(const CgOptions *opt, const TdlFunc *f, uint32_t i);
+/* May result `dest` of f be the memory of parameter `param`, in the variants too? */
+bool cg_lies_over(const CgOptions *opt, const TdlFunc *f, uint32_t dest, uint32_t param);
+/* The processors that f has code for, as a phrase; NULL where there is no choice. */
+const char *cg_processors_text(const CgOptions *opt, const TdlFunc *f);
+
 /* Host triple and the versions for --version. */
 const char *cg_llvm_version(void);
 
@@ -51,8 +72,8 @@ TdlDim cg_saved_bytes(const TdlFunc *f, uint32_t n);
 /* The shapes and layout of an exported function are read from its ports, its memory from loop IR. */
 void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
 /* `tdlc report`: memory by source line, of loop IR. */
-void cg_report(TdlModule *m, TdlStr *out);
-void cg_workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out); /* the size of the workspace as a formula */
+void cg_report(TdlModule *m, const CgOptions *opt, TdlStr *out);
+void cg_workspace_text(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out); /* the size of the workspace as a formula */
 void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out);
 
 #endif

@@ -82,15 +82,20 @@ static void comment_text(TdlStr *out, const char *doc, const char *indent) {
     }
 }
 
-static void describe_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p, TdlStr *out) {
+static void describe_port(const TdlModule *m, const TdlFunc *f, uint32_t at, const CgOptions *opt, TdlStr *out) {
+    const TdlPort *p = &f->params.p[at];
+    const char *before = "; may be the memory of ";
     TdlStr type = str_new(m->arena), name = str_new(m->arena);
     c_name(&name, text(m, p->name));
     shape(m, p, &type);
     str_printf(out, " *   %-10s %-14s %s", name.p, type.p, p->out ? "output, may be NULL" : by_value(m, p) ? "input, by value" : "input");
     if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n)
         str_printf(out, "; gradient with respect to %s", text(m, f->params.p[p->cotangent_of].name));
-    for (uint32_t i = 0; i < p->over.n; i++)
-        str_printf(out, "%s%s", i ? " or " : "; may be the memory of ", text(m, f->params.p[p->over.p[i]].name));
+    for (uint32_t i = 0; i < f->params.n; i++) {
+        if (!cg_lies_over(opt, f, at, i)) continue;
+        str_printf(out, "%s%s", before, text(m, f->params.p[i].name));
+        before = " or ";
+    }
     if (p->doc) {
         str_puts(out, ": ");
         comment_text(out, p->doc, " *                              ");
@@ -98,24 +103,52 @@ static void describe_port(const TdlModule *m, const TdlFunc *f, const TdlPort *p
     str_putc(out, '\n');
 }
 
-/* What the workspace size adds up to: planned slots and what the arguments decide of the growing part. */
-static TdlDim workspace_bytes(TdlModule *m, const TdlFunc *f, const Growth *g) {
-    return f->workspace.id ? dim_add(m, f->workspace, g->bytes) : g->bytes;
+/* Formulas of one quantity in the function and its variants: `max(A, B)` where they differ. */
+typedef struct { TDL_VEC(const char *) of; } Formulas;
+
+static void add_formula(TdlModule *m, Formulas *all, const TdlFunc *f, TdlDim d) {
+    TdlStr s = str_new(m->arena);
+    dim_print(f->module, d, &s);
+    for (uint32_t i = 0; i < all->of.n; i++)
+        if (!strcmp(all->of.p[i], s.p)) return;
+    VEC_PUSH(m->arena, all->of, s.p);
 }
 
-void cg_workspace_text(TdlModule *m, TdlFunc *f, TdlStr *out) {
-    int64_t c = 0;
-    Growth g = growth_of(f);
-    TdlDim bytes = workspace_bytes(m, f, &g);
-    if (dim_is_const(m, bytes, &c) && c == 0) {
-        str_puts(out, g.more ? "0 bytes" : "none is needed");
-    } else {
-        dim_print(m, bytes, out);
-        str_puts(out, " + 63 bytes");
-        growth_text(&g, out);
-        str_puts(out, " (// divides and rounds down, ** is power)");
+static void write_most(const Formulas *all, TdlStr *out) {
+    if (all->of.n > 1) str_puts(out, "max(");
+    for (uint32_t i = 0; i < all->of.n; i++) str_printf(out, "%s%s", i ? ", " : "", all->of.p[i]);
+    if (all->of.n > 1) str_puts(out, ")");
+}
+
+/* What the workspace size adds up to: planned slots and what the arguments decide of the growing part, of each the most
+ * that a variant wants. True where the arguments do not decide it all. */
+static bool workspace_bytes(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
+    Formulas slots = {0}, growing = {0}, both = {0};
+    Growth own = growth_of(f);
+    for (uint32_t i = 0; i <= cg_nvariants(opt, f); i++) {
+        TdlFunc *v = i ? cg_variant_of(opt, f, i - 1) : f;
+        Growth g = growth_of(v);
+        TdlDim w = v->workspace.id ? v->workspace : dim_const(v->module, 0);
+        add_formula(m, &slots, v, w);
+        add_formula(m, &growing, v, g.bytes);
+        add_formula(m, &both, v, dim_add(v->module, w, g.bytes));
     }
-    if (g.more) str_puts(out, "; more for what has a size found at run time");
+    if (slots.of.n == 1 && growing.of.n == 1) {
+        write_most(&both, out);
+    } else {
+        write_most(&slots, out);
+        if (growing.of.n > 1 || strcmp(growing.of.p[0], "0")) str_puts(out, " + "), write_most(&growing, out);
+    }
+    growth_text(&own, out);
+    return own.more;
+}
+
+void cg_workspace_text(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
+    TdlStr bytes = str_new(m->arena);
+    bool more = workspace_bytes(m, f, opt, &bytes);
+    if (!strcmp(bytes.p, "0")) str_puts(out, more ? "0 bytes" : "none is needed");
+    else str_printf(out, "%s + 63 bytes (// divides and rounds down, ** is power)", bytes.p);
+    if (more) str_puts(out, "; more for what has a size found at run time");
 }
 
 static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
@@ -182,7 +215,7 @@ static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out
     else str_puts(out, text(m, f->name));
     str_puts(out, "\n *\n");
     for (uint32_t i = 0; i < f->params.n; i++)
-        if (!f->params.p[i].saved) describe_port(m, f, &f->params.p[i], out);
+        if (!f->params.p[i].saved) describe_port(m, f, i, opt, out);
     for (uint32_t i = 0; i < f->dims.n; i++)
         for (uint32_t k = 0; k < opt->nfixed; k++)
             if (!strcmp(text(m, f->dims.p[i]), opt->fixed[k].name))
@@ -191,8 +224,10 @@ static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out
     saved_text(m, f, out);
     report_header(f, out);
     str_puts(out, " * Workspace: ");
-    cg_workspace_text(m, f, out);
-    str_puts(out, ".\n */\n");
+    cg_workspace_text(m, f, opt, out);
+    str_puts(out, ".\n");
+    if (cg_processors_text(opt, f)) str_printf(out, " * There is code for %s.\n", cg_processors_text(opt, f));
+    str_puts(out, " */\n");
     prototype(m, f, out);
     if (graph_find(m, f->name)) str_printf(out, "extern const struct tdl_graph %s_graph;\n", text(m, f->name));
 }
@@ -221,7 +256,8 @@ static cJSON *list(cJSON *object, const char *key) { return cJSON_AddArrayToObje
 
 static void json_append(cJSON *list, TdlModule *m, const char *s) { cJSON_AddItemToArray(list, json_string(m->arena, s)); }
 
-static cJSON *json_port(TdlModule *m, const TdlFunc *f, const TdlPort *p) {
+static cJSON *json_port(TdlModule *m, const TdlFunc *f, uint32_t at, const CgOptions *opt) {
+    const TdlPort *p = &f->params.p[at];
     cJSON *port = cJSON_CreateObject();
     json_add_string(port, "name", m->arena, text(m, p->name));
     cJSON_AddStringToObject(port, "role", p->out ? "output" : "input");
@@ -236,7 +272,8 @@ static cJSON *json_port(TdlModule *m, const TdlFunc *f, const TdlPort *p) {
     cJSON_AddBoolToObject(port, "by_value", by_value(m, p));
     cJSON_AddBoolToObject(port, "may_be_null", p->out);
     cJSON *aliases = list(port, "aliases");
-    for (uint32_t i = 0; i < p->over.n; i++) json_append(aliases, m, text(m, f->params.p[p->over.p[i]].name));
+    for (uint32_t i = 0; i < f->params.n; i++)
+        if (cg_lies_over(opt, f, at, i)) json_append(aliases, m, text(m, f->params.p[i].name));
     if (p->out && p->cotangent_of >= 0 && (uint32_t)p->cotangent_of < f->params.n)
         json_add_string(port, "gradient_of", m->arena, text(m, f->params.p[p->cotangent_of].name));
     if (p->doc) json_add_string(port, "doc", m->arena, p->doc);
@@ -282,23 +319,28 @@ static void json_memory(cJSON *function, TdlModule *m, TdlFunc *f) {
     }
 }
 
-static cJSON *json_function(TdlModule *m, TdlFunc *f) {
+static cJSON *json_function(TdlModule *m, TdlFunc *f, const CgOptions *opt) {
     cJSON *function = cJSON_CreateObject();
     json_add_string(function, "name", m->arena, text(m, f->name));
     cJSON *dims = list(function, "dimensions");
     for (uint32_t i = 0; i < f->dims.n; i++) json_append(dims, m, text(m, f->dims.p[i]));
     cJSON *arguments = list(function, "arguments");
     for (uint32_t i = 0; i < f->params.n; i++)
-        if (!f->params.p[i].saved) cJSON_AddItemToArray(arguments, json_port(m, f, &f->params.p[i]));
+        if (!f->params.p[i].saved) cJSON_AddItemToArray(arguments, json_port(m, f, i, opt));
     TdlStr w = str_new(m->arena);
-    Growth g = growth_of(f);
-    dim_print(m, workspace_bytes(m, f, &g), &w);
-    growth_text(&g, &w);
+    workspace_bytes(m, f, opt, &w);
     json_add_string(function, "workspace", m->arena, w.p);
     json_saved(function, m, f);
     json_memory(function, m, f);
     if (f->doc) json_add_string(function, "doc", m->arena, f->doc);
     return function;
+}
+
+/* The processors of the object: its own, then those that it has variants for. */
+static void json_processors(cJSON *all, TdlModule *m, const CgOptions *opt) {
+    cJSON *processors = list(all, "processors");
+    if (opt->cpu) json_append(processors, m, opt->cpu);
+    for (uint32_t i = 0; i < opt->nvariants; i++) json_append(processors, m, opt->variants[i].cpu);
 }
 
 void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, TdlStr *out) {
@@ -307,12 +349,13 @@ void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, Td
     json_add_string(all, "object", m->arena, object_name);
     cJSON *fixed = cJSON_AddObjectToObject(all, "fixed_dimensions");
     for (uint32_t k = 0; k < opt->nfixed; k++) json_add_int(fixed, opt->fixed[k].name, opt->fixed[k].value);
+    json_processors(all, m, opt);
     cJSON *libraries = list(all, "libraries");
     for (int k = 0; k < 2 && cg_uses_lapack(m); k++) json_append(libraries, m, k ? "blas" : "lapack");
     json_append(libraries, m, "m");
     cJSON *functions = list(all, "functions");
     for (uint32_t i = 0; i < m->funcs.n; i++)
-        if (m->funcs.p[i]->exported) cJSON_AddItemToArray(functions, json_function(m, m->funcs.p[i]));
+        if (m->funcs.p[i]->exported) cJSON_AddItemToArray(functions, json_function(m, m->funcs.p[i], opt));
     json_write(all, false, out);
     str_putc(out, '\n');
 }

@@ -304,7 +304,7 @@ bool cg_math_done(CgUnit *u) {
     bool any = false;
     for (LLVMValueRef fn = LLVMGetFirstFunction(u->mod); fn; fn = LLVMGetNextFunction(fn)) {
         size_t n;
-        if (LLVMIsDeclaration(fn) || strncmp(LLVMGetValueName2(fn, &n), "tdl.", 4) || LLVMGetLinkage(fn) != LLVMExternalLinkage) continue;
+        if (LLVMIsDeclaration(fn) || strncmp(LLVMGetValueName2(fn, &n), "tdl.", 4) || LLVMGetVisibility(fn) != LLVMHiddenVisibility) continue;
         LLVMSetVisibility(fn, LLVMDefaultVisibility);
         LLVMSetLinkage(fn, LLVMInternalLinkage);
         any = true;

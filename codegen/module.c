@@ -76,11 +76,12 @@ static bool link_body(CgUnit *u, const TdlEmbedded *e) {
 static bool is_kernel_body(const TdlEmbedded *e) { return !strcmp(e->name, "contract.ll"); }
 
 /* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll, and
- * lapack.ll where it is used. */
+ * lapack.ll and cpu.ll where they are used. */
 bool cg_link_bodies(CgUnit *u) {
     for (const TdlEmbedded *e = cg_bodies; e->name; e++) {
         if (u->opt.callers && !strcmp(e->name, "errors.ll")) continue;
         if (!strcmp(e->name, "lapack.ll") && !cg_uses_lapack(u->ir)) continue;
+        if (!strcmp(e->name, "cpu.ll") && !u->opt.nvariants) continue;
         if (!is_kernel_body(e) && !link_body(u, e)) return false;
     }
     keep_public(u, "tdl_last_error");
@@ -120,7 +121,8 @@ CgUnit *cg_module(TdlModule *m, const CgOptions *opt) {
         for (uint32_t i = 0; i < m->funcs.n; i++)
             if (!m->funcs.p[i]->symbol) cg_func(u, m->funcs.p[i]);
         for (uint32_t i = 0; i < m->funcs.n; i++)
-            if (m->funcs.p[i]->exported || m->funcs.p[i]->script) {
+            if (opt->outer) cg_variant_entry(u, m->funcs.p[i]);
+            else if (m->funcs.p[i]->exported || m->funcs.p[i]->script) {
                 cg_export(u, m->funcs.p[i]);
                 cg_graph_table(u, m->funcs.p[i]);
                 if (opt->callers) cg_caller(u, m->funcs.p[i]);

@@ -269,14 +269,14 @@ static void write_redone(const Report *r, TdlStr *out)
     for (uint32_t i = 0; i < r->redone.n; i++) str_printf(out, "    %s:%u\n", r->redone.p[i].file, (unsigned)r->redone.p[i].line);
 }
 
-void cg_report(TdlModule *m, TdlStr *out)
+void cg_report(TdlModule *m, const CgOptions *opt, TdlStr *out)
 {
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlFunc *f = m->funcs.p[i];
         if (!f->exported) continue;
         Report r = report_of(f);
         str_printf(out, "%s\n  workspace: ", sym_text(m->names, f->name));
-        cg_workspace_text(m, f, out);
+        cg_workspace_text(m, f, opt, out);
         str_puts(out, "\n  kept for the reverse sweep: ");
         if (r.kept.n) totals(&r, out);
         else str_puts(out, "nothing");
@@ -284,5 +284,6 @@ void cg_report(TdlModule *m, TdlStr *out)
         write_rows(&r, out);
         write_sizes(&r, out);
         write_redone(&r, out);
+        if (cg_processors_text(opt, f)) str_printf(out, "  code for %s\n", cg_processors_text(opt, f));
     }
 }

@@ -71,10 +71,12 @@ static LLVMTargetMachineRef machine_of(const CgOptions *opt, TdlDiags *diags) {
         LLVMInitializeAllTargets();
         LLVMInitializeAllTargetMCs();
         LLVMInitializeAllAsmPrinters();
+        LLVMInitializeAllAsmParsers(); /* of the inline assembly in cpu.ll */
         triple = LLVMNormalizeTargetTriple(opt->target);
     } else {
         LLVMInitializeNativeTarget();
         LLVMInitializeNativeAsmPrinter();
+        LLVMInitializeNativeAsmParser();
         triple = LLVMGetDefaultTargetTriple();
     }
     if (LLVMGetTargetFromTriple(triple, &target, &why)) {
@@ -94,6 +96,14 @@ static LLVMTargetMachineRef machine_of(const CgOptions *opt, TdlDiags *diags) {
     if (cpu) LLVMDisposeMessage(cpu);
     if (features) LLVMDisposeMessage(features);
     return tm;
+}
+
+const char *cg_processors(const CgOptions *opt) {
+    if (opt->cpu || opt->opt_level < 2) return opt->cpu;
+    char *triple = opt->target ? LLVMNormalizeTargetTriple(opt->target) : LLVMGetDefaultTargetTriple();
+    bool x86 = !strncmp(triple, "x86_64", 6);
+    LLVMDisposeMessage(triple);
+    return x86 ? "x86-64,x86-64-v3,x86-64-v4" : NULL;
 }
 
 static void target_abi(CgUnit *u, const char *name) {
@@ -156,6 +166,7 @@ static const char *const PIPELINES[] = {
 };
 
 bool cg_optimize(CgUnit *u) {
+    cg_use_width(u);
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMPassBuilderOptionsSetSLPVectorization(o, u->opt.opt_level >= 2);
     LLVMPassBuilderOptionsSetLoopVectorization(o, u->opt.opt_level >= 2);
@@ -163,7 +174,7 @@ bool cg_optimize(CgUnit *u) {
     LLVMErrorRef e = LLVMRunPasses(u->mod, PIPELINES[u->opt.opt_level], u->tm, o);
     if (!e && cg_math_done(u)) e = LLVMRunPasses(u->mod, "globaldce", u->tm, o);
     LLVMDisposePassBuilderOptions(o);
-    if (!e) return cg_link_kernels(u);
+    if (!e) return cg_link_kernels(u) && cg_add_variants(u);
     char *why = LLVMGetErrorMessage(e);
     diag_error(u->ir->diags, SPAN_NONE, "internal: LLVM: %s", why);
     LLVMDisposeErrorMessage(why);

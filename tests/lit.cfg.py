@@ -2,6 +2,8 @@
 # build; `lit tests/ir` from the checkout runs a part with build/dev (TDL_BUILD=build/release chooses another).
 import importlib.util
 import os
+import platform
+import shutil
 
 import lit.formats
 
@@ -18,6 +20,10 @@ def configure():
     config.available_features.add("llvm%d" % config.llvm_major)
     if importlib.util.find_spec("numpy"):
         config.available_features.add("numpy")  # bench/run needs it
+    config.available_features.add(platform.machine())
+    for machine in ("aarch64", "riscv64"):  # compiled for and run by an emulator
+        if shutil.which("qemu-" + machine) and shutil.which(machine + "-linux-gnu-gcc"):
+            config.available_features.add("run-" + machine)
     if config.sanitize:
         config.available_features.add("asan")
         config.environment["TDL_ARENA_STRESS"] = "1"

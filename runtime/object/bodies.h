@@ -57,6 +57,8 @@ void tdlrt_finish(TdlrtCtx *c);
 int tdlrt_set_union(TdlrtCtx *c, const int64_t *sets, int64_t n, int64_t *all);
 int64_t tdlrt_set_size(int64_t set);
 int64_t tdlrt_set_at(int64_t set, int64_t k);
+/* 1 to 4, kept in *known, which starts as 0 (x86-64 alone). */
+int tdlrt_x86_level(int *known);
 int64_t tdlrt_ipow(int64_t x, int64_t n);
 int64_t tdlrt_philox(int64_t seed, int64_t counter);
 double tdlrt_polygamma(int64_t n, double x);

@@ -79,6 +79,13 @@ static bool compile(Session *s) {
     return ok && emit_header(s, object) && (!s->o->deps || output_deps(s, object));
 }
 
+static bool report(Session *s) {
+    TdlStr text = str_new(s->arena);
+    cg_report(s->m, &s->o->cg, &text);
+    if (!text.n) diag_error(s->diags, SPAN_NONE, "%s: exports no function: there is nothing to report", s->o->input);
+    return text.n && output_write(s, s->o->output, text.p, text.n);
+}
+
 /* The recipe. */
 static bool work(Session *s) {
     const Options *o = s->o;
@@ -93,17 +100,15 @@ static bool work(Session *s) {
     }
     if (!o->loops_input && !stage_passes(s, pipeline_adjoint(&o->pass))) return false;
     if (!emit_ir(s, EMIT_ADJOINT)) return false;
+    TdlStr adjoint = str_new(s->arena);
+    if (o->variants.n && !o->loops_input) ir_print_module_as(s->m, &adjoint, IR_PRINT_SPANS);
     if (!o->loops_input && (!o->any_emit || wanted_from(o, EMIT_LOOPS)) && !stage_passes(s, pipeline_loops(&o->pass)))
         return false;
     if (!emit_ir(s, EMIT_LOOPS)) return false;
     if (o->command == CMD_RUN) return run_program(s);
-    if (o->command == CMD_REPORT) {
-        TdlStr text = str_new(s->arena);
-        cg_report(s->m, &text);
-        if (!text.n) return diag_error(s->diags, SPAN_NONE, "%s: exports no function: there is nothing to report", o->input), false;
-        return output_write(s, o->output, text.p, text.n);
-    }
-    return (o->any_emit && !wanted_from(o, EMIT_LLVM)) || compile(s);
+    if (o->any_emit && !wanted_from(o, EMIT_LLVM)) return true;
+    if (!o->loops_input && !stage_variants(s, &adjoint)) return false;
+    return o->command == CMD_REPORT ? report(s) : compile(s);
 }
 
 static void flush_diags(const Session *s) {
@@ -136,8 +141,6 @@ int main(int argc, char **argv) {
     Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2, .points = 10};
     int status = options_parse(&arena, argc, argv, &o);
     if (status >= 0) return arena_free(&arena), status;
-    bool here = o.command == CMD_RUN || o.command == CMD_CHECK;
-    if (here && !o.cg.cpu && !o.cg.target) o.cg.cpu = "native";
     o.pass.vector_bytes = (int)cg_vector_bytes(&o.cg);
     TdlSources *sources = sources_new(&arena);
     Session s = {.o = &o, .arena = &arena, .names = intern_new(&arena), .sources = sources, .diags = diags_new(&arena, sources)};

@@ -90,6 +90,24 @@ static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
 static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
 static void set_cpu(Parser *p, const char *v) { p->o->cg.cpu = v; }
+
+/* a,b,c: the first is what the object needs; it has variants for the others, each better than the one before it. */
+static void split_processors(Parser *p) {
+    const char *v = cg_processors(&p->o->cg), *last = NULL;
+    bool more = v && strchr(v, ',');
+    while (more) {
+        const char *cpu = arena_strndup(p->a, v, strcspn(v, ","));
+        if (!cg_processor_known(cpu) || (last && strcmp(last, cpu) >= 0)) {
+            fail(p, "--mcpu: a list names some of x86-64, x86-64-v2, x86-64-v3 and x86-64-v4, in this order, not", cpu);
+            return;
+        }
+        if (last) VEC_PUSH(p->a, p->o->variants, cpu);
+        else p->o->cg.cpu = cpu;
+        last = cpu;
+        v += strlen(cpu);
+        more = *v++ != 0;
+    }
+}
 static void set_load(Parser *p, const char *v) { VEC_PUSH(p->a, p->o->loads, v); }
 static void set_function(Parser *p, const char *v) { p->o->function = v; }
 
@@ -200,7 +218,7 @@ static const Option OPTIONS[] = {
     {"-fcheck=", "nan", "the first step of a reverse sweep that makes a NaN or an infinity fails, and is named", set_checks, 0},
     {"--max-tape=", "BYTES", "most that the loops of a function keep for their reverse (K, M, G): they compute the rest again", set_max_tape, 0},
     {"--target=", "TRIPLE", "machine to compile for (default: this one's kind)", set_target, 0},
-    {"--mcpu=", "CPU", "processor to compile for, or `native` (default: any of the target)", set_cpu, 0},
+    {"--mcpu=", "CPU", "processor to compile for, `native`, or a list to choose from when the code runs (default: any of the target)", set_cpu, 0},
     {"-MD", NULL, "also write FILE.d, a make rule with the files that were read", set_deps, BIT(COMPILE)},
     {"-MF ", "FILE", "as -MD, to FILE", set_deps_file, BIT(COMPILE)},
     {"-W", "NAME", "-Wno-NAME turns the warning NAME off, -Werror makes errors of all, -Werror=NAME of one", set_warning, 0},
@@ -303,6 +321,9 @@ int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
         fail(&p, "run: -o takes a result and its file, as in -o out=out.npy, not", o->output);
     for (int k = 0; k < WARN_COUNT; k++)
         if (o->warnings_are_errors && o->warnings[k] == WARN_AS_WARNING) o->warnings[k] = WARN_AS_ERROR;
+    bool here = o->command == CMD_RUN || o->command == CMD_CHECK;
+    if (here && !o->cg.cpu && !o->cg.target) o->cg.cpu = "native";
+    if (p.status < 0) split_processors(&p);
     o->cg.fixed = o->fixed.p;
     o->cg.nfixed = o->fixed.n;
     return p.status;

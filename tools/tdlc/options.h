@@ -36,6 +36,7 @@ typedef struct {
     TdlWarningLevel warnings[WARN_COUNT];
     bool warnings_are_errors;
     TDL_VEC(Derived) derived;
+    TDL_VEC(const char *) variants;       /* processors that the object has code for, too */
     TdlPassOptions pass;
     CgOptions cg;
 } Options;

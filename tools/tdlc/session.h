@@ -22,6 +22,8 @@ bool stage_front(Session *s, bool script);             /* reads the file: s->m i
 bool stage_tokens(Session *s, TdlStr *out);
 bool stage_ast(Session *s, TdlStr *out);
 bool stage_passes(Session *s, const TdlPassId *ids);
+/* The program for the other processors of the object, from its IR with adjoints; s->m is in loop IR. */
+bool stage_variants(Session *s, const TdlStr *adjoint);
 bool stage_graph(Session *s);                          /* s->m->graphs is set */
 
 /* ---- outputs (output.c) ---- */

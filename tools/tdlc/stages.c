@@ -131,6 +131,26 @@ bool stage_passes(Session *s, const TdlPassId *ids) {
     return !diags_errors(s->diags); /* -Werror */
 }
 
+bool stage_variants(Session *s, const TdlStr *adjoint) {
+    bool loops = false;
+    for (uint32_t i = 0; i < s->m->funcs.n; i++) loops |= s->m->funcs.p[i]->exported && cg_has_loops(s->m->funcs.p[i]);
+    if (!loops) return true;
+    CgVariant *list = ARENA_ARRAY(s->arena, CgVariant, s->o->variants.n);
+    TdlPassHooks hooks = {.verify_each = s->o->verify_each};
+    for (uint32_t i = 0; i < s->o->variants.n; i++) {
+        uint32_t file = sources_add(s->sources, "<variant>", adjoint->p, adjoint->n);
+        CgOptions cg = s->o->cg;
+        TdlPassOptions pass = s->o->pass;
+        cg.cpu = s->o->variants.p[i];
+        pass.vector_bytes = (int)cg_vector_bytes(&cg);
+        list[i] = (CgVariant){cg.cpu, ir_parse_module(s->arena, s->names, s->sources, s->diags, file)};
+        if (!list[i].m || !passes_run(list[i].m, pipeline_loops(&pass), UINT32_MAX, &pass, &hooks)) return false;
+    }
+    s->o->cg.variants = list;
+    s->o->cg.nvariants = s->o->variants.n;
+    return true;
+}
+
 bool stage_graph(Session *s) {
     static const TdlPassId graph[] = {PASS_graph, PASS_NONE};
     return stage_passes(s, graph);
