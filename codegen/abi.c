@@ -55,7 +55,7 @@ static LLVMTypeRef abi_function_type(const Cg *g) {
     for (uint32_t i = 0; i < g->f->dims.n; i++) types[n++] = u->i64;
     for (uint32_t i = 0; i < g->f->params.n; i++)
         if (!port(g, i)->saved) types[n++] = abi_type(g, i);
-    for (; n < nargs(g); n += 2) types[n] = u->ptr, types[n + 1] = u->i64;
+    for (; n < nargs(g); n += 2) types[n] = u->ptr, types[n + 1] = u->size;
     return LLVMFunctionType(u->i32, types, n, 0);
 }
 
@@ -83,7 +83,7 @@ void cg_call_extern(Cg *g, TdlOp o, TdlFunc *callee) {
         extension(&c, i, fn, n);
     }
     args[n++] = LLVMConstNull(u->ptr); /* no workspace: it is its own to find */
-    args[n++] = cg_i64(u, 0);
+    args[n++] = LLVMConstInt(u->size, 0, 0);
     LLVMValueRef status = LLVMBuildCall2(u->b, type, fn, args, n, "");
     LLVMValueRef ok = LLVMConstInt(u->i32, 0, 0), bad = LLVMBuildICmp(u->b, LLVMIntNE, status, ok, "");
     cg_fail_if(g, bad, CG_CHECK_FAILED, ir_op(g->f, o)->span, arena_printf(u->arena, "%s: the C function failed", callee->symbol));
@@ -198,6 +198,9 @@ static LLVMValueRef workspace_bytes(Cg *g, const LLVMValueRef *params, LLVMValue
 
 static LLVMValueRef saved_bytes(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) { return growing(g, growth_saved(g->f), params, bad); }
 
+/* A size_t argument. */
+static LLVMValueRef size_arg(Cg *g, uint32_t i) { return LLVMBuildIntCast2(g->u->b, LLVMGetParam(g->fn, i), g->u->i64, 0, ""); }
+
 /* size_t name(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
 static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
     Cg g = {.u = u, .f = f, .ok = true};
@@ -207,7 +210,7 @@ static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
     for (uint32_t i = 0; i < f->dims.n; i++) types[n++] = u->i64;
     for (uint32_t i = 0; i < f->params.n; i++)
         if (sizing(&g, i)) types[n++] = abi_type(&g, i);
-    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->i64, types, n, 0));
+    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->size, types, n, 0));
     cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
     n = f->dims.n;
     for (uint32_t i = 0; i < f->params.n; i++) {
@@ -220,7 +223,9 @@ static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
     LLVMValueRef bad = negative_dims(&g);
     check_sizes(&g, &bad);
     LLVMValueRef bytes = size(&g, params, &bad);
-    LLVMBuildRet(u->b, LLVMBuildSelect(u->b, bad, cg_i64(u, -1), bytes, ""));
+    LLVMValueRef fits = LLVMBuildIntCast2(u->b, bytes, u->size, 0, "");
+    if (u->size != u->i64) bad = LLVMBuildOr(u->b, bad, LLVMBuildICmp(u->b, LLVMIntNE, LLVMBuildZExt(u->b, fits, u->i64, ""), bytes, ""), "");
+    LLVMBuildRet(u->b, LLVMBuildSelect(u->b, bad, LLVMConstAllOnes(u->size), fits, ""));
 }
 
 /* ---- checks at entry ---- */
@@ -299,7 +304,7 @@ static void check_overlap(Cg *g) {
         LLVMValueRef k = cg_i64(u, i), row = LLVMBuildInBoundsGEP2(u->b, arg, list, &k, 1, "");
         LLVMValueRef field[3] = {cg_string(u, whole ? "saved" : sym_text(u->ir->names, port(g, at[i])->name)),
                                  LLVMGetParam(g->fn, arg_of(g, at[i])),
-                                 whole ? LLVMGetParam(g->fn, args_end(g) + 1) : cg_bytes(g, port(g, at[i])->type)};
+                                 whole ? size_arg(g, args_end(g) + 1) : cg_bytes(g, port(g, at[i])->type)};
         for (unsigned j = 0; j < 3; j++) LLVMBuildStore(u->b, field[j], LLVMBuildStructGEP2(u->b, arg, row, j, ""));
         for (uint32_t j = 0; j < n; j++) over[i*n + j] = !whole && at[j] != state && cg_lies_over(&u->opt, g->f, at[i], at[j]);
     }
@@ -416,9 +421,9 @@ void cg_export(CgUnit *u, TdlFunc *f) {
     check_pointers(&g);
     check_overlap(&g);
     uint32_t last = nargs(&g), end = args_end(&g);
-    if (is_half(f)) cg_saved_check(&g, LLVMGetParam(g.fn, end), LLVMGetParam(g.fn, end + 1));
-    Memory m = find_memory(&g, LLVMGetParam(g.fn, last - 2), LLVMGetParam(g.fn, last - 1));
-    if (is_half(f)) cg_saved_enter(&g, m.ctx, LLVMGetParam(g.fn, end), LLVMGetParam(g.fn, end + 1));
+    if (is_half(f)) cg_saved_check(&g, LLVMGetParam(g.fn, end), size_arg(&g, end + 1));
+    Memory m = find_memory(&g, LLVMGetParam(g.fn, last - 2), size_arg(&g, last - 1));
+    if (is_half(f)) cg_saved_enter(&g, m.ctx, LLVMGetParam(g.fn, end), size_arg(&g, end + 1));
     LLVMValueRef status = call_body(&g, &m);
     if (is_half(f)) cg_saved_leave(&g, m.ctx, LLVMGetParam(g.fn, end), status);
     cg_call(u, "tdlrt_finish", u->voidt, &m.ctx, 1);

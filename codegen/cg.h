@@ -35,6 +35,7 @@ struct CgUnit {
     LLVMMetadataRef *di_files;  /* by file number */
     LLVMMetadataRef *groups;    /* CG_GROUPS access groups, by depth of parallel loops */
     LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, voidt, ctx_type;
+    LLVMTypeRef size;           /* size_t of the target */
 };
 
 /* A piece of memory that no other one overlaps while it is in use (but see `dest`): a parameter, a slot of the workspace. */
@@ -214,6 +215,7 @@ bool cg_kernels_emit(CgUnit *u); /* defines those that are used; false: none */
 bool cg_link_bodies(CgUnit *u);
 bool cg_link_kernels(CgUnit *u); /* after the passes: the kernels of contractions and what leads to them */
 bool cg_target(CgUnit *u);
+void cg_narrow(CgUnit *u);   /* where size_t has 32 bits: the C library's functions (narrow.c) */
 void cg_debug_start(CgUnit *u);
 void cg_debug_func(Cg *g);
 void cg_debug_op(Cg *g, TdlSpan span);

@@ -76,16 +76,19 @@ static bool link_body(CgUnit *u, const TdlEmbedded *e) {
 static bool is_kernel_body(const TdlEmbedded *e) { return !strcmp(e->name, "contract.ll"); }
 
 /* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll, and
- * lapack.ll and cpu.ll where they are used. */
+ * lapack.ll, cpu.ll and wasm.ll where they are used. */
 bool cg_link_bodies(CgUnit *u) {
+    if (!strncmp(LLVMGetTarget(u->mod), "wasm32", 6)) LLVMAddFunction(u->mod, "__multi3", LLVMFunctionType(u->voidt, (LLVMTypeRef[]){u->ptr, u->i64, u->i64, u->i64, u->i64}, 5, 0));
     for (const TdlEmbedded *e = cg_bodies; e->name; e++) {
         if (u->opt.callers && !strcmp(e->name, "errors.ll")) continue;
         if (!strcmp(e->name, "lapack.ll") && !cg_uses_lapack(u->ir)) continue;
         if (!strcmp(e->name, "cpu.ll") && !u->opt.nvariants) continue;
+        if (!strcmp(e->name, "wasm.ll") && strncmp(LLVMGetTarget(u->mod), "wasm32", 6)) continue;
         if (!is_kernel_body(e) && !link_body(u, e)) return false;
     }
     keep_public(u, "tdl_last_error");
     keep_out_of_line(u);
+    cg_narrow(u);
     return true;
 }
 

@@ -27,6 +27,7 @@ typedef struct { const char *arch, *cpu, *features, *abi; } Baseline;
 static const Baseline BASELINES[] = {
     {"x86_64", "x86-64", "", NULL},
     {"riscv64", "generic-rv64", "+m,+a,+f,+d,+c", "lp64d"},
+    {"wasm32", "generic", "+simd128", NULL},
     {"riscv32", "generic-rv32", "+m,+a,+f,+d,+c", "ilp32d"},
     {"", "generic", "", NULL},
 };
@@ -47,7 +48,8 @@ static LLVMTargetMachineRef make_machine(LLVMTargetRef target, const char *tripl
         fflush(stderr);
         dup2(fileno(log), STDERR_FILENO);
     }
-    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(target, triple, cpu, features, level(opt_level), LLVMRelocPIC, LLVMCodeModelDefault);
+    LLVMRelocMode mode = strncmp(triple, "wasm", 4) ? LLVMRelocPIC : LLVMRelocStatic;
+    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(target, triple, cpu, features, level(opt_level), mode, LLVMCodeModelDefault);
     if (saved >= 0) {
         fflush(stderr);
         dup2(saved, STDERR_FILENO);
@@ -117,6 +119,7 @@ bool cg_target(CgUnit *u) {
     char *triple = LLVMGetTargetMachineTriple(u->tm);
     LLVMSetTarget(u->mod, triple);
     u->layout = LLVMCreateTargetDataLayout(u->tm);
+    u->size = LLVMIntPtrTypeInContext(u->ctx, u->layout);
     LLVMSetModuleDataLayout(u->mod, u->layout);
     if (baseline_of(triple)->abi) target_abi(u, baseline_of(triple)->abi);
     LLVMDisposeMessage(triple);
@@ -171,7 +174,9 @@ bool cg_optimize(CgUnit *u) {
     LLVMPassBuilderOptionsSetSLPVectorization(o, u->opt.opt_level >= 2);
     LLVMPassBuilderOptionsSetLoopVectorization(o, u->opt.opt_level >= 2);
     LLVMPassBuilderOptionsSetLoopInterleaving(o, u->opt.opt_level >= 2);
-    LLVMErrorRef e = LLVMRunPasses(u->mod, PIPELINES[u->opt.opt_level], u->tm, o);
+    /* With 64-bit indices of 32-bit pointers, which passes narrow, LLVM's fast instruction selection of -O0 is wrong. */
+    int least = u->size == u->i64 ? 0 : 1, n = u->opt.opt_level > least ? u->opt.opt_level : least;
+    LLVMErrorRef e = LLVMRunPasses(u->mod, PIPELINES[n], u->tm, o);
     if (!e && cg_math_done(u)) e = LLVMRunPasses(u->mod, "globaldce", u->tm, o);
     LLVMDisposePassBuilderOptions(o);
     if (!e) return cg_link_kernels(u) && cg_add_variants(u);

@@ -24,6 +24,9 @@ def configure():
     for machine in ("aarch64", "riscv64"):  # compiled for and run by an emulator
         if shutil.which("qemu-" + machine) and shutil.which(machine + "-linux-gnu-gcc"):
             config.available_features.add("run-" + machine)
+    wasm_ld = shutil.which("wasm-ld-%d" % config.llvm_major) or shutil.which("wasm-ld")
+    if wasm_ld and shutil.which("node"):
+        config.available_features.add("run-wasm32")
     if config.sanitize:
         config.available_features.add("asan")
         config.environment["TDL_ARENA_STRESS"] = "1"
@@ -35,6 +38,7 @@ def configure():
     # Longer names first: lit replaces in order.
     sanitizer = "-fsanitize=%s " % config.sanitize if config.sanitize else ""
     config.substitutions += [
+        ("%wasm-ld", wasm_ld or "wasm-ld"),
         ("%tdl-opt", os.path.join(bin, "tdl-opt")),
         ("%tdlc", os.path.join(bin, "tdlc")),
         ("%unit-tests", os.path.join(config.tdl_build, "unit")),
