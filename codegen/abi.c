@@ -1,11 +1,11 @@
-/* The exported C symbols of a function: `f` checks its arguments, finds memory and calls `tdl.f`;
+/* The exported C symbols of a function, and the like of a case: `f` checks its arguments, finds memory and calls `tdl.f`;
  * `f_workspace_size` says how many bytes it wants; `f.call` takes its arguments as an array of addresses (for the JIT). */
 #include "codegen/cg.h"
 #include "codegen/growth.h"
 
 #include <string.h>
 
-static const char *name_of(const Cg *g) { return sym_text(g->u->ir->names, g->f->name); }
+static const char *name_of(const Cg *g) { return cg_public_name(g->f); }
 
 static const TdlPort *port(const Cg *g, uint32_t i) { return &g->f->params.p[i]; }
 
@@ -201,8 +201,8 @@ static LLVMValueRef saved_bytes(Cg *g, const LLVMValueRef *params, LLVMValueRef 
 /* A size_t argument. */
 static LLVMValueRef size_arg(Cg *g, uint32_t i) { return LLVMBuildIntCast2(g->u->b, LLVMGetParam(g->fn, i), g->u->i64, 0, ""); }
 
-/* size_t name(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
-static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
+/* size_t f_workspace_size(dims, integer parameters): SIZE_MAX where a size is negative or does not fit. */
+static void size_function(CgUnit *u, TdlFunc *f, CgEntry e, Size size) {
     Cg g = {.u = u, .f = f, .ok = true};
     unsigned n = 0;
     LLVMTypeRef *types = ARENA_ARRAY(u->arena, LLVMTypeRef, f->dims.n + f->params.n + 1u);
@@ -210,8 +210,7 @@ static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
     for (uint32_t i = 0; i < f->dims.n; i++) types[n++] = u->i64;
     for (uint32_t i = 0; i < f->params.n; i++)
         if (sizing(&g, i)) types[n++] = abi_type(&g, i);
-    g.fn = LLVMAddFunction(u->mod, name, LLVMFunctionType(u->size, types, n, 0));
-    cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
+    g.fn = cg_entry(u, f, e, LLVMFunctionType(u->size, types, n, 0));
     n = f->dims.n;
     for (uint32_t i = 0; i < f->params.n; i++) {
         if (!sizing(&g, i)) continue;
@@ -219,6 +218,7 @@ static void size_function(CgUnit *u, TdlFunc *f, const char *name, Size size) {
         extension(&g, i, g.fn, n);
     }
     LLVMPositionBuilderAtEnd(u->b, cg_block(&g, "entry"));
+    cg_hand_on(&g, e);
     bind(&g);
     LLVMValueRef bad = negative_dims(&g);
     check_sizes(&g, &bad);
@@ -410,12 +410,12 @@ static void name_params(Cg *g) {
 
 void cg_export(CgUnit *u, TdlFunc *f) {
     Cg g = {.u = u, .f = f, .ok = true};
-    size_function(u, f, arena_printf(u->arena, "%s_workspace_size", name_of(&g)), workspace_bytes);
-    if (f->saves.id) size_function(u, f, arena_printf(u->arena, "%s_saved_size", sym_text(u->ir->names, f->saves)), saved_bytes);
-    g.fn = LLVMAddFunction(u->mod, name_of(&g), abi_function_type(&g));
-    cg_attr(u, g.fn, LLVMAttributeFunctionIndex, "nounwind", 0);
+    size_function(u, f, CG_WORKSPACE, workspace_bytes);
+    if (f->saves.id) size_function(u, f, CG_SAVED, saved_bytes);
+    g.fn = cg_entry(u, f, CG_CALL, abi_function_type(&g));
     name_params(&g);
     LLVMPositionBuilderAtEnd(u->b, cg_block(&g, "entry"));
+    cg_hand_on(&g, CG_CALL);
     bind(&g);
     check_dims(&g);
     check_pointers(&g);

@@ -171,6 +171,16 @@ void cg_export(CgUnit *u, TdlFunc *f);
 void cg_caller(CgUnit *u, TdlFunc *f);
 void cg_call_extern(Cg *g, TdlOp o, TdlFunc *callee);
 
+/* ---- cases for some values of the dimensions (cases.c) ---- */
+/* What C calls of an exported function, and a case has of its own. */
+typedef enum { CG_CALL, CG_WORKSPACE, CG_SAVED } CgEntry;
+/* f_workspace_size of f, ...; f.d_10_workspace_size of a case. */
+const char *cg_entry_name(const TdlFunc *f, CgEntry e);
+/* The LLVM function, declared at its first use. */
+LLVMValueRef cg_entry(CgUnit *u, const TdlFunc *f, CgEntry e, LLVMTypeRef type);
+/* At the entry of an exported function: calls with the values of a case are the case's. */
+void cg_hand_on(Cg *g, CgEntry e);
+
 /* ---- variants for several processors (variants.c) ---- */
 /* Calls `tdl.f` of the best variant that the processor can run. */
 LLVMValueRef cg_call_best(Cg *g, LLVMValueRef *args, uint32_t n);

@@ -5,8 +5,6 @@
 
 #include "ir/ir.h"
 
-typedef struct { const char *name; int64_t value; } CgFixedDim;
-
 /* The same program for a better processor of the same target, in loop IR made for it. */
 typedef struct { const char *cpu; TdlModule *m; } CgVariant;
 
@@ -21,7 +19,7 @@ typedef struct {
     const CgVariant *variants; /* of functions with loops, from the least to the best processor; the call takes the best it can */
     uint32_t nvariants;
     const TdlModule *outer;   /* this is the unit of a variant of it: no exported symbols */
-    const CgFixedDim *fixed;  /* -D: dimensions with a known value */
+    const TdlDimFix *fixed;   /* -D: dimensions with a known value */
     uint32_t nfixed;
 } CgOptions;
 
@@ -55,8 +53,17 @@ bool cg_has_loops(const TdlFunc *f);
 /* The variants that f has, and f as number i of them has it. */
 uint32_t cg_nvariants(const CgOptions *opt, const TdlFunc *f);
 TdlFunc *cg_variant_of(const CgOptions *opt, const TdlFunc *f, uint32_t i);
-/* May result `dest` of f be the memory of parameter `param`, in the variants too? */
+/* May result `dest` of f be the memory of parameter `param`, in its variants and cases too? */
 bool cg_lies_over(const CgOptions *opt, const TdlFunc *f, uint32_t dest, uint32_t param);
+/* ---- cases: code for some values of the dimensions (cases.c) ---- */
+
+/* The name in C: that of the general function where f is a case. */
+const char *cg_public_name(const TdlFunc *f);
+/* The next case of f from number *i of the module on, in the order in which they are tried; NULL: there is none. */
+TdlFunc *cg_next_case(const TdlModule *m, const TdlFunc *f, uint32_t *i);
+/* d = 10, k = 25 */
+const char *cg_case_text(const TdlFunc *c);
+
 /* The processors that f has code for, as a phrase; NULL where there is no choice. */
 const char *cg_processors_text(const CgOptions *opt, const TdlFunc *f);
 
@@ -67,6 +74,8 @@ const char *cg_llvm_version(void);
 
 /* Whether the object calls LAPACK and BLAS (factorisations): what links it needs them too. */
 bool cg_uses_lapack(const TdlModule *m);
+/* The name of what was split, also where f is a case of a half. */
+const char *cg_split_name(const TdlFunc *f);
 /* Bytes of the saved state of a split function in front of parameter n; of all of known size for the number of parameters. */
 TdlDim cg_saved_bytes(const TdlFunc *f, uint32_t n);
 /* The shapes and layout of an exported function are read from its ports, its memory from loop IR. */

@@ -2,8 +2,18 @@
  * overflow detection (cg_dim_checked). */
 #include "codegen/cg.h"
 
+static bool is_const(LLVMValueRef v, int64_t *c) {
+    if (!LLVMIsAConstantInt(v)) return false;
+    *c = LLVMConstIntGetSExtValue(v);
+    return true;
+}
+
+/* 0 adds nothing: no memory stays no memory. */
 LLVMValueRef cg_add_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad) {
     CgUnit *u = g->u;
+    int64_t c;
+    if (is_const(a, &c) && c == 0) return b;
+    if (is_const(b, &c) && c == 0) return a;
     if (!bad) return LLVMBuildNSWAdd(u->b, a, b, "");
     LLVMValueRef pair = cg_intrinsic(u, "llvm.sadd.with.overflow", &u->i64, 1, (LLVMValueRef[]){a, b}, 2);
     *bad = LLVMBuildOr(u->b, *bad, LLVMBuildExtractValue(u->b, pair, 1, ""), "");
@@ -25,12 +35,6 @@ static LLVMValueRef variable(Cg *g, TdlSym name) {
         if (sym_eq(g->dims.p[i].name, name)) return g->dims.p[i].value;
     cg_error(g, (TdlOp){0}, "internal: dimension variable %s has no value here", sym_text(g->f->module->names, name));
     return cg_i64(g->u, 0);
-}
-
-static bool is_const(LLVMValueRef v, int64_t *c) {
-    if (!LLVMIsAConstantInt(v)) return false;
-    *c = LLVMConstIntGetSExtValue(v);
-    return true;
 }
 
 /* Floor division and remainder by a positive constant. */

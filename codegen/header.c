@@ -177,7 +177,7 @@ static void size_prototype(const TdlModule *m, const TdlFunc *f, const char *nam
 /* The state between the halves of a split function. */
 static void saved_text(const TdlModule *m, TdlFunc *f, TdlStr *out) {
     if (!f->saves.id && !f->restores.id) return;
-    const char *base = text(m, f->saves.id ? f->saves : f->restores);
+    const char *base = cg_split_name(f);
     if (f->restores.id) {
         str_printf(out, " * Saved: what %s_forward left for the same inputs. It is only read: the call may be repeated.\n", base);
         return;
@@ -209,6 +209,16 @@ static void prototype(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
     size_prototype(m, f, text(m, f->name), "workspace", out);
 }
 
+static void cases(TdlModule *m, const TdlFunc *f, const CgOptions *opt, TdlStr *out) {
+    TdlFunc *c;
+    for (uint32_t i = 0; (c = cg_next_case(m, f, &i));) {
+        str_printf(out, " * Code of its own for %s. Workspace: ", cg_case_text(c));
+        cg_workspace_text(m, c, opt, out);
+        str_puts(out, ".\n");
+        if (c->saves.id) saved_text(m, c, out);
+    }
+}
+
 static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
     str_puts(out, "\n/* ");
     if (f->doc) comment_text(out, f->doc, " * ");
@@ -226,6 +236,7 @@ static void function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out
     str_puts(out, " * Workspace: ");
     cg_workspace_text(m, f, opt, out);
     str_puts(out, ".\n");
+    cases(m, f, opt, out);
     if (cg_processors_text(opt, f)) str_printf(out, " * There is code for %s.\n", cg_processors_text(opt, f));
     str_puts(out, " */\n");
     prototype(m, f, out);
@@ -246,7 +257,7 @@ void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlS
     str_puts(out, cg_public_headers[0].text);
     str_puts(out, OPEN);
     for (uint32_t i = 0; i < m->funcs.n; i++)
-        if (m->funcs.p[i]->exported) function(m, m->funcs.p[i], opt, out);
+        if (m->funcs.p[i]->exported && !m->funcs.p[i]->general.id) function(m, m->funcs.p[i], opt, out);
     str_puts(out, EPILOGUE);
 }
 
@@ -280,6 +291,12 @@ static cJSON *json_port(TdlModule *m, const TdlFunc *f, uint32_t at, const CgOpt
     return port;
 }
 
+static void json_workspace(cJSON *function, TdlModule *m, TdlFunc *f, const CgOptions *opt) {
+    TdlStr w = str_new(m->arena);
+    workspace_bytes(m, f, opt, &w);
+    json_add_string(function, "workspace", m->arena, w.p);
+}
+
 /* The state between the halves of a split function. */
 static void json_saved(cJSON *function, TdlModule *m, TdlFunc *f) {
     if (!f->saves.id && !f->restores.id) return;
@@ -290,7 +307,7 @@ static void json_saved(cJSON *function, TdlModule *m, TdlFunc *f) {
     cJSON *saved = cJSON_AddObjectToObject(function, "saved");
     cJSON_AddStringToObject(saved, "role", f->saves.id ? "output" : "input");
     json_add_string(saved, "bytes", m->arena, bytes.p);
-    json_add_string(saved, "size_function", m->arena, arena_printf(m->arena, "%s_saved_size", text(m, f->saves.id ? f->saves : f->restores)));
+    json_add_string(saved, "size_function", m->arena, arena_printf(m->arena, "%s_saved_size", cg_split_name(f)));
 }
 
 /* What is kept for the reverse sweep and what is computed again, as `tdlc report` says it. */
@@ -319,6 +336,23 @@ static void json_memory(cJSON *function, TdlModule *m, TdlFunc *f) {
     }
 }
 
+/* Code for some values of the dimensions. */
+static void json_cases(cJSON *function, TdlModule *m, TdlFunc *f, const CgOptions *opt) {
+    cJSON *cases = NULL;
+    TdlFunc *c;
+    for (uint32_t i = 0; (c = cg_next_case(m, f, &i));) {
+        cJSON *one = cJSON_CreateObject(), *at = cJSON_AddObjectToObject(one, "dimensions");
+        int64_t n;
+        for (uint32_t k = 0; k < c->at.n; k++)
+            if (dim_is_const(m, c->at.p[k], &n)) json_add_int(at, text(m, c->dims.p[k]), n);
+        json_workspace(one, m, c, opt);
+        json_saved(one, m, c);
+        json_memory(one, m, c);
+        if (!cases) cases = list(function, "cases");
+        cJSON_AddItemToArray(cases, one);
+    }
+}
+
 static cJSON *json_function(TdlModule *m, TdlFunc *f, const CgOptions *opt) {
     cJSON *function = cJSON_CreateObject();
     json_add_string(function, "name", m->arena, text(m, f->name));
@@ -327,11 +361,10 @@ static cJSON *json_function(TdlModule *m, TdlFunc *f, const CgOptions *opt) {
     cJSON *arguments = list(function, "arguments");
     for (uint32_t i = 0; i < f->params.n; i++)
         if (!f->params.p[i].saved) cJSON_AddItemToArray(arguments, json_port(m, f, i, opt));
-    TdlStr w = str_new(m->arena);
-    workspace_bytes(m, f, opt, &w);
-    json_add_string(function, "workspace", m->arena, w.p);
+    json_workspace(function, m, f, opt);
     json_saved(function, m, f);
     json_memory(function, m, f);
+    json_cases(function, m, f, opt);
     if (f->doc) json_add_string(function, "doc", m->arena, f->doc);
     return function;
 }
@@ -355,7 +388,7 @@ void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, Td
     json_append(libraries, m, "m");
     cJSON *functions = list(all, "functions");
     for (uint32_t i = 0; i < m->funcs.n; i++)
-        if (m->funcs.p[i]->exported) cJSON_AddItemToArray(functions, json_function(m, m->funcs.p[i], opt));
+        if (m->funcs.p[i]->exported && !m->funcs.p[i]->general.id) cJSON_AddItemToArray(functions, json_function(m, m->funcs.p[i], opt));
     json_write(all, false, out);
     str_putc(out, '\n');
 }

@@ -128,7 +128,7 @@ CgUnit *cg_module(TdlModule *m, const CgOptions *opt) {
             else if (m->funcs.p[i]->exported || m->funcs.p[i]->script) {
                 cg_export(u, m->funcs.p[i]);
                 cg_graph_table(u, m->funcs.p[i]);
-                if (opt->callers) cg_caller(u, m->funcs.p[i]);
+                if (opt->callers && !m->funcs.p[i]->general.id) cg_caller(u, m->funcs.p[i]);
             }
         cg_debug_finish(u);
         ok = diags_errors(m->diags) == errors && cg_link_bodies(u) && verify(u);

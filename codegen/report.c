@@ -269,21 +269,29 @@ static void write_redone(const Report *r, TdlStr *out)
     for (uint32_t i = 0; i < r->redone.n; i++) str_printf(out, "    %s:%u\n", r->redone.p[i].file, (unsigned)r->redone.p[i].line);
 }
 
+static void write_function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out)
+{
+    Report r = report_of(f);
+    str_puts(out, cg_public_name(f));
+    if (f->general.id) str_printf(out, " for %s", cg_case_text(f));
+    str_puts(out, "\n  workspace: ");
+    cg_workspace_text(m, f, opt, out);
+    str_puts(out, "\n  kept for the reverse sweep: ");
+    if (r.kept.n) totals(&r, out);
+    else str_puts(out, "nothing");
+    str_putc(out, '\n');
+    write_rows(&r, out);
+    write_sizes(&r, out);
+    write_redone(&r, out);
+    if (cg_processors_text(opt, f)) str_printf(out, "  code for %s\n", cg_processors_text(opt, f));
+}
+
 void cg_report(TdlModule *m, const CgOptions *opt, TdlStr *out)
 {
     for (uint32_t i = 0; i < m->funcs.n; i++) {
-        TdlFunc *f = m->funcs.p[i];
-        if (!f->exported) continue;
-        Report r = report_of(f);
-        str_printf(out, "%s\n  workspace: ", sym_text(m->names, f->name));
-        cg_workspace_text(m, f, opt, out);
-        str_puts(out, "\n  kept for the reverse sweep: ");
-        if (r.kept.n) totals(&r, out);
-        else str_puts(out, "nothing");
-        str_putc(out, '\n');
-        write_rows(&r, out);
-        write_sizes(&r, out);
-        write_redone(&r, out);
-        if (cg_processors_text(opt, f)) str_printf(out, "  code for %s\n", cg_processors_text(opt, f));
+        TdlFunc *f = m->funcs.p[i], *c;
+        if (!f->exported || f->general.id) continue;
+        write_function(m, f, opt, out);
+        for (uint32_t k = 0; (c = cg_next_case(m, f, &k));) write_function(m, c, opt, out);
     }
 }

@@ -59,9 +59,14 @@ static LLVMValueRef load_word(Cg *g, LLVMValueRef saved, int64_t at) {
 
 static LLVMValueRef ctx_field(Cg *g, LLVMValueRef ctx, unsigned field) { return LLVMBuildStructGEP2(g->u->b, g->u->ctx_type, ctx, field, ""); }
 
+const char *cg_split_name(const TdlFunc *f) {
+    const TdlFunc *g = f->general.id ? ir_func_find(f->module, f->general) : f;
+    return sym_text(f->module->names, g->saves.id ? g->saves : g->restores);
+}
+
 void cg_saved_check(Cg *g, LLVMValueRef saved, LLVMValueRef given) {
     CgUnit *u = g->u;
-    const char *base = sym_text(u->ir->names, g->f->saves.id ? g->f->saves : g->f->restores);
+    const char *base = cg_split_name(g->f);
     LLVMValueRef need = cg_dim(g, cg_saved_bytes(g->f, g->f->params.n));
     LLVMValueRef odd = LLVMBuildAnd(u->b, LLVMBuildPtrToInt(u->b, saved, u->i64, ""), cg_i64(u, 7), "");
     cg_fail_text(g, LLVMBuildIsNull(u->b, saved, ""), CG_BAD_ARGUMENT, arena_printf(u->arena, "saved is NULL: it takes %s_saved_size bytes", base));
@@ -99,7 +104,7 @@ void cg_SAVE(Cg *g, TdlOp o) {
     TdlVal v = ir_op(g->f, o)->operands[0];
     TdlType t = ir_type(g->f, v);
     const char *text = arena_printf(u->arena, "saved: too small: what is kept here has a size found at run time, beyond %s_saved_size: give more bytes",
-                                    sym_text(u->ir->names, g->f->saves));
+                                    cg_split_name(g->f));
     if (ty_kind(g->f->module, t) == TY_STACK) {
         LLVMValueRef args[2] = {g->rt, cg_val(g, v)};
         LLVMValueRef ok = cg_call(u, "tdlrt_save_stack", u->i32, args, 2), no = LLVMConstInt(u->i32, 0, 0);

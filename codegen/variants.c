@@ -39,13 +39,24 @@ uint32_t cg_nvariants(const CgOptions *opt, const TdlFunc *f) { return opt->nvar
 
 TdlFunc *cg_variant_of(const CgOptions *opt, const TdlFunc *f, uint32_t i) { return ir_func_find(opt->variants[i].m, f->name); }
 
-/* Each variant plans its memory by itself, and what it does in place. */
+/* The port of `to` that C sees where it sees port i of f: what is saved comes between. */
+static uint32_t same_port(const TdlFunc *f, uint32_t i, const TdlFunc *to) {
+    uint32_t seen = 0, k = 0;
+    while (i > 0) seen += !f->params.p[--i].saved;
+    for (;; k++)
+        if (!to->params.p[k].saved && seen-- == 0) return k;
+}
+
+/* Each variant and case plans its memory by itself, and what it does in place. */
 bool cg_lies_over(const CgOptions *opt, const TdlFunc *f, uint32_t dest, uint32_t param) {
     const TdlPort *p = &f->params.p[dest];
+    const TdlFunc *c;
     bool found = false;
     for (uint32_t i = 0; i < p->over.n; i++) found |= p->over.p[i] == param;
     for (uint32_t i = 0; found && i < cg_nvariants(opt, f); i++)
         found = cg_lies_over(&(CgOptions){0}, cg_variant_of(opt, f, i), dest, param);
+    for (uint32_t i = 0; found && (c = cg_next_case(f->module, f, &i));)
+        found = cg_lies_over(opt, c, same_port(f, dest, c), same_port(f, param, c));
     return found;
 }
 

@@ -8,7 +8,6 @@
 #include "frontend/ast.h"
 #include "ir/ir.h"
 
-typedef struct { const char *name; int64_t value; } TdlDimFix;
 
 typedef struct {
     const char *const *include_dirs; /* -I, searched after the folder of the file that says `use` */

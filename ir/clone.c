@@ -118,27 +118,36 @@ void ir_clone_region_body(TdlBuilder *b, const TdlFunc *src, TdlRegion r, TdlVal
         VEC_PUSH(b->f->module->arena, *yields, valmap_get(map, ir_op(src, last)->operands[i]));
 }
 
-TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name) {
+static void clone_ports(TdlFunc *f, const TdlFunc *src, const TdlDimMap *dims) {
+    TdlModule *m = f->module;
+    for (uint32_t i = 0; i < src->params.n; i++) VEC_PUSH(m->arena, f->params, src->params.p[i]);
+    for (uint32_t i = 0; i < src->results.n; i++) VEC_PUSH(m->arena, f->results, src->results.p[i]);
+    for (uint32_t i = 0; i < f->params.n; i++) f->params.p[i].type = map_type(m, f->params.p[i].type, dims);
+    for (uint32_t i = 0; i < f->results.n; i++) f->results.p[i].type = map_type(m, f->results.p[i].type, dims);
+}
+
+TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name, TdlDimMap *dims) {
     TdlFunc *f = ir_func_new(m, name, src->span);
     TdlArena scratch;
     arena_init_like(&scratch, m->arena);
     f->exported = src->exported;
     f->script = src->script;
     f->doc = src->doc;
-    f->workspace = src->workspace;
+    f->workspace = dims && src->workspace.id ? dim_subst(m, src->workspace, dims->names, dims->to, dims->n) : src->workspace;
     f->symbol = src->symbol;
     f->split = src->split;
     f->saves = src->saves;
     f->restores = src->restores;
+    f->general = src->general;
+    for (uint32_t i = 0; i < src->at.n; i++) VEC_PUSH(m->arena, f->at, src->at.p[i]);
     f->reverse = src->reverse;
     f->forward = src->forward;
     for (uint32_t i = 0; i < src->dims.n; i++) VEC_PUSH(m->arena, f->dims, src->dims.p[i]);
-    for (uint32_t i = 0; i < src->params.n; i++) VEC_PUSH(m->arena, f->params, src->params.p[i]);
-    for (uint32_t i = 0; i < src->results.n; i++) VEC_PUSH(m->arena, f->results, src->results.p[i]);
+    clone_ports(f, src, dims);
     TdlValMap map = valmap_new(&scratch, src);
     if (src->symbol)
-        for (uint32_t i = 0; i < src->params.n; i++) ir_region_arg(f, f->body, src->params.p[i].type, src->params.p[i].name);
-    else clone_region(f, f->body, src, src->body, &map, NULL);
+        for (uint32_t i = 0; i < src->params.n; i++) ir_region_arg(f, f->body, f->params.p[i].type, src->params.p[i].name);
+    else clone_region(f, f->body, src, src->body, &map, dims);
     arena_free(&scratch);
     return f;
 }

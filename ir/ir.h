@@ -59,6 +59,8 @@ void dim_vars(const TdlModule *m, TdlDim d, void (*fn)(void *user, TdlSym var), 
 bool dim_solve(TdlModule *m, TdlDim d, TdlDim total, TdlSym *v, TdlDim *value);
 /* Source form, e.g. d*(d - 1)//2 prints as written in normal form: (d**2 - d)//2. Reads back. */
 void dim_print(const TdlModule *m, TdlDim d, TdlStr *out);
+/* A value for the dimension parameter of a name (-D, --specialise). */
+typedef struct { const char *name; int64_t value; } TdlDimFix;
 /* Structure for code generators: d as a sum of terms; each term a coefficient and a product of atoms. */
 typedef enum { DIM_ATOM_VAR, DIM_ATOM_FLOORDIV, DIM_ATOM_MOD } TdlDimAtomKind;
 typedef struct { TdlDimAtomKind kind; TdlSym var; TdlDim arg; int64_t c; } TdlDimAtom;
@@ -209,6 +211,8 @@ struct TdlFunc {
     const char *symbol;    /* a C function of this name, without a body here; NULL: none */
     uint32_t split;        /* number of the first cotangent parameter of what pass `split` cuts in two; 0: it does not */
     TdlSym saves, restores;/* forward and reverse of what was split: its name; 0: neither */
+    TdlSym general;        /* exported: the function of which this is the case for the dimensions `at`; 0: none */
+    TdlDims at;            /* of a case, by dimension: its value there, or the variable itself */
     TdlSym reverse, forward; /* its derivative rules, functions of the module (docs/ir.md); 0: none */
     TdlDim workspace;      /* loop IR: bytes of the static slots, set by `plan`; 0: none yet */
     TdlRegion body;        /* its arguments are the parameters; ends in `return` */
@@ -324,7 +328,10 @@ void dimmap_add(TdlDimMap *m, TdlSym name, TdlDim to);
 TdlOp ir_clone_op(TdlBuilder *b, const TdlFunc *src, TdlOp o, TdlValMap *map, TdlDimMap *dims);
 /* Clones the operations of a region, without its terminator, whose operands (mapped) are returned in `yields`. */
 void ir_clone_region_body(TdlBuilder *b, const TdlFunc *src, TdlRegion r, TdlValMap *map, TdlDimMap *dims, TdlVals *yields);
-TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name);
+TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name, TdlDimMap *dims);
+/* The name of what a pass makes of an exported function beside it: f_acc for "_acc". Of a case of f that is f_acc.d_10, a
+ * case of f_acc (*general; 0 else). */
+TdlSym ir_name_beside(const TdlFunc *f, const char *suffix, TdlSym *general);
 
 /* ---- walking ----
  * IR_FOREACH_OP(f, r, o) { ... }  visits the operations of one region in order; the current one may be removed. */

@@ -73,6 +73,13 @@ static void forget(TdlModule *m, const TdlFunc *f) {
     name_data(m, f->name)->func = NULL;
 }
 
+TdlSym ir_name_beside(const TdlFunc *f, const char *suffix, TdlSym *general) {
+    TdlModule *m = f->module;
+    const char *name = sym_text(m->names, f->name), *of = f->general.id ? sym_text(m->names, f->general) : name;
+    *general = f->general.id ? intern(m->names, arena_printf(m->arena, "%s%s", of, suffix)) : SYM_NONE;
+    return intern(m->names, arena_printf(m->arena, "%s%s%s", of, suffix, name + strlen(of)));
+}
+
 void ir_func_remove(TdlModule *m, TdlFunc *f) {
     uint32_t k = 0;
     for (uint32_t i = 0; i < m->funcs.n; i++)

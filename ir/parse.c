@@ -363,7 +363,7 @@ static bool split_number(Parser *p) {
 
 static bool func_attributes(Parser *p) {
     static const char *const names[] = {"export", "script", "workspace", "extern", "reverse", "forward",
-                                        "split", "saves", "restores"};
+                                        "split", "saves", "restores", "case"};
     const char *from = p->p, *s;
     size_t n;
     TdlSym symbol;
@@ -389,6 +389,8 @@ static bool func_attributes(Parser *p) {
             if (!scan_expect(p, "=") || !scan_name(p, &p->f->saves, "a name")) return false;
         } else if (n == 8 && !memcmp(s, "restores", n)) {
             if (!scan_expect(p, "=") || !scan_name(p, &p->f->restores, "a name")) return false;
+        } else if (n == 4 && !memcmp(s, "case", n)) {
+            if (!rule_name(p, &p->f->general) || !scan_dims(p, &p->f->at)) return false;
         } else if (n == 7 && !memcmp(s, "reverse", n)) {
             if (!rule_name(p, &p->f->reverse)) return false;
         } else if (n == 7 && !memcmp(s, "forward", n)) {

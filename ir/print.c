@@ -224,6 +224,14 @@ static void print_func_attrs(Printer *p) {
     if (f->split) str_printf(p->out, "%ssplit = %" PRIu32, sep, f->split), sep = ", ";
     if (f->saves.id) str_printf(p->out, "%ssaves = %s", sep, sym_text(p->m->names, f->saves)), sep = ", ";
     if (f->restores.id) str_printf(p->out, "%srestores = %s", sep, sym_text(p->m->names, f->restores)), sep = ", ";
+    if (f->general.id) {
+        str_printf(p->out, "%scase = @%s<", sep, sym_text(p->m->names, f->general)), sep = ", ";
+        for (uint32_t i = 0; i < f->at.n; i++) {
+            if (i) str_puts(p->out, ", ");
+            dim_print(p->m, f->at.p[i], p->out);
+        }
+        str_putc(p->out, '>');
+    }
     if (f->reverse.id) str_printf(p->out, "%sreverse = @%s", sep, sym_text(p->m->names, f->reverse)), sep = ", ";
     if (f->forward.id) str_printf(p->out, "%sforward = @%s", sep, sym_text(p->m->names, f->forward)), sep = ", ";
     if (f->workspace.id) {

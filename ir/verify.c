@@ -213,6 +213,47 @@ static void check_saved(Verifier *v) {
     if (f->split && (!f->exported || f->split >= f->params.n)) fault(v, (TdlOp){0}, "split: there is no cotangent, or it is not exported");
 }
 
+/* ---- cases ---- */
+
+static bool same_case(const TdlFunc *f, const TdlFunc *g) {
+    if (!sym_eq(f->general, g->general) || f->at.n != g->at.n) return false;
+    for (uint32_t i = 0; i < f->at.n; i++)
+        if (!dim_eq(f->at.p[i], g->at.p[i])) return false;
+    return true;
+}
+
+/* The ports that C sees are those of the general function, at the values. */
+static bool case_ports(Verifier *v, const TdlFunc *g, bool params) {
+    const TdlFunc *f = v->f;
+    uint32_t nf = params ? f->params.n : f->results.n, ng = params ? g->params.n : g->results.n, i = 0, k = 0;
+    const TdlPort *pf = params ? f->params.p : f->results.p, *pg = params ? g->params.p : g->results.p;
+    for (;; i++, k++) {
+        while (i < nf && pf[i].saved) i++;
+        while (k < ng && pg[k].saved) k++;
+        if (i == nf || k == ng) return i == nf && k == ng;
+        if (!ty_eq(pf[i].type, ty_subst(v->m, pg[k].type, f->dims.p, f->at.p, f->at.n))) return false;
+    }
+}
+
+/* A case is for values of some dimensions of its own; each has one. */
+static void check_case(Verifier *v) {
+    const TdlFunc *f = v->f, *g = ir_func_find(v->m, f->general);
+    const char *name = sym_text(v->m->names, f->general);
+    bool fits = f->exported && g && g->exported && !g->general.id && f->at.n == f->dims.n && g->dims.n == f->dims.n, any = false;
+    for (uint32_t i = 0; fits && i < f->dims.n; i++) {
+        int64_t c;
+        bool fixed = dim_is_const(v->m, f->at.p[i], &c);
+        any |= fixed;
+        fits = sym_eq(f->dims.p[i], g->dims.p[i]) && (fixed ? c >= 0 : dim_eq(f->at.p[i], dim_var(v->m, f->dims.p[i])));
+    }
+    if (!fits || !any || !case_ports(v, g, true) || !case_ports(v, g, false)) {
+        fault(v, (TdlOp){0}, "this is no case of @%s", name);
+        return;
+    }
+    for (uint32_t i = 0; v->m->funcs.p[i] != f; i++)
+        if (same_case(f, v->m->funcs.p[i])) fault(v, (TdlOp){0}, "@%s has this case already", name);
+}
+
 static void check_half(Verifier *v, TdlOp o) {
     TdlOpcode c = ir_op(v->f, o)->code;
     if (c == OP_SAVE && !v->f->saves.id) fault(v, o, "this is not the forward half of a split function");
@@ -343,6 +384,7 @@ static void check_signature(Verifier *v) {
         if (p->cotangent_of >= (int32_t)f->params.n) fault(v, (TdlOp){0}, "result %u is the cotangent of no parameter", i);
     }
     check_saved(v);
+    if (f->general.id) check_case(v);
     if (f->workspace.id) check_dim(v, (TdlOp){0}, f->workspace, "workspace");
 }
 

@@ -35,12 +35,13 @@ bool pass_accumulate(TdlModule *m, const TdlPassOptions *opt) {
     for (uint32_t i = 0; i < n; i++) {
         const TdlFunc *f = m->funcs.p[i];
         if (!f->exported || !has_gradients(f)) continue;
-        const char *name = arena_printf(m->arena, "%s_acc", sym_text(m->names, f->name));
-        if (ir_func_find(m, intern(m->names, name))) {
-            diag_error(m->diags, f->span, "--accumulate: %s is the name of another function", name);
+        TdlSym general, name = ir_name_beside(f, "_acc", &general);
+        if (ir_func_find(m, name)) {
+            diag_error(m->diags, f->span, "--accumulate: %s is the name of another function", sym_text(m->names, name));
             return false;
         }
-        TdlFunc *g = ir_clone_func(m, f, intern(m->names, name));
+        TdlFunc *g = ir_clone_func(m, f, name, NULL);
+        g->general = general;
         g->doc = arena_printf(m->arena, "As %s, but the gradients are added to what is in their memory.", sym_text(m->names, f->name));
         add_to_gradients(g);
     }

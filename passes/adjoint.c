@@ -81,7 +81,7 @@ static const TdlFunc *calling(Pass *p, const TdlFunc *f) {
 
 /* A copy of f to be extended, @f.vjp.<wrt> or @f.jvp.<wrt>; in *a a sweep over it that is active at wrt. */
 static TdlFunc *open_derived(Pass *p, const TdlFunc *f, TdlSym name, Adj *a, AdjFrame *fr, const int64_t *wrt, uint32_t n, bool forward) {
-    TdlFunc *g = ir_clone_func(p->m, f->forward.id || f->reverse.id || f->symbol ? calling(p, f) : f, name);
+    TdlFunc *g = ir_clone_func(p->m, f->forward.id || f->reverse.id || f->symbol ? calling(p, f) : f, name, NULL);
     g->exported = g->script = false;
     g->reverse = g->forward = SYM_NONE;
     VEC_PUSH(p->arena, p->made, g);

@@ -334,6 +334,8 @@ static void start_function(Bufferize *B)
 {
     TdlFunc *f = B->f, *g = B->g;
     g->exported = f->exported;
+    g->general = f->general;
+    g->at = f->at;
     g->saves = f->saves;
     g->restores = f->restores;
     g->script = f->script;

@@ -4,6 +4,9 @@
 
 #include "ir/ir.h"
 
+/* --specialise: values for some dimensions, as the option says it. */
+typedef struct { TDL_VEC(TdlDimFix) fixes; const char *text; } TdlCase;
+
 typedef struct {
     int opt_level;        /* -O0 .. -O3 */
     int vector_bytes;     /* of the target's vector registers: 16, 32 or 64 */
@@ -12,10 +15,18 @@ typedef struct {
     bool check_nan;       /* reverse sweeps check what they compute (-fcheck=nan) */
     bool limit_tape;      /* the loops of a function keep at most */
     int64_t max_tape;     /* this many bytes for their reverse */
+    const TdlCase *cases; /* what exported functions are specialised for */
+    uint32_t ncases;
 } TdlPassOptions;
 
 /* Reads a number of bytes with an optional suffix K, M or G (powers of 1024); false: it is none. */
 bool pass_bytes(const char *text, int64_t *bytes);
+
+/* Reads `d=10`; what follows it (a comma or the end), or NULL: it is none. */
+const char *pass_dim_fix(TdlArena *a, const char *text, TdlDimFix *fix);
+/* Reads `d=10,k=25`; NULL, or what is wrong, for an error that ends in the text. */
+const char *pass_case(TdlArena *a, const char *text, TdlCase *out);
+bool pass_case_same(const TdlCase *a, const TdlCase *b);
 
 /* A pass changes the module in place. Errors go to m->diags; false: stop, the module is not to be used. */
 typedef bool (*TdlPassFn)(TdlModule *m, const TdlPassOptions *opt);

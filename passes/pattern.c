@@ -59,7 +59,7 @@ static TdlFunc *make(Pass *s, const TdlFunc *f, const int64_t *wrt, uint32_t n) 
     TdlSym name = name_of(s, f, wrt, n);
     TdlFunc *g = ir_func_find(m, name);
     if (g) return g;
-    g = ir_clone_func(m, f, name);
+    g = ir_clone_func(m, f, name, NULL);
     g->exported = g->script = false;
     VEC_PUSH(s->arena, s->made, g);
     Pat p = {.m = m, .f = g, .arena = s->arena, .derived = derived, .pass = s, .kept = s->kept};

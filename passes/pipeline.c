@@ -5,9 +5,9 @@ const TdlPassId *pipeline_adjoint(const TdlPassOptions *opt) {
     /* `simplify` in front keeps the adjoint pass from deriving what is folded or dead; the second `inline` removes
      * the calls of generated functions, and with them those that are no longer reached. `gradfn` comes before it: a
      * merged operation has but one name. */
-    static const TdlPassId PLAIN[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_simplify, PASS_contractions,
+    static const TdlPassId PLAIN[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_specialise, PASS_simplify, PASS_contractions,
                                       PASS_adjoint, PASS_inline, PASS_simplify, PASS_split, PASS_NONE};
-    static const TdlPassId ACCUMULATE[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_simplify, PASS_contractions, PASS_adjoint,
+    static const TdlPassId ACCUMULATE[] = {PASS_graph, PASS_inline, PASS_gradfn, PASS_specialise, PASS_simplify, PASS_contractions, PASS_adjoint,
                                            PASS_inline, PASS_simplify, PASS_split, PASS_accumulate, PASS_NONE};
     return opt && opt->accumulate ? ACCUMULATE : PLAIN;
 }

@@ -185,13 +185,15 @@ static TdlVals saved(const Split *s, bool known) {
 
 static TdlFunc *half(Split *s, const char *suffix) {
     TdlFunc *f = s->f;
-    const char *name = arena_printf(s->m->arena, "%s_%s", sym_text(s->m->names, f->name), suffix);
-    if (ir_func_find(s->m, intern(s->m->names, name))) {
-        diag_error(s->m->diags, f->span, "split: %s is the name of another function", name);
+    TdlSym general, name = ir_name_beside(f, suffix, &general);
+    if (ir_func_find(s->m, name)) {
+        diag_error(s->m->diags, f->span, "split: %s is the name of another function", sym_text(s->m->names, name));
         return NULL;
     }
-    TdlFunc *g = ir_func_new(s->m, intern(s->m->names, name), f->span);
+    TdlFunc *g = ir_func_new(s->m, name, f->span);
     g->exported = true;
+    g->general = general;
+    g->at = f->at;
     g->doc = f->doc;
     for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(s->m->arena, g->dims, f->dims.p[i]);
     return g;
@@ -219,7 +221,7 @@ static TdlVals take_results(Split *s, TdlFunc *g, bool gradients, const TdlValMa
 }
 
 static bool make_forward(Split *s) {
-    TdlFunc *f = s->f, *g = half(s, "forward");
+    TdlFunc *f = s->f, *g = half(s, "_forward");
     if (!g) return false;
     TdlValMap map = valmap_new(s->arena, f);
     g->saves = f->name;
@@ -253,7 +255,7 @@ static void restore(Split *s, TdlBuilder *b, TdlOp o, TdlValMap *map) {
 }
 
 static bool make_reverse(Split *s) {
-    TdlFunc *f = s->f, *g = half(s, "reverse");
+    TdlFunc *f = s->f, *g = half(s, "_reverse");
     if (!g) return false;
     TdlValMap map = valmap_new(s->arena, f);
     TdlVals known = saved(s, true);

@@ -15,6 +15,8 @@ static const char USAGE[] =
     "  --strict-fp        no reassociation\n"
     "  -fcheck=nan        reverse sweeps check what they compute\n"
     "  --max-tape=BYTES   most that the loops of a function keep for their reverse\n"
+    "  --specialise=D=N,K=M\n"
+    "                     sizes that pass specialise makes cases for; may be given several times\n"
     "  --vector-bytes=N   the target's vector registers: 16 (the default), 32 or 64\n"
     "  -O0 .. -O3         level of optimisation (default: -O2)\n"
     "  -o FILE            where to write (default: standard output)\n"
@@ -26,6 +28,7 @@ static const char USAGE[] =
 typedef struct {
     const char *input, *output, *passes;
     bool verify_each, no_verify, print_all, spans, json;
+    TDL_VEC(TdlCase) cases;
     TdlPassOptions pass;
 } Options;
 
@@ -50,9 +53,10 @@ static int list_ops(void) {
 }
 
 /* -1: go on; else the exit status. */
-static int parse_options(int argc, char **argv, Options *o) {
+static int parse_options(TdlArena *arena, int argc, char **argv, Options *o) {
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
+        TdlCase c;
         if (!strcmp(a, "--help")) return fputs(USAGE, stdout), EXIT_OK;
         if (!strcmp(a, "--version")) return printf("tdl-opt %s\n", TDL_VERSION), EXIT_OK;
         if (!strcmp(a, "--list")) return list_passes();
@@ -65,6 +69,7 @@ static int parse_options(int argc, char **argv, Options *o) {
         else if (!strcmp(a, "--strict-fp")) o->pass.strict_fp = true;
         else if (!strcmp(a, "-fcheck=nan")) o->pass.check_nan = true;
         else if (!strncmp(a, "--max-tape=", 11) && pass_bytes(a + 11, &o->pass.max_tape)) o->pass.limit_tape = true;
+        else if (!strncmp(a, "--specialise=", 13) && !pass_case(arena, a + 13, &c)) VEC_PUSH(arena, o->cases, c);
         else if (!strcmp(a, "--vector-bytes=16")) o->pass.vector_bytes = 16;
         else if (!strcmp(a, "--vector-bytes=32")) o->pass.vector_bytes = 32;
         else if (!strcmp(a, "--vector-bytes=64")) o->pass.vector_bytes = 64;
@@ -75,6 +80,8 @@ static int parse_options(int argc, char **argv, Options *o) {
         else if (o->input) return usage_error("more than one input:", a);
         else o->input = a;
     }
+    o->pass.cases = o->cases.p;
+    o->pass.ncases = o->cases.n;
     return o->input ? -1 : (fputs("tdl-opt: no input\n", stderr), fputs(USAGE, stderr), EXIT_USAGE);
 }
 
@@ -158,7 +165,7 @@ int main(int argc, char **argv) {
     arena.on_full = out_of_memory;
     const char *stress = getenv("TDL_ARENA_STRESS"), *why = NULL;
     arena.stress = stress && *stress && strcmp(stress, "0");
-    int status = parse_options(argc, argv, &o);
+    int status = parse_options(&arena, argc, argv, &o);
     if (status < 0) status = parse_passes(&arena, &o, &ids);
     if (status >= 0) return arena_free(&arena), status;
     TdlSources *sources = sources_new(&arena);

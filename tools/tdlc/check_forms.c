@@ -135,7 +135,7 @@ Forms probe_forms(Probe *p, TdlFunc *f, const int64_t *wrt, uint32_t nwrt, const
     Wrap value = wrap(p, f, stem, "value");
     forms.value = finish(&value, OP_CALL, NULL, 0);
     if (automatic) {
-        f = ir_clone_func(m, f, ir_fresh(m, arena_printf(p->s.arena, "%s.body", stem)));
+        f = ir_clone_func(m, f, ir_fresh(m, arena_printf(p->s.arena, "%s.body", stem)), NULL);
         f->reverse = f->forward = SYM_NONE;
     }
     if (modes & MODE_REVERSE) {

@@ -166,7 +166,7 @@ static bool make_piece(Body *b, TdlOp o, Piece *out) {
 
 /* The function that gives every value that a piece reads. */
 static void make_trace(Body *b) {
-    TdlFunc *f = b->f, *t = ir_clone_func(f->module, f, ir_fresh(f->module, "check.trace"));
+    TdlFunc *f = b->f, *t = ir_clone_func(f->module, f, ir_fresh(f->module, "check.trace"), NULL);
     TdlVals out = {0};
     TdlValMap map = valmap_new(b->p.s.arena, f);
     TdlOp q = ir_region(t, t->body)->first;

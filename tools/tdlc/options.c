@@ -48,15 +48,28 @@ static void set_print_after(Parser *p, const char *v) {
 }
 
 static void set_fixed(Parser *p, const char *v) {
-    const char *eq = strchr(v, '=');
-    char *end = NULL;
-    errno = 0;
-    long long value = eq ? strtoll(eq + 1, &end, 10) : -1;
-    if (!eq || eq == v || end == eq + 1 || *end || errno || value < 0) {
-        fail(p, "-D: expected a dimension and its size, as in -D d=10, not", v);
-        return;
-    }
-    VEC_PUSH(p->a, p->o->fixed, ((CgFixedDim){arena_strndup(p->a, v, (size_t)(eq - v)), value}));
+    TdlDimFix fix;
+    const char *end = pass_dim_fix(p->a, v, &fix);
+    if (!end || *end) fail(p, "-D: expected a dimension and its size, as in -D d=10, not", v);
+    else VEC_PUSH(p->a, p->o->fixed, fix);
+}
+
+static void set_case(Parser *p, const char *v) {
+    TdlCase c;
+    const char *wrong = pass_case(p->a, v, &c);
+    for (uint32_t i = 0; !wrong && i < p->o->cases.n; i++)
+        if (pass_case_same(&p->o->cases.p[i], &c)) wrong = "these sizes were given before:";
+    if (wrong) fail(p, arena_printf(p->a, "--specialise: %s", wrong), v);
+    else VEC_PUSH(p->a, p->o->cases, c);
+}
+
+/* A dimension that -D fixes has no other value to specialise for. */
+static void check_cases(Parser *p) {
+    for (uint32_t i = 0; i < p->o->cases.n; i++)
+        for (uint32_t k = 0; k < p->o->cases.p[i].fixes.n; k++)
+            for (uint32_t j = 0; j < p->o->fixed.n; j++)
+                if (p->status < 0 && !strcmp(p->o->cases.p[i].fixes.p[k].name, p->o->fixed.p[j].name))
+                    fail(p, arena_printf(p->a, "--specialise: -D fixes %s already:", p->o->fixed.p[j].name), p->o->cases.p[i].text);
 }
 
 static void set_include(Parser *p, const char *v) { VEC_PUSH(p->a, p->o->includes, v); }
@@ -193,13 +206,15 @@ static void show_version(Parser *p, const char *v) {
 
 #define BIT(COMMAND) (1u << CMD_##COMMAND)
 
-/* only: the commands that the option is for; 0: all. */
+/* help: NULL for another spelling. only: the commands that the option is for; 0: all. */
 typedef struct { const char *name, *meta, *help; Set set; unsigned only; } Option;
 
 static const Option OPTIONS[] = {
     {"-o ", "FILE", "where to write (default: FILE.o beside FILE.h, or standard output); run: NAME=FILE.npy", set_output, BIT(COMPILE) | BIT(RUN) | BIT(GRAPH)},
     {"--emit=", "STAGE", "tokens, ast, ir, adjoint, loops, llvm, asm, obj, header, manifest or graph", set_emit, BIT(COMPILE) | BIT(RUN)},
     {"-D ", "NAME=N", "fixes a dimension of the exported functions", set_fixed, 0},
+    {"--specialise ", "D=N,K=M", "also code for these sizes, which a call with them takes; may be given several times", set_case, BIT(COMPILE) | BIT(RUN) | BIT(REPORT)},
+    {"--specialize ", "D=N,K=M", NULL, set_case, BIT(COMPILE) | BIT(RUN) | BIT(REPORT)},
     {"-I ", "FOLDER", "where `use` looks for files", set_include, 0},
     {"-O", "N", "level of optimisation, 0 to 3 (default: 2)", set_level, 0},
     {"-g", NULL, "debug information: lines of the .tdl", set_debug, 0},
@@ -253,6 +268,7 @@ static void show_help(Parser *p, const char *v) {
           "FILE.tir is IR text; - is standard input.\n\n", stdout);
     for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++) {
         char name[48];
+        if (!OPTIONS[i].help) continue;
         snprintf(name, sizeof name, "%s%s", OPTIONS[i].name, OPTIONS[i].meta ? OPTIONS[i].meta : "");
         printf("  %-22s %s\n", name, OPTIONS[i].help);
     }
@@ -324,6 +340,9 @@ int options_parse(TdlArena *a, int argc, char **argv, Options *o) {
     bool here = o->command == CMD_RUN || o->command == CMD_CHECK;
     if (here && !o->cg.cpu && !o->cg.target) o->cg.cpu = "native";
     if (p.status < 0) split_processors(&p);
+    check_cases(&p);
+    o->pass.cases = o->cases.p;
+    o->pass.ncases = o->cases.n;
     o->cg.fixed = o->fixed.p;
     o->cg.nfixed = o->fixed.n;
     return p.status;

@@ -31,7 +31,8 @@ typedef struct {
     int64_t seed;                         /* check --seed */
     uint32_t points;                      /* check --points */
     TDL_VEC(const char *) includes, loads;
-    TDL_VEC(CgFixedDim) fixed;
+    TDL_VEC(TdlDimFix) fixed;
+    TDL_VEC(TdlCase) cases;               /* --specialise */
     TDL_VEC(Binding) arguments, results;  /* run: name=value, -o name=file */
     TdlWarningLevel warnings[WARN_COUNT];
     bool warnings_are_errors;

@@ -70,9 +70,7 @@ bool stage_front(Session *s, bool script) {
     AstFile *ast = parse_file(s->arena, s->names, s->diags, file);
     const AstFile *const *derived = parse_derived(s);
     if (diags_errors(s->diags) > errors) return false;
-    TdlDimFix *fixes = ARENA_ARRAY(s->arena, TdlDimFix, s->o->fixed.n);
-    for (uint32_t i = 0; i < s->o->fixed.n; i++) fixes[i] = (TdlDimFix){s->o->fixed.p[i].name, s->o->fixed.p[i].value};
-    TdlLowerOptions lower = {.include_dirs = s->o->includes.p, .ninclude = s->o->includes.n, .fixes = fixes,
+    TdlLowerOptions lower = {.include_dirs = s->o->includes.p, .ninclude = s->o->includes.n, .fixes = s->o->fixed.p,
                              .nfixes = s->o->fixed.n, .more = derived, .nmore = s->o->derived.n, .no_script = !script && !s->o->any_emit, .on_use = note_dep, .user = s};
     s->m = ir_module_new(s->arena, s->names, s->sources, s->diags);
     if (!lower_file(s->m, ast, &lower)) return false;
