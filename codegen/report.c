@@ -269,6 +269,42 @@ static void write_redone(const Report *r, TdlStr *out)
     for (uint32_t i = 0; i < r->redone.n; i++) str_printf(out, "    %s:%u\n", r->redone.p[i].file, (unsigned)r->redone.p[i].line);
 }
 
+/* What the workspace cannot be less than: the most that is in use at once, as f or a variant of it computes. Formulas that
+ * may each be the largest stand in max(...). */
+static const char *least_text(TdlFunc *f)
+{
+    TdlModule *m = f->module;
+    TdlArena scratch;
+    arena_init_like(&scratch, m->arena);
+    TdlDims peaks = ir_live_peaks(f, &scratch);
+    Growth g = growth_of(f);
+    TdlStr s = str_new(m->arena);
+    int64_t least, planned;
+    if (peaks.n > 1) str_puts(&s, "max(");
+    for (uint32_t i = 0; i < peaks.n; i++) {
+        if (i) str_puts(&s, ", ");
+        dim_print(m, dim_add(m, peaks.p[i], g.bytes), &s);
+    }
+    if (peaks.n > 1) str_putc(&s, ')');
+    if (peaks.n) str_puts(&s, " bytes");
+    growth_text(&g, &s);
+    if (peaks.n == 1 && dim_is_const(m, dim_add(m, peaks.p[0], g.bytes), &least) && least > 0 &&
+        dim_is_const(m, dim_add(m, f->workspace, g.bytes), &planned))
+        str_printf(&s, "; planned is %.2f times that", (double)planned / (double)least);
+    arena_free(&scratch);
+    return s.n ? s.p : NULL;
+}
+
+static void write_least(TdlFunc *f, const CgOptions *opt, TdlStr *out)
+{
+    const char *own = least_text(f);
+    if (own) str_printf(out, "\n  least possible: %s", own);
+    for (uint32_t i = 0; own && i < cg_nvariants(opt, f); i++) {
+        const char *other = least_text(cg_variant_of(opt, f, i));
+        if (other && strcmp(own, other)) str_printf(out, "\n  least possible for %s: %s", opt->variants[i].cpu, other);
+    }
+}
+
 static void write_function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out)
 {
     Report r = report_of(f);
@@ -276,6 +312,7 @@ static void write_function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlSt
     if (f->general.id) str_printf(out, " for %s", cg_case_text(f));
     str_puts(out, "\n  workspace: ");
     cg_workspace_text(m, f, opt, out);
+    write_least(f, opt, out);
     str_puts(out, "\n  kept for the reverse sweep: ");
     if (r.kept.n) totals(&r, out);
     else str_puts(out, "nothing");

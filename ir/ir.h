@@ -360,6 +360,20 @@ bool ir_op_is_pure(const TdlFunc *f, TdlOp o);              /* region bodies inc
 bool ir_op_is_pure_but_calls(const TdlFunc *f, TdlOp o);    /* the same where calls do not count */
 bool ir_call_has_effect(const TdlFunc *f, TdlOp o);         /* one that a program can see, in the callee or below */
 
+/* ---- buffers of loop IR (live.c) ---- */
+
+/* The places of a static buffer's first and last use, in the order of the text; IR_LIFE_END: as long as the call. */
+typedef struct { TdlOp op; TdlRegion region; uint32_t first, last; } TdlLife;
+typedef TDL_VEC(TdlLife) TdlLives;
+enum { IR_LIFE_END = 0x7fffffff, IR_MOST_PEAKS = 8 };
+/* Of all buffers that are neither dynamic nor local, in the order of their allocs. */
+TdlLives ir_lives(TdlFunc *f, TdlArena *scratch);
+/* Bytes of a buffer, for no dimensions negative: an extent that is not certainly >= 0 counts without its negative terms. */
+TdlDim ir_slot_bytes(const TdlFunc *f, TdlOp alloc);
+/* Sums of the bytes in use at one place, of which the largest (it depends on the dimensions) is the least that a plan can
+ * do with. Where there are more than IR_MOST_PEAKS some are left out. */
+TdlDims ir_live_peaks(TdlFunc *f, TdlArena *scratch);
+
 /* ---- text form and verifier (print.c, parse.c, verify.c) ---- */
 
 /* SPANS: places too, `!file:lo:hi:at` after operations and function heads; SOURCES with it: also the texts that they
