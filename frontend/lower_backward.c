@@ -62,31 +62,49 @@ static uint8_t *reached(Low *L, const LowActivity *a, TdlVal y, TdlVal ybar) {
 
 /* ---- arguments ---- */
 
-typedef struct { LowValue gradient, retain_graph, create_graph; TdlSpan at; } Options; /* LV_NONE: not given; at: the gradient */
+/* LV_NONE: not given; at: the gradient. */
+typedef struct { LowValue gradient, retain_graph, create_graph, inputs; TdlSpan at; } Options;
 
 static bool is_bool(Low *L, LowValue v) {
     return v.kind == LV_BOOL || (v.kind == LV_TENSOR && lv_elem(L, v) == EL_BOOL && !lv_rank(L, v));
 }
 
+/* What inputs= may be: a leaf or a tuple of them. */
+static bool are_leaves(Low *L, LowValue v, TdlSpan at) {
+    bool ok = v.kind == LV_NONE || v.leaf || (v.kind == LV_TUPLE && v.n);
+    for (uint32_t i = 0; v.kind == LV_TUPLE && i < v.n; i++) ok &= v.elems[i].leaf != NULL;
+    if (!ok) low_error(L, at, "backward: inputs= is a leaf or a tuple of them, tensors made with requires_grad=true, not %s", lv_text(L, v));
+    return ok;
+}
+
+static bool wanted(const Options *opt, const LowLeaf *l) {
+    const LowValue *in = &opt->inputs;
+    bool any = in->kind == LV_NONE || in->leaf == l;
+    for (uint32_t i = 0; in->kind == LV_TUPLE && i < in->n; i++) any |= in->elems[i].leaf == l;
+    return any;
+}
+
 static bool read_options(Low *L, const AstExpr *e, Options *out) {
-    static const char *const NAMES[] = {"gradient", "retain_graph", "create_graph"};
-    LowValue *const to[] = {&out->gradient, &out->retain_graph, &out->create_graph};
-    bool given[3] = {0};
+    enum { GRADIENT, RETAIN, CREATE, INPUTS, OPTIONS };
+    static const char *const NAMES[] = {"gradient", "retain_graph", "create_graph", "inputs"};
+    LowValue *const to[] = {&out->gradient, &out->retain_graph, &out->create_graph, &out->inputs};
+    bool given[OPTIONS] = {0};
     for (uint32_t i = 0; i < e->args.n; i++) {
         const AstArg *arg = &e->args.p[i];
         uint32_t k = i;
         if (arg->name.name.id)
-            for (k = 0; k < 3 && strcmp(NAMES[k], low_name(L, arg->name.name)); k++) {}
-        if (k >= 3 || given[k]) {
-            low_error(L, arg->name.name.id ? arg->name.span : arg->value->span, "backward: takes gradient=, retain_graph= and create_graph=, once each");
+            for (k = 0; k < OPTIONS && strcmp(NAMES[k], low_name(L, arg->name.name)); k++) {}
+        if (k >= OPTIONS || given[k]) {
+            low_error(L, arg->name.name.id ? arg->name.span : arg->value->span, "backward: takes gradient=, retain_graph=, create_graph= and inputs=, once each");
             return false;
         }
         given[k] = true;
-        if (!k) out->at = arg->value->span;
+        if (k == GRADIENT) out->at = arg->value->span;
         *to[k] = low_expr(L, arg->value);
         if (lv_is_err(*to[k])) return false;
-        if (!k || to[k]->kind == LV_NONE || (k == 1 ? is_bool(L, *to[k]) : to[k]->kind == LV_BOOL)) continue;
-        low_error(L, arg->value->span, k == 1 ? "backward: retain_graph is true or false, not %s"
+        if (k == INPUTS && !are_leaves(L, *to[k], arg->value->span)) return false;
+        if (k == GRADIENT || k == INPUTS || to[k]->kind == LV_NONE || (k == RETAIN ? is_bool(L, *to[k]) : to[k]->kind == LV_BOOL)) continue;
+        low_error(L, arg->value->span, k == RETAIN ? "backward: retain_graph is true or false, not %s"
                                               : "backward: create_graph is true or false, known when compiling, not %s", lv_text(L, *to[k]));
         return false;
     }
@@ -145,14 +163,16 @@ static void add_leaf(Low *L, Targets *t, LowLeaf *l, const uint8_t *mark, bool c
     }
 }
 
-static TdlOp emit(Low *L, LowValue y, LowValue ybar, Targets *t, bool create) {
+static TdlOp emit(Low *L, LowValue y, LowValue ybar, Targets *t, const Options *opt, bool create) {
     LowActivity a = low_activity(L, L->b.f, false);
     const uint8_t *mark = reached(L, &a, y.v, ybar.v);
     VEC_PUSH(L->arena, t->ops, y.v);
     VEC_PUSH(L->arena, t->ops, ybar.v);
-    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l)) add_leaf(L, t, l, mark, create);
+    for (LowLeaf *l = low_leaves(L); l; l = low_leaves_next(L, l))
+        if (wanted(opt, l)) add_leaf(L, t, l, mark, create);
     TdlType *types = ARENA_ARRAY(L->arena, TdlType, t->whose.n);
     for (uint32_t i = 0; i < t->whose.n; i++) types[i] = ir_type(L->b.f, t->ops.p[i + 2]);
+    if (!t->whose.n) return (TdlOp){0}; /* of inputs= none */
     low_unname(L);
     TdlOp o = ir_emit(&L->b, OP_BACKWARD, t->ops.p, t->ops.n, types, t->whose.n);
     if (!t->graph.n) return o;
@@ -162,7 +182,7 @@ static TdlOp emit(Low *L, LowValue y, LowValue ybar, Targets *t, bool create) {
 }
 
 LowValue low_backward(Low *L, const AstExpr *e, LowValue y) {
-    Options opt = {{.kind = LV_NONE}, {.kind = LV_NONE}, {.kind = LV_NONE}, e->span};
+    Options opt = {{.kind = LV_NONE}, {.kind = LV_NONE}, {.kind = LV_NONE}, {.kind = LV_NONE}, e->span};
     if (lv_is_err(y)) return y;
     if (!L->in_script) return low_error(L, e->span, "backward() is for scripts: in a function, grad(f) and vjp(f) differentiate");
     if (y.kind != LV_TENSOR || !el_is_float(lv_elem(L, y)) || !low_from_leaf(L, y))
@@ -175,8 +195,8 @@ LowValue low_backward(Low *L, const AstExpr *e, LowValue y) {
     LowValue retain = opt.retain_graph.kind == LV_NONE ? lv_bool(create) : opt.retain_graph;
     TdlSpan old = low_at(L, e->span);
     Targets t = {0};
-    TdlOp o = emit(L, y, ybar, &t, create);
-    VEC_PUSH(L->arena, L->backwards, ((LowBackward){o, retain}));
+    TdlOp o = emit(L, y, ybar, &t, &opt, create);
+    if (o.id) VEC_PUSH(L->arena, L->backwards, ((LowBackward){o, retain, opt.inputs.kind != LV_NONE}));
     for (uint32_t i = 0; i < t.whose.n; i++) {
         bool again = false; /* another value of the same leaf: its part is added first */
         for (uint32_t k = 0; k < i; k++) again |= t.whose.p[k] == t.whose.p[i];
@@ -195,7 +215,9 @@ LowValue low_zero_grad(Low *L, const AstExpr *e) {
         return low_error(L, e->span, "zero_() is for gradients: x.grad.zero_()");
     LowValue x = low_expr(L, e->a->a);
     if (lv_is_err(x)) return x;
-    if (!x.leaf) return low_script_field(L, x, "grad", e->a->span);
+    LowValue g = low_given(L, low_script_field(L, x, "grad", e->a->span), e->a->span);
+    if (lv_is_err(g)) return g;
+    if (g.kind == LV_NONE) return low_error(L, e->span, "zero_(): this .grad is None: no backward() has reached its leaf");
     x.leaf->grad.val = lv_tensor(ir_zeros(&L->b, lv_type(L, x)));
     return (LowValue){.kind = LV_UNIT};
 }

@@ -228,6 +228,7 @@ static LowValue lambda(Low *L, const AstExpr *e)
         LowVar *v = seen ? NULL : low_find_var(L, names.p[i], NULL);
         if (!v || lv_is_err(v->val)) continue;
         LowVar *c = arena_memdup(L->arena, v, sizeof *v);
+        c->val = low_given(L, v->val, e->span);
         c->is_var = false;
         c->next = fn.captures;
         fn.captures = c;
@@ -272,7 +273,8 @@ static LowValue dispatch(Low *L, const AstExpr *e)
     case AST_UNARY: return low_unary(L, e->op, low_expr(L, e->a), e->span);
     case AST_BINARY: {
         if (e->op == AST_OP_AND || e->op == AST_OP_OR) return short_circuit(L, e);
-        LowValue a = low_expr(L, e->a), b = low_expr(L, e->b);
+        bool same = e->op == AST_OP_EQ || e->op == AST_OP_NE; /* with None */
+        LowValue a = same ? low_expr_or_none(L, e->a) : low_expr(L, e->a), b = same ? low_expr_or_none(L, e->b) : low_expr(L, e->b);
         return low_binary(L, e->op, a, b, e->span);
     }
     case AST_IF: return low_if_value(L, e);
@@ -292,7 +294,7 @@ static LowValue dispatch(Low *L, const AstExpr *e)
     return LOW_ERR;
 }
 
-LowValue low_expr(Low *L, const AstExpr *e)
+LowValue low_expr_or_none(Low *L, const AstExpr *e)
 {
     if (!e) return LOW_ERR;
     if (L->depth >= LOW_MAX_DEPTH)
@@ -304,3 +306,5 @@ LowValue low_expr(Low *L, const AstExpr *e)
     L->depth--;
     return v;
 }
+
+LowValue low_expr(Low *L, const AstExpr *e) { return low_given(L, low_expr_or_none(L, e), e ? e->span : SPAN_NONE); }

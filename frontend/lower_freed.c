@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-typedef struct { TdlOp op; LowValue retain; bool *reach; } Back; /* reach: by value, what it goes through */
+typedef struct { TdlOp op; LowValue retain; bool *reach, chosen; } Back; /* reach: by value, what it goes through */
 
 typedef struct {
     Low *L;
@@ -34,11 +34,11 @@ static const Back *back_of(const Check *c, TdlOp o) {
     return NULL;
 }
 
-/* Which of what a backward went through lies between its operand and a leaf, by value. */
-static bool *before_leaf(Check *c, const Back *b, TdlVal leaf) {
+/* Which of what a backward goes through lies between its operand and the leaves of which there are n, by value. */
+static bool *before_leaf(Check *c, const Back *b, const TdlVal *leaf, uint32_t n) {
     Low *L = c->L;
     bool *on = ARENA_ARRAY(L->arena, bool, c->a.n + 1);
-    on[leaf.id] = true;
+    for (uint32_t i = 0; i < n; i++) on[leaf[i].id] = true;
     for (bool changed = true; changed;) {
         changed = false;
         for (uint32_t i = 1; i < c->a.n; i++) {
@@ -56,7 +56,7 @@ static bool *before_leaf(Check *c, const Back *b, TdlVal leaf) {
 static void through_gradient(Check *c, TdlVal xbar, TdlVals *todo) {
     const Back *b = back_of(c, ir_val(c->f, xbar)->def);
     const TdlOpData *d = ir_op(c->f, b->op);
-    const bool *on = before_leaf(c, b, d->operands[ir_val(c->f, xbar)->index + 2]);
+    const bool *on = before_leaf(c, b, &d->operands[ir_val(c->f, xbar)->index + 2], 1);
     VEC_PUSH(c->L->arena, *todo, d->operands[1]);
     for (uint32_t i = 1; i < c->a.n; i++) {
         TdlOp o = ir_val(c->f, (TdlVal){i})->def;
@@ -257,11 +257,17 @@ static void check_freed(Check *c, const Back *second) {
 static void collect(void *user, TdlFunc *f, TdlOp o) {
     Check *c = user;
     if (ir_op(f, o)->code != OP_BACKWARD) return;
-    LowValue retain = lv_bool(false);
-    for (uint32_t i = 0; i < c->L->backwards.n; i++)
-        if (c->L->backwards.p[i].op.id == o.id) retain = c->L->backwards.p[i].retain;
-    VEC_PUSH(c->L->arena, c->backs, ((Back){.op = o, .retain = retain}));
-    c->backs.p[c->backs.n - 1].reach = reach_of(c, o);
+    Back b = {.op = o, .retain = lv_bool(false)};
+    for (uint32_t i = 0; i < c->L->backwards.n; i++) {
+        const LowBackward *made = &c->L->backwards.p[i];
+        if (made->op.id == o.id) b.retain = made->retain, b.chosen = made->chosen;
+    }
+    b.reach = reach_of(c, o);
+    if (b.chosen) { /* what leads to other leaves is not gone through */
+        const bool *on = before_leaf(c, &b, &ir_op(f, o)->operands[2], ir_op(f, o)->noperands - 2);
+        for (uint32_t i = 1; i < c->a.n; i++) b.reach[i] &= on[i];
+    }
+    VEC_PUSH(c->L->arena, c->backs, b);
 }
 
 void low_check_backwards(Low *L, TdlFunc *f) {

@@ -48,7 +48,8 @@ typedef enum {
     LV_FN,     /* .fn */
     LV_ELEM,   /* an element type as a value (f64, as in f64(x) or dtype=f64): .elem */
     LV_ELLIPSIS,
-    LV_NODE    /* y.grad_fn: number .v of a backward node */
+    LV_NODE,   /* y.grad_fn: number .v of a backward node */
+    LV_MAYBE   /* x.grad where the path decides whether there is one: tensor .v when bool .has, else None */
 } LowKind;
 
 struct LowValue {
@@ -56,6 +57,7 @@ struct LowValue {
     bool weak;       /* TENSOR: made of literals and dimensions only: takes the type of what it meets */
     TdlElem elem;
     TdlVal v;
+    TdlVal has;      /* MAYBE */
     TdlDim d;
     int64_t i;
     double f;
@@ -194,7 +196,8 @@ struct LowLeaf {         /* scripts: a tensor with requires_grad */
 };
 
 typedef struct { TdlSym name; TdlFunc *f; TdlRegion r; } LowValueDim;
-typedef struct { TdlOp op; LowValue retain; } LowBackward; /* scripts: retain_graph, a bool that may be of run time */
+/* scripts: retain_graph, a bool that may be of run time; whether inputs= chose among the leaves */
+typedef struct { TdlOp op; LowValue retain; bool chosen; } LowBackward;
 
 struct Low {
     TdlModule *m;
@@ -310,6 +313,7 @@ LowTyBind *low_find_ty(LowTyBinds *tys, TdlSym name);
 /* ---- lower_expr.c, lower_op.c ---- */
 
 LowValue low_expr(Low *L, const AstExpr *e);
+LowValue low_expr_or_none(Low *L, const AstExpr *e); /* the same, but may be LV_MAYBE, for which low_expr has a check */
 LowValue low_number(Low *L, const AstExpr *e, const char *what); /* a number or an error */
 LowValue low_block_value(Low *L, const AstBlock *b);
 /* Whether a < b is known for all values of the dimension variables; then it is *less. */
@@ -446,6 +450,7 @@ bool low_is_diff(const char *name);              /* grad, hessian, ... */
 LowValue low_diff_call(Low *L, const char *name, const AstExpr *e);
 LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at);
 void low_export_let(Low *L, const LowDecl *d);
+LowValue low_given(Low *L, LowValue v, TdlSpan at); /* of an LV_MAYBE the tensor, which is checked to be there */
 LowValue low_script_field(Low *L, LowValue base, const char *name, TdlSpan at); /* .grad .grad_fn .requires_grad .is_leaf */
 void low_script(Low *L, const AstFile *f);
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);

@@ -204,11 +204,24 @@ static const char *impossible(const Low *L, AstOp op, LowValue a, LowValue b)
     return op == AST_OP_POW && c < 0 ? "an integer to a negative power: a float has one, as in 2.0 ** -1" : NULL;
 }
 
+/* `==` or `!=` of two values, one of which is None. */
+static LowValue with_none(Low *L, AstOp op, LowValue a, LowValue b)
+{
+    TdlVal has = a.kind == LV_MAYBE ? a.has : b.kind == LV_MAYBE ? b.has : (TdlVal){0};
+    if (has.id) {
+        LowValue r = lv_tensor(op == AST_OP_EQ ? ir_unary(&L->b, OP_NOT, has) : has);
+        r.weak = true; /* no tensor: True, as print shows it */
+        return r;
+    }
+    return lv_bool((a.kind == b.kind) == (op == AST_OP_EQ));
+}
+
 LowValue low_binary(Low *L, AstOp op, LowValue a, LowValue b, TdlSpan at)
 {
     if (lv_is_err(a) || lv_is_err(b)) return LOW_ERR;
-    if ((op == AST_OP_EQ || op == AST_OP_NE) && (a.kind == LV_NONE || b.kind == LV_NONE))
-        return lv_bool((a.kind == b.kind) == (op == AST_OP_EQ));
+    if ((op == AST_OP_EQ || op == AST_OP_NE) && (a.kind == LV_NONE || b.kind == LV_NONE)) return with_none(L, op, a, b);
+    a = low_given(L, a, at);
+    b = low_given(L, b, at);
     if ((op == AST_OP_EQ || op == AST_OP_NE) && a.kind == LV_STR && b.kind == LV_STR)
         return lv_bool((intern_n(L->names, a.s, a.n).id == intern_n(L->names, b.s, b.n).id) == (op == AST_OP_EQ));
     if (op == AST_OP_ADD && a.kind == LV_TUPLE && b.kind == LV_TUPLE) return joined(L, a, b);

@@ -156,8 +156,27 @@ LowValue low_script_field(Low *L, LowValue x, const char *name, TdlSpan at) {
     }
     if (!x.leaf)
         return low_error(L, at, "only a leaf has .grad: a tensor made with requires_grad=true, and not assigned to since outside no_grad");
-    if (x.leaf->has.val.kind == LV_BOOL && !x.leaf->has.val.i) return (LowValue){.kind = LV_NONE};
-    return x.leaf->grad.val;
+    return low_leaf_grad(L, x.leaf);
+}
+
+LowValue low_leaf_grad(Low *L, const LowLeaf *l) {
+    bool has;
+    LowValue g = l->grad.val;
+    if (low_const_bool(&l->has.val, &has)) return has ? g : (LowValue){.kind = LV_NONE};
+    g.kind = LV_MAYBE;
+    g.has = low_mat(L, l->has.val, EL_BOOL);
+    return g;
+}
+
+LowValue low_given(Low *L, LowValue v, TdlSpan at) {
+    static const char msg[] = "this .grad is None: no backward() has reached its leaf";
+    if (v.kind != LV_MAYBE) return v;
+    TdlSpan old = low_at(L, at);
+    TdlOp o = ir_emit(&L->b, OP_ASSERT, &v.has, 1, NULL, 0);
+    op_set_str(L->b.f, o, "msg", msg, sizeof msg - 1);
+    L->b.span = old;
+    v.kind = LV_TENSOR;
+    return v;
 }
 
 /* ---- print ---- */
@@ -171,6 +190,7 @@ static void put_text(Print *p, const char *s, uint32_t n) {
     }
 }
 
+/* `how` names the operand in the format; "" for one that belongs to the one before. */
 static void put_operand(Low *L, Print *p, const char *how, TdlVal v) {
     str_puts(&p->format, how);
     VEC_PUSH(L->arena, p->ops, v);
@@ -193,15 +213,17 @@ static bool put_elems(Low *L, Print *p, LowValue v, TdlSpan at) {
 static void put_tensor(Low *L, Print *p, LowValue v) {
     if (v.weak && !lv_rank(L, v)) {
         put_operand(L, p, "{v}", v.v);
-    } else if (v.leaf) {
-        put_operand(L, p, "{r}", v.v);
-    } else if (low_from_leaf(L, v)) {
-        put_operand(L, p, "{f}", v.v);
-        low_unname(L);
-        VEC_PUSH(L->arena, p->ops, low_emit(L, OP_GRADFN, &v.v, 1, ty_scalar(L->m, EL_I64)));
-    } else {
-        put_operand(L, p, "{}", v.v);
+        return;
     }
+    bool maybe = v.kind == LV_MAYBE, from;
+    if (maybe) put_operand(L, p, "{?", v.has);
+    v.kind = LV_TENSOR;
+    from = !v.leaf && low_from_leaf(L, v);
+    put_operand(L, p, maybe ? "" : "{", v.v);
+    str_puts(&p->format, v.leaf ? "r}" : from ? "f}" : "}");
+    if (!from) return;
+    low_unname(L);
+    put_operand(L, p, "", low_emit(L, OP_GRADFN, &v.v, 1, ty_scalar(L->m, EL_I64)));
 }
 
 static bool put_value(Low *L, Print *p, LowValue v, TdlSpan at) {
@@ -212,7 +234,7 @@ static bool put_value(Low *L, Print *p, LowValue v, TdlSpan at) {
     case LV_ELEM: str_puts(&p->format, el_name(v.elem)); return true;
     case LV_NODE: put_operand(L, p, "{g}", v.v); return true;
     case LV_INT: case LV_FLOAT: put_operand(L, p, "{v}", low_mat(L, v, v.kind == LV_INT ? EL_I64 : EL_F64)); return true;
-    case LV_TENSOR: put_tensor(L, p, v); return true;
+    case LV_TENSOR: case LV_MAYBE: put_tensor(L, p, v); return true;
     case LV_TUPLE: case LV_STRUCT: return put_elems(L, p, v, at);
     case LV_ERROR: return false;
     default: low_error(L, at, "print: %s cannot be printed", lv_text(L, v)); return false;
@@ -227,7 +249,8 @@ LowValue low_print(Low *L, LowArgs *args, TdlSpan at) {
     for (uint32_t i = 0; i < args->n; i++) {
         if (args->p[i].name.name.id) return low_error(L, args->p[i].name.span, "print: takes values only");
         if (i) str_putc(&p.format, ' ');
-        ok &= put_value(L, &p, low_arg_value(L, &args->p[i]), args->p[i].span);
+        const LowArg *arg = &args->p[i];
+        ok &= put_value(L, &p, arg->ready ? arg->v : low_expr_or_none(L, arg->e), arg->span);
     }
     if (!ok) return LOW_ERR;
     TdlSpan old = low_at(L, at);

@@ -27,6 +27,7 @@ bool low_keeps_tensors(const LowActivity *a, TdlOp o);
 /* ---- lower_backward.c ---- */
 
 bool low_from_leaf(Low *L, LowValue v);
+LowValue low_leaf_grad(Low *L, const LowLeaf *l); /* LV_NONE, a tensor or LV_MAYBE */
 LowValue low_backward(Low *L, const AstExpr *e, LowValue y);
 LowValue low_zero_grad(Low *L, const AstExpr *e);
 

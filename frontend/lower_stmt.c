@@ -30,7 +30,8 @@ static void bind_one(Low *L, const AstStmt *s, AstName n, LowValue v)
 static void bind(Low *L, const AstStmt *s)
 {
     const char *what = low_name(L, s->pat.n ? s->pat.p[0].name : SYM_NONE);
-    LowValue v = annotated(L, s, low_expr(L, s->e), s->pat.n == 1 ? arena_printf(L->arena, "`%s`", what) : "let");
+    LowValue e = s->kind == AST_LET && s->pat.n == 1 && !s->type ? low_expr_or_none(L, s->e) : low_expr(L, s->e);
+    LowValue v = annotated(L, s, e, s->pat.n == 1 ? arena_printf(L->arena, "`%s`", what) : "let");
     if (s->pat.n == 1 && !s->tuple_pat) {
         bind_one(L, s, s->pat.p[0], v);
         return;

@@ -64,6 +64,7 @@ void lv_describe(const Low *L, LowValue v, TdlStr *out)
     case LV_ERROR: str_puts(out, "an error"); break;
     case LV_UNIT: str_puts(out, "no value"); break;
     case LV_NONE: str_puts(out, "None"); break;
+    case LV_MAYBE: str_puts(out, "a .grad that may be None"); break;
     case LV_INT: str_puts(out, "an integer"); break;
     case LV_FLOAT: str_puts(out, "a float literal"); break;
     case LV_BOOL: str_puts(out, "bool"); break;

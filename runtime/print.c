@@ -294,6 +294,22 @@ static void show_grad_fn(Text *t, int64_t number, const char *const *names) {
 
 /* ---- formats ---- */
 
+/* Shows the operands at `a` as `how`, which ends in }; how many they were. */
+static int64_t operand(Text *t, const char *how, const TdlrtArg *a, int64_t n, const char *const *names) {
+    bool maybe = *how == '?' && n > 1, given = !maybe || int_at(a, 0);
+    char kind = how[maybe];
+    a += maybe;
+    n -= maybe;
+    int64_t used = kind == 'f' && n > 1 ? 2 : 1;
+    if (!given) puts_(t, "None");
+    else if (kind == 'v') show_number(t, a);
+    else if (kind == 'r') show_tensor(t, a, "requires_grad=True");
+    else if (kind == 'g') show_grad_fn(t, int_at(a, 0), names);
+    else if (used == 2) show_with_grad_fn(t, a, int_at(a + 1, 0), names);
+    else show_tensor(t, a, NULL);
+    return maybe + used;
+}
+
 char *tdlrt_format(const char *format, const TdlrtArg *args, int64_t n, const char *const *names) {
     Text t = {0};
     int64_t next = 0;
@@ -306,13 +322,7 @@ char *tdlrt_format(const char *format, const TdlrtArg *args, int64_t n, const ch
             p += *p == '}' && p[1] == '}';
             continue;
         }
-        char kind = end == p + 1 ? ' ' : p[1];
-        const TdlrtArg *a = &args[next++];
-        if (kind == 'v') show_number(&t, a);
-        else if (kind == 'r') show_tensor(&t, a, "requires_grad=True");
-        else if (kind == 'g') show_grad_fn(&t, int_at(a, 0), names);
-        else if (kind == 'f' && next < n) show_with_grad_fn(&t, a, int_at(&args[next++], 0), names);
-        else show_tensor(&t, a, NULL);
+        next += operand(&t, p + 1, args + next, n - next, names);
         p = end;
     }
     if (!t.failed) return t.p;

@@ -13,7 +13,8 @@ typedef struct { const void *data; const int64_t *dims; int32_t elem, rank; } Td
 
 /* Writes `format` and a newline to standard output. In it, {} is the next operand as `tensor(...)`, {r} the same with
  * requires_grad=True, {f} a tensor and its grad_fn (two operands: the tensor, the number of the name or -1), {g} the
- * number of a grad_fn as <Name> or None, {v} a scalar as Python prints numbers; {{ is a brace. */
+ * number of a grad_fn as <Name> or None, {v} a scalar as Python prints numbers; {?} and {?f}
+ * begin with a bool, and are None where it is false; {{ is a brace. */
 void tdlrt_print(const char *format, const TdlrtArg *args, int64_t n, const char *const *names);
 /* The same as text of malloc (NULL: no memory). */
 char *tdlrt_format(const char *format, const TdlrtArg *args, int64_t n, const char *const *names);
