@@ -1,6 +1,7 @@
 /* Reductions of whole tensors, in the forms f(x), f(x, dim), f(x, dim=(0, 1), keepdim=true). */
 #include "frontend/bi.h"
 
+#include <math.h>
 #include <string.h>
 
 TdlType bi_reduced_type(Low *L, TdlType x, TdlElem e, const int64_t *axes, uint32_t n, bool keep) {
@@ -15,15 +16,18 @@ TdlType bi_reduced_type(Low *L, TdlType x, TdlElem e, const int64_t *axes, uint3
     return ty_tensor(L->m, e, dims, rank);
 }
 
+typedef enum { PLAIN, FIRST_TIE, MAY_BE_EMPTY } Form;
+
 /* One reduction over sorted axes; rank 0 has nothing to reduce. */
-static TdlVal reduced(LowCall *c, TdlOpcode op, TdlVal x, const int64_t *axes, uint32_t n, bool keep, bool first_tie) {
+static TdlVal reduced(LowCall *c, TdlOpcode op, TdlVal x, const int64_t *axes, uint32_t n, bool keep, Form form) {
     Low *L = c->L;
     TdlType t = ir_type(L->b.f, x);
     TdlElem e = op == OP_ARGMAX || op == OP_ARGMIN ? EL_I64 : ty_elem(L->m, t);
     if (n == 0) return x;
     TdlVal r = low_emit(L, op, &x, 1, bi_reduced_type(L, t, e, axes, n, false));
     op_set_ints(L->b.f, low_def(L, r), "axes", axes, n);
-    if (first_tie) op_set_str(L->b.f, low_def(L, r), "ties", "first", 5);
+    if (form == FIRST_TIE) op_set_str(L->b.f, low_def(L, r), "ties", "first", 5);
+    if (form == MAY_BE_EMPTY) op_set_int(L->b.f, low_def(L, r), "empty", 1);
     TdlType kept = bi_reduced_type(L, t, e, axes, n, keep);
     return low_reshape(L, r, ty_dims(L->m, kept), ty_rank(L->m, kept));
 }
@@ -50,8 +54,24 @@ LowValue bi_reduce(LowCall *c) {
     uint32_t n;
     bool keep;
     if (!operand(c) || !bi_axes(c, 1, lv_rank(c->L, c->a[0]), axes, &n) || !bi_bool(c, 2, false, &keep)) return LOW_ERR;
-    TdlVal r = reduced(c, (TdlOpcode)c->bi->op, c->a[0].v, axes, n, keep, false);
+    TdlVal r = reduced(c, (TdlOpcode)c->bi->op, c->a[0].v, axes, n, keep, c->given[3] ? MAY_BE_EMPTY : PLAIN);
     return bi_named(c, r, c->a[0].v, c->given[1] ? c->bi->grad_fn2 : c->bi->grad_fn);
+}
+
+/* amax and amin: with `initial` of nothing that, as NumPy has it. */
+LowValue bi_amax(LowCall *c) {
+    Low *L = c->L;
+    LowValue initial = c->a[3];
+    bool largest = c->bi->op == OP_AMAX;
+    if (c->given[3] && bi_tensor(c, 0) && !el_is_float(lv_elem(L, c->a[0])))
+        return bi_err(c, "initial= is for floats, not %s", lv_text(L, c->a[0]));
+    LowValue r = bi_reduce(c);
+    if (!c->given[3] || lv_is_err(r)) return r;
+    if (initial.kind == LV_FLOAT && initial.f == (double)(largest ? -INFINITY : INFINITY)) return r;
+    LowArgs args = {0};
+    VEC_PUSH(L->arena, args, ((LowArg){.v = r, .ready = true, .span = c->at}));
+    VEC_PUSH(L->arena, args, ((LowArg){.v = initial, .ready = true, .span = c->span[3]}));
+    return low_builtin_apply(L, low_find_builtin(largest ? "maximum" : "minimum"), &args, c->at);
 }
 
 LowValue bi_mean(LowCall *c) {
@@ -62,7 +82,7 @@ LowValue bi_mean(LowCall *c) {
     if (!bi_float(c, 0) || !bi_axes(c, 1, lv_rank(L, c->a[0]), axes, &n) || !bi_bool(c, 2, false, &keep)) return LOW_ERR;
     TdlDim count = dim_const(L->m, 1);
     for (uint32_t i = 0; i < n; i++) count = dim_mul(L->m, count, lv_dims(L, c->a[0])[axes[i]]);
-    LowValue sum = lv_tensor(reduced(c, OP_SUM, c->a[0].v, axes, n, keep, false));
+    LowValue sum = lv_tensor(reduced(c, OP_SUM, c->a[0].v, axes, n, keep, PLAIN));
     const char *name = c->given[1] ? c->bi->grad_fn2 : c->bi->grad_fn;
     return low_elementwise(L, OP_DIV, (LowValue[]){sum, lv_dim(count)}, 2, lv_elem(L, sum), c->bi->name, name, c->at);
 }
@@ -75,10 +95,10 @@ static LowValue arg_reduced(LowCall *c, TdlOpcode op) {
     if (!bi_bool(c, 2, false, &keep) || (c->given[1] && !bi_axis(c, 1, rank, &axis))) return LOW_ERR;
     TdlVal x = c->a[0].v;
     int64_t a = axis;
-    if (c->given[1]) return lv_tensor(reduced(c, op, x, &a, 1, keep, false));
+    if (c->given[1]) return lv_tensor(reduced(c, op, x, &a, 1, keep, PLAIN));
     TdlDim all = ty_numel(L->m, ir_type(L->b.f, x)), ones[LOW_MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) ones[i] = dim_const(L->m, 1);
-    x = reduced(c, op, low_reshape(L, x, &all, 1), &a, 1, false, false);
+    x = reduced(c, op, low_reshape(L, x, &all, 1), &a, 1, false, PLAIN);
     return lv_tensor(keep ? low_reshape(L, x, ones, rank) : x);
 }
 
@@ -106,8 +126,8 @@ LowValue bi_max(LowCall *c) {
     if (!bi_axis(c, 1, lv_rank(L, c->a[0]), &axis) || !bi_bool(c, 2, false, &keep)) return LOW_ERR;
     int64_t a = axis;
     LowValue pair[2];
-    pair[0] = bi_named(c, reduced(c, op, c->a[0].v, &a, 1, keep, true), c->a[0].v, c->bi->grad_fn2);
-    pair[1] = lv_tensor(reduced(c, op == OP_AMAX ? OP_ARGMAX : OP_ARGMIN, c->a[0].v, &a, 1, keep, false));
+    pair[0] = bi_named(c, reduced(c, op, c->a[0].v, &a, 1, keep, FIRST_TIE), c->a[0].v, c->bi->grad_fn2);
+    pair[1] = lv_tensor(reduced(c, op == OP_AMAX ? OP_ARGMAX : OP_ARGMIN, c->a[0].v, &a, 1, keep, PLAIN));
     return lv_tuple(L, pair, 2);
 }
 

@@ -9,6 +9,7 @@ static const TdlAttrForm FORMS[] = {
     {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"checkpoint", ATTR_INT, false},     {"contract_a", ATTR_INTS, false},
     {"contract_b", ATTR_INTS, false}, {"create_graph", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
     {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
+    {"empty", ATTR_INT, false},
     {"exact", ATTR_INT, false},    {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},
     {"format", ATTR_STR, true},     {"inbounds", ATTR_INT, false},   {"kind", ATTR_STR, false},
     {"lanes", ATTR_INT, false},

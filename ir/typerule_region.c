@@ -68,6 +68,7 @@ static bool reduce_kind(TdlRule *r, TdlType t) {
     if (!known) return rule_fault(r, "unknown kind '%s'", kind);
     if (ty_kind(r->m, t) != TY_TENSOR || (ty_elem(r->m, t) == EL_BOOL) != logical)
         return rule_fault(r, "%s over %s", kind, rule_text(r, t));
+    if (op_int(r->f, r->op, "empty", 0) && strcmp(kind, "max") && strcmp(kind, "min")) return rule_fault(r, "empty is for max and min, not %s", kind);
     if (arg && (!ty_is_scalar(r->m, t) || r->d->noperands != 1))
         return rule_fault(r, "%s goes over scalars with one extent", kind);
     r->out[0] = arg ? ty_scalar(r->m, EL_I64) : t;

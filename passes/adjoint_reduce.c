@@ -32,6 +32,7 @@ static TdlVal reduce_again(Adj *a, TdlOp o, const char *kind, const Red *red,
     a->top->b = saved;
     op_set_str(a->f, again, "kind", kind, (uint32_t)strlen(kind));
     if (op_int(a->f, o, "filter", 0)) op_set_int(a->f, again, "filter", 1);
+    if (op_int(a->f, o, "empty", 0)) op_set_int(a->f, again, "empty", 1);
     TdlVal z = ir_add_result(a->f, again, adj_type(a, yields.p[0]));
     adj_dce(a, r, true);
     return z;

@@ -440,14 +440,18 @@ static TdlVal ties_of(Adj *a, TdlOp o, TdlVal *count) {
     TdlVal x = adj_arg(a, o, 0), z = adj_res(a, o, 0);
     const TdlAttr *axes = op_attr(a->f, o, "axes");
     const char *ties = op_str(a->f, o, "ties");
+    bool empty = op_int(a->f, o, "empty", 0) != 0;
     TdlVal tie = adj_same(a, x, spread_back(a, z, axes, x));
     *count = (TdlVal){0};
     if (ties && !strcmp(ties, "first") && axes->n) {
         TdlVal at = positions(a, x, axes);
         TdlVal among = adj_select(a, tie, at, adj_const_like(a, at, 9007199254740992.0));
-        return adj_op2(a, OP_EQ, at, spread_back(a, reduced(a, OP_AMIN, among, axes, z), axes, x));
+        TdlVal first = reduced(a, OP_AMIN, among, axes, z);
+        if (empty) op_set_int(a->f, adj_def(a, first), "empty", 1);
+        return adj_op2(a, OP_EQ, at, spread_back(a, first, axes, x));
     }
     *count = reduced(a, OP_SUM, one_zero(a, tie, x), axes, z);
+    if (empty) *count = adj_op2(a, OP_MAX, *count, adj_const_like(a, *count, 1)); /* 0 / 1 of nothing */
     return tie;
 }
 

@@ -6,7 +6,7 @@
  *   } {kind = sum} : f64                      yield %6
  *                                           } : f64
  *
- * max, min, argmax and argmin over nothing fail: pass `checks` asserts that the extents are positive; where a filter
+ * max, min, argmax and argmin over nothing fail, unless `empty` says that max is -inf and min inf then: pass `checks` asserts that the extents are positive; where a filter
  * decides, what was seen is counted here. NaN is the largest for max and argmax, the smallest for min and argmin. */
 #include "passes/bufferize.h"
 #include <math.h>
@@ -118,24 +118,24 @@ static void reduce_scalar(Bufferize *B, TdlOp o, Kind k)
     const TdlOpData *d = ir_op(B->f, o);
     TdlRegion body = d->regions[0];
     const TdlOpData *y = ir_op(B->f, ir_terminator(B->f, body));
-    bool filter = op_int(B->f, o, "filter", 0) != 0;
+    bool filter = op_int(B->f, o, "filter", 0) != 0, counted = filter && !op_int(B->f, o, "empty", 0) && must_be_nonempty(k);
     TdlElem e = ty_elem(B->m, ir_type(B->f, y->operands[0]));
     TdlVal state[3], next[3];
     uint32_t n = 0;
     state[n++] = neutral(B, k, e);
     if (is_arg(k)) state[n++] = B->zero;
-    if (filter && must_be_nonempty(k)) state[n++] = ir_const_int(&B->b, EL_BOOL, 0);
+    if (counted) state[n++] = ir_const_int(&B->b, EL_BOOL, 0);
     BufNest s = buf_nest(B, o, state, n);
     TdlVal mark = buf_body(B, body);
     TdlVal cond = filter ? buf_get(B, y->operands[1]) : (TdlVal){0};
     TdlVal index = s.n ? s.l[0].index : B->zero;
     TdlVal v = buf_get(B, y->operands[0]);
-    if (filter && !must_be_nonempty(k)) next[0] = buf_select(B, cond, combine(B, k, state[0], v), state[0]);
+    if (filter && !counted) next[0] = buf_select(B, cond, combine(B, k, state[0], v), state[0]);
     else step(B, k, state, index, v, cond, next);
     buf_leave(B, mark);
     buf_nest_end(B, &s, next, n);
     B->b.span = ir_op(B->f, o)->span;
-    if (filter && must_be_nonempty(k))
+    if (counted)
         buf_assert(B, next[n - 1], "empty", "max, min, argmax or argmin of nothing", NULL, 0);
     buf_set(B, ir_result(B->f, o, 0), next[is_arg(k) ? 1 : 0]);
 }
@@ -161,7 +161,7 @@ static void reduce_tensor(Bufferize *B, TdlOp o, Kind k)
     const TdlOpData *y = ir_op(B->f, ir_terminator(B->f, body));
     TdlType t = ir_type(B->f, d->results[0]);
     TdlVal acc = buf_get(B, d->results[0]);
-    bool seen = must_be_nonempty(k) && op_int(B->f, o, "filter", 0);
+    bool seen = must_be_nonempty(k) && op_int(B->f, o, "filter", 0) && !op_int(B->f, o, "empty", 0);
     TdlVal state = ir_const_int(&B->b, EL_BOOL, 0);
     buf_fill(B, acc, neutral(B, k, ty_elem(B->m, t)));
     BufNest s = buf_nest(B, o, &state, seen);

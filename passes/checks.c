@@ -81,7 +81,7 @@ static bool is_scalar_int(const Checks *c, TdlVal v) {
 
 static bool fails_when_empty(const Checks *c, TdlOp o) {
     const char *kind = op_str(c->f, o, "kind");
-    return !op_int(c->f, o, "filter", 0) && kind && (strstr(kind, "max") || strstr(kind, "min"));
+    return !op_int(c->f, o, "filter", 0) && !op_int(c->f, o, "empty", 0) && kind && (strstr(kind, "max") || strstr(kind, "min"));
 }
 
 static void check_op(Checks *c, TdlOp o) {

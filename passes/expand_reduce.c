@@ -24,6 +24,7 @@ static TdlVal reduce_axes(ExpandCtx *c, TdlBuilder *b, TdlOp o, const char *kind
     for (uint32_t i = 0, k = 0, g = 0; i < rank; i++) idx[i] = over[i] ? red.idx[g++] : map.idx[k++];
     TdlVal s = ex_close(&red, ex_index(&red.in, x, idx, rank, true));
     if (red.op.id) ir_op(f, red.op)->grad_fn = ir_op(f, o)->grad_fn;
+    if (red.op.id && op_int(f, o, "empty", 0)) op_set_int(f, red.op, "empty", 1);
     return ex_close(&map, s);
 }
 

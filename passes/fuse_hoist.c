@@ -42,7 +42,7 @@ static bool may_fail(const FuseCtx *c, TdlOp o) {
     case OP_REDUCE: {
         const char *kind = op_str(f, o, "kind");
         bool total = kind && (!strcmp(kind, "sum") || !strcmp(kind, "prod") || !strcmp(kind, "any") || !strcmp(kind, "all"));
-        return !total && (op_int(f, o, "filter", 0) || !positive_extents(f, d));
+        return !total && !op_int(f, o, "empty", 0) && (op_int(f, o, "filter", 0) || !positive_extents(f, d));
     }
     case OP_NEWDIM: case OP_CALL: case OP_STACKNEW: case OP_PUSH: case OP_POP: case OP_WHILE: return true;
     default: return false;

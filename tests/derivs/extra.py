@@ -70,6 +70,7 @@ EXTRA = [
     ("while with break", "    var t = s\n    while true { t = t * 1.5; if t > 4.0 { break } }\n", "t"),
     ("return from a loop in a loop", "", "[ search(x[a], w) for a in 3 ]"),
     # forms that PyTorch does not have: options as differentiated values, logsumexp of everything, and the like
+    ("initial of amax and amin", "", "amax(x, dim=0, initial=s) * amin(y, dim=0, initial=0.75)"),
     ("amax of all dimensions", "", "amax(b) + amin(b)"), ("prod of several dimensions", "", "prod(b, dim=(0, -1))"),
     ("logsumexp of everything", "", "logsumexp(x) * v"), ("expand by tuple and numbers", "", "broadcast_to(v, 3, 4) * x"),
     ("slope", "", "leaky_relu(x - 0.51, negative_slope=s)"), ("alpha of elu", "", "elu(x - 0.51, alpha=s)"),

@@ -213,7 +213,9 @@ static void op_reduce(EvCall *c, TdlOp o) {
             else r.best.i[e] = 1;
         }
     each(c, o, red_one, &r);
-    if (!r.any && (strstr(r.kind, "max") || strstr(r.kind, "min"))) ev_fail(c, "%s over nothing", r.kind);
+    bool empty = !r.any && op_int(c->f, o, "empty", 0);
+    for (int64_t e = 0; empty && r.best.f && e < r.best.n; e++) r.best.f[e] = !strcmp(r.kind, "max") ? -INFINITY : INFINITY;
+    if (!r.any && !empty && (strstr(r.kind, "max") || strstr(r.kind, "min"))) ev_fail(c, "%s over nothing", r.kind);
     *ev_out(c, o, 0) = arg_kind ? scalar_i64(c, r.at) : r.best;
 }
 

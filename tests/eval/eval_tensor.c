@@ -226,7 +226,8 @@ static void op_reduced(EvCall *c, TdlOp o, EvVal *z) {
         seen[k] = true;
     }
     for (int64_t k = 0; k < z->n; k++)
-        if (!seen[k] && code != OP_SUM && code != OP_PROD && code != OP_ANY && code != OP_ALL)
+        if (!seen[k] && z->f && op_int(c->f, o, "empty", 0)) z->f[k] = code == OP_AMAX ? -INFINITY : INFINITY;
+        else if (!seen[k] && code != OP_SUM && code != OP_PROD && code != OP_ANY && code != OP_ALL)
             ev_fail(c, "%s over nothing", op_info(code)->name);
 }
 
