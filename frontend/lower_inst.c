@@ -106,6 +106,7 @@ static void run_instance(Low *L, LowInst *s, LowValue *params)
     L->b = ir_at_end(s->f, s->f->body, a->span);
     LowFrame *f = low_push_frame(L, low_name(L, a->name.name), s->call);
     f->depth = 0;
+    f->inst = s;
     f->library = s->decl->library;
     f->dims = s->binds;
     f->tys = s->tys;

@@ -146,6 +146,7 @@ struct LowFrame {
     LowDimBinds dims;
     LowTyBinds tys;
     LowScope *scope;
+    LowInst *inst;       /* the function of the IR that is made of it; NULL: none */
     const LowType *result; /* declared result or NULL */
     LowVar ret, retv;    /* returned already? and what */
     LowVar *brk, *cont;  /* of the innermost loop, NULL outside */
@@ -166,6 +167,9 @@ struct LowDecl {
 /* A derivative that was written: of the function of its name, the program's or the library's. */
 typedef struct LowRule { const AstDecl *ast; bool library; const struct LowRule *next; } LowRule;
 
+/* What an instance of the library asserts of its dimensions: a op b, else msg; call: of the library, in the program. */
+typedef struct { AstOp op; TdlDim a, b; const char *msg, *what; TdlSpan at, call; } LowContract;
+
 /* A function of the IR made from a declaration for given type parameters, ranks and static arguments. */
 struct LowInst {
     const char *key;
@@ -179,6 +183,7 @@ struct LowInst {
     const LowType *result; /* NULL until known */
     LowDimBinds binds;   /* names in its frame, with facts applied */
     LowTyBinds tys;
+    TDL_VEC(LowContract) contracts; /* and of what it calls */
     bool fix;            /* -D applies */
     enum { INST_QUEUED, INST_RUNNING, INST_DONE } state;
     TdlSpan call;        /* first user */
@@ -451,6 +456,11 @@ LowValue low_diff_call(Low *L, const char *name, const AstExpr *e);
 LowValue low_diff_apply(Low *L, LowFn *fn, LowArgs *args, TdlSpan at);
 void low_export_let(Low *L, const LowDecl *d);
 LowValue low_given(Low *L, LowValue v, TdlSpan at); /* of an LV_MAYBE the tensor, which is checked to be there */
+/* ---- lower_contract.c ---- */
+
+void low_contract(Low *L, AstOp op, LowValue a, LowValue b, const char *msg, TdlSpan at);
+bool low_contracts_hold(Low *L, const LowInst *s, const TdlDim *dims, TdlSpan at);
+
 LowValue low_script_field(Low *L, LowValue base, const char *name, TdlSpan at); /* .grad .grad_fn .requires_grad .is_leaf */
 void low_script(Low *L, const AstFile *f);
 LowValue low_method_script(Low *L, const AstExpr *e, bool *handled);

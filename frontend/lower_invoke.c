@@ -232,7 +232,7 @@ LowInst *low_pick_instance(Low *L, const LowDecl *d, LowArgs *args, LowValue *va
     call_mode(L, d, vals, statics);
     if (!bind_types(L, d, vals, &tys, at)) return NULL;
     LowInst *s = low_instance(L, d, &tys, statics, at);
-    if (!low_instance_finish(L, s) || !low_bind_dims(L, s, vals, &dimargs, dims, at)) return NULL;
+    if (!low_instance_finish(L, s) || !low_bind_dims(L, s, vals, &dimargs, dims, at) || !low_contracts_hold(L, s, dims, at)) return NULL;
     return s;
 }
 
@@ -256,6 +256,6 @@ LowValue low_call_decl(Low *L, const LowDecl *d, LowArgs *args, TdlSpan at)
     TdlDim *dims = ARENA_ARRAY(L->arena, TdlDim, s ? s->ndims + 1 : 1);
     if (!s || !s->f) return LOW_ERR;
     if (!low_bind_dims(L, s, vals, &dimargs, dims, at)) return LOW_ERR;
-    if (!low_instance_finish(L, s)) return LOW_ERR;
+    if (!low_instance_finish(L, s) || !low_contracts_hold(L, s, dims, at)) return LOW_ERR;
     return emit_call(L, s, vals, dims, grad_fn);
 }

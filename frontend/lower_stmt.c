@@ -155,9 +155,8 @@ void low_return(Low *L, LowValue v, TdlSpan at)
 }
 
 /* A leading assert(n == 2*m) of a function is a fact: `n` already means 2*m here, and the check is on the parameter. */
-static bool fact_assert(Low *L, const AstStmt *s, LowValue *c)
+static bool fact_assert(Low *L, const AstExpr *e, LowValue *c)
 {
-    const AstExpr *e = s->e;
     if (e->kind != AST_BINARY || e->op != AST_OP_EQ) return false;
     for (int side = 0; side < 2; side++) {
         const AstExpr *n = side ? e->b : e->a;
@@ -178,6 +177,40 @@ static bool fact_assert(Low *L, const AstStmt *s, LowValue *c)
     return false;
 }
 
+/* Condition c, written as e, is checked when the program runs, or now; false: it fails for certain. */
+static bool assert_value(Low *L, const AstStmt *s, const AstExpr *e, LowValue c, const char *msg)
+{
+    bool known;
+    if (lv_is_err(c)) return false;
+    if (low_const_bool(&c, &known)) {
+        if (known) return true;
+        if (L->frame->library || s->e->kind != AST_BOOL) { /* options and sizes that the call has wrong; a plain `false` is for the run */
+            low_error(L, s->span, "%s%s", L->frame->library ? "" : "assert: ", msg);
+            return false;
+        }
+    }
+    if (c.kind != LV_BOOL && (c.kind != LV_TENSOR || lv_elem(L, c) != EL_BOOL || lv_rank(L, c))) {
+        low_error(L, e->span, "assert: expected one bool, not %s%s", lv_text(L, c), lv_rank(L, c) ? "; all(...) makes one" : "");
+        return false;
+    }
+    TdlVal v = low_mat(L, c, EL_BOOL);
+    TdlOp o = ir_emit(&L->b, OP_ASSERT, &v, 1, NULL, 0);
+    op_set_str(L->b.f, o, "msg", msg, (uint32_t)strlen(msg));
+    return true;
+}
+
+/* The condition e of statement s, or a part of it: what is joined by `and` is checked one by one. */
+static bool assert_each(Low *L, const AstStmt *s, const AstExpr *e, const char *msg)
+{
+    if (e->kind == AST_BINARY && e->op == AST_OP_AND) return assert_each(L, s, e->a, msg) && assert_each(L, s, e->b, msg);
+    LowValue c;
+    if (fact_assert(L, e, &c)) return assert_value(L, s, e, c, msg);
+    if (e->kind != AST_BINARY || e->op < AST_OP_EQ || e->op > AST_OP_GE) return assert_value(L, s, e, low_expr(L, e), msg);
+    LowValue a = low_expr_or_none(L, e->a), b = low_expr_or_none(L, e->b);
+    low_contract(L, e->op, a, b, msg, e->span);
+    return assert_value(L, s, e, low_binary(L, e->op, a, b, e->span), msg);
+}
+
 static void lower_assert(Low *L, const AstStmt *s)
 {
     const char *msg = "assertion failed";
@@ -185,24 +218,9 @@ static void lower_assert(Low *L, const AstStmt *s)
         if (s->e2->kind != AST_STRING) { low_error(L, s->e2->span, "assert: the message is a string literal"); return; }
         msg = s->e2->str;
     }
-    LowValue c;
-    if (!fact_assert(L, s, &c)) c = low_expr(L, s->e);
-    bool known;
-    if (lv_is_err(c)) return;
-    if (low_const_bool(&c, &known)) {
-        if (known) return;
-        if (L->frame->library || s->e->kind != AST_BOOL) { /* options and sizes that the call has wrong; a plain `false` is for the run */
-            low_error(L, s->span, "%s%s", L->frame->library ? "" : "assert: ", msg);
-            return;
-        }
-    }
-    if (c.kind != LV_BOOL && (c.kind != LV_TENSOR || lv_elem(L, c) != EL_BOOL || lv_rank(L, c))) {
-        low_error(L, s->e->span, "assert: expected one bool, not %s%s", lv_text(L, c), lv_rank(L, c) ? "; all(...) makes one" : "");
-        return;
-    }
-    TdlVal v = low_mat(L, c, EL_BOOL);
-    TdlOp o = ir_emit(&L->b, OP_ASSERT, &v, 1, NULL, 0);
-    op_set_str(L->b.f, o, "msg", msg, (uint32_t)strlen(msg));
+    if (assert_each(L, s, s->e, msg)) return;
+    L->frame->ret.val = lv_bool(true); /* reported: what follows would only repeat it */
+    L->frame->retv.val = LOW_ERR;
 }
 
 static void lower_scoped(Low *L, const AstStmt *s)
