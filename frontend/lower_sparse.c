@@ -224,6 +224,44 @@ static TdlVal seed(Sparse *s, uint32_t i, TdlDim first, TdlVal colour, TdlVal k)
     return v;
 }
 
+/* v[colours, ...] with a line for each of its elements, the colours side by side: as tangents are computed. */
+static TdlVal by_line(Sparse *s, TdlVal v)
+{
+    Low *L = s->L;
+    TdlType t = ir_type(L->b.f, v);
+    uint32_t rank = ty_rank(L->m, t);
+    int64_t perm[LOW_MAX_RANK];
+    TdlDim dims[LOW_MAX_RANK], lines[2] = {ty_numel(L->m, ty_drop(L->m, t, 1)), ty_dims(L->m, t)[0]};
+    for (uint32_t i = 0; i < rank; i++) {
+        perm[i] = (i + 1) % rank;
+        dims[i] = ty_dims(L->m, t)[perm[i]];
+    }
+    v = low_emit(L, OP_PERMUTE, &v, 1, ty_tensor(L->m, ty_elem(L->m, t), dims, rank));
+    op_set_ints(L->b.f, low_def(L, v), "perm", perm, rank);
+    return low_reshape(L, v, lines, 2);
+}
+
+/* The entries of jacfwd: the rows that each leaf of the result has, one leaf after another. */
+static LowValue filled(Sparse *s, const Shape *p, const TdlVal *made)
+{
+    Low *L = s->L;
+    TdlDim first = dim_const(L->m, 0);
+    TdlElem e = EL_I64;
+    for (uint32_t i = 0; i < s->nmain; i++) {
+        TdlElem own = ty_elem(L->m, s->types[i]);
+        if (i == 0 || own == EL_F64) e = own;
+    }
+    LowValue val = lv_tensor(ir_zeros(&L->b, ty_tensor(L->m, e, &p->nnz, 1)));
+    for (uint32_t i = 0; i < s->nmain && !lv_is_err(val); i++) {
+        LowArgs args = {0};
+        const LowValue given[] = {val, lv_tensor(by_line(s, ir_cast(&L->b, made[i], e))), p->ptr, p->col, p->colour, lv_tensor(ir_dim(&L->b, first))};
+        for (uint32_t k = 0; k < sizeof given / sizeof *given; k++) arg(s, &args, NULL, given[k]);
+        val = library(s, "sparse_filled", &args);
+        first = dim_add(L->m, first, ty_numel(L->m, s->types[i]));
+    }
+    return val;
+}
+
 /* The entries: what the seeds of each colour make, each element where its row and column say. */
 static LowValue values(Sparse *s, const Shape *p, TdlDim ncolours)
 {
@@ -231,8 +269,6 @@ static LowValue values(Sparse *s, const Shape *p, TdlDim ncolours)
     TdlDim first = dim_const(L->m, 0);
     uint32_t n = nmade(s);
     TdlVal *made = ARENA_ARRAY(L->arena, TdlVal, n + 1), *seeds = ARENA_ARRAY(L->arena, TdlVal, nseeds(s) + 1);
-    LowValue row = apply(s, "sparse_row", p->ptr, NULL, "nnz", p->nnz);
-    if (lv_is_err(row)) return row;
     LowMap m = low_map_open(L, &ncolours, 1);
     for (uint32_t i = 0; i < nseeds(s); i++) {
         seeds[i] = seed(s, i, first, p->colour.v, m.idx[0]);
@@ -240,6 +276,9 @@ static LowValue values(Sparse *s, const Shape *p, TdlDim ncolours)
     }
     linear(s, s->c.ops.p, seeds, made);
     low_map_close(L, &m, made, n);
+    if (!s->reverse && !s->symmetric) return filled(s, p, made);
+    LowValue row = apply(s, "sparse_row", p->ptr, NULL, "nnz", p->nnz);
+    if (lv_is_err(row)) return row;
     TdlVal c = concatenated(s, made, n, 1);
     m = low_map_open(L, &p->nnz, 1);
     TdlVal i = ir_index(&L->b, row.v, m.idx, 1), j = ir_index(&L->b, p->col.v, m.idx, 1);
