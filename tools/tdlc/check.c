@@ -384,7 +384,7 @@ static AtState check_point(At *a, Row *row, const char **why) {
     row->differences = fmax(row->differences, r.differences);
     if (r.state == AT_OFF) off(a, row, &r);
     else if (r.state == AT_FAILED) *why = r.why;
-    row->kinks += r.state == AT_KINK;
+    row->kinks += r.state == AT_KINK || (r.state == AT_OK && r.left_out);
     row->singular += r.state == AT_SINGULAR;
     row->unclear += r.state == AT_UNCLEAR;
     row->points += r.state == AT_OK;

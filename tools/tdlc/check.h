@@ -73,6 +73,7 @@ typedef struct {
     double difference, error;    /* by finite differences, and an estimate of their error */
     double scale;                /* of the terms of the sum */
     double modes, differences;   /* largest relative deviations over the parameters */
+    bool left_out;               /* some elements are at a kink: others alone were compared */
     const char *why;             /* FAILED: what the function answered */
 } AtResult;
 /* Bounds of elements, by parameter; low = high: none. */

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 10 };
+enum { ROWS = 10, SPLITS = 12 };
 
 typedef struct {
     Probe *p;
@@ -198,31 +198,64 @@ static bool confirmed(Eval *e, double step, const AtResult *r) {
     return true;
 }
 
+/* What differences say of both modes along the direction: steps that meet kinks on the way make them vague, or sure of what is
+ * wrong; smaller ones meet fewer. */
+static AtState judged(Eval *e, const Bounds *bounds, AtResult *r) {
+    static const double finer[] = {1, 50, 2500};
+    double step = largest_step(e, bounds), floor = e->epsilon * e->magnitude + DBL_MIN, ours = e->forward ? r->forward : r->reverse;
+    for (size_t i = 0; i < sizeof finer / sizeof *finer; i++) {
+        double h = step / finer[i];
+        r->difference = ridders(e, h, &r->error);
+        double scale = fmax(r->scale, fabs(r->difference)), tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor;
+        if (i == 0 && kinked(e, scale)) return AT_KINK;
+        bool off = (e->forward && apart(r->forward, r->difference, tolerance)) || (e->reverse && apart(r->reverse, r->difference, tolerance));
+        bool vague = 10 * r->error > 0.1 * fabs(r->difference) && r->error > (e->single ? 1e3 : 3e4) * floor; /* not converged */
+        if (vague) continue;
+        double least = h / (1 << ROWS) * (i ? 1 : 1e-5); /* of a step, with those of `confirmed` */
+        bool resolved = fabs(ours) * least < e->magnitude; /* else what is computed changes faster than the steps see */
+        if (off && resolved && confirmed(e, h, r)) return AT_OFF;
+        if (off) continue;
+        r->differences = fmax(r->differences, fabs(ours - r->difference) / fmax(scale + floor, e->magnitude));
+        return AT_OK;
+    }
+    return AT_UNCLEAR;
+}
+
+/* Along the direction, into r. */
+static AtState compare_along(Eval *e, uint32_t k, const Bounds *bounds, AtResult *r) {
+    bool forward = e->forward != NULL, reverse = e->reverse != NULL;
+    r->why = both_modes(e, k, r);
+    if (r->why) return AT_OFF;
+    if ((forward && !isfinite(r->forward)) || (reverse && !isfinite(r->reverse))) return AT_SINGULAR;
+    double gap = fabs(r->forward - r->reverse), scale = r->scale, floor = e->epsilon * e->magnitude + DBL_MIN;
+    bool differ = forward && reverse && apart(r->forward, r->reverse, (e->single ? 1e-4 : 1e-9) * scale + floor);
+    AtState s = judged(e, bounds, r);
+    if (forward && reverse) r->modes = fmax(r->modes, gap / (fmax(scale, fabs(r->difference)) + floor));
+    return differ ? AT_OFF : s;
+}
+
+/* Along the part of direction `all` that moves elements first..end. At a kink each half is looked at by itself, as long as
+ * `splits` are left, so that what is left out in the end is no more than what is at the kink. */
+static AtState compare_part(Eval *e, uint32_t k, const Bounds *bounds, const Value *all, int64_t first, int64_t end, int *splits, AtResult *r) {
+    for (int64_t i = 0; i < value_count(all); i++) value_set(&e->direction, i, i >= first && i < end ? value_get(all, i) : 0);
+    AtState s = compare_along(e, k, bounds, r);
+    if (s != AT_KINK && s != AT_UNCLEAR) return s;
+    r->left_out = true;
+    if (end - first < 2 || --*splits < 0) return s;
+    int64_t middle = first + (end - first) / 2;
+    AtState low = compare_part(e, k, bounds, all, first, middle, splits, r);
+    if (low == AT_OFF) return low;
+    AtState high = compare_part(e, k, bounds, all, middle, end, splits, r);
+    return high == AT_OFF || low != AT_OK ? high : low;
+}
+
 /* Fills r for parameter wrt[k]. */
 static void compare(Eval *e, uint32_t k, const Bounds *bounds, AtResult *r) {
-    bool forward = e->forward != NULL, reverse = e->reverse != NULL;
+    int splits = SPLITS;
     e->of = r->param = (uint32_t)e->f->wrt.p[k];
     choose_direction(e);
-    r->why = both_modes(e, k, r);
-    r->state = r->why ? AT_OFF : AT_OK;
-    if (r->why) return;
-    if ((forward && !isfinite(r->forward)) || (reverse && !isfinite(r->reverse))) {
-        r->state = AT_SINGULAR;
-        return;
-    }
-    double step = largest_step(e, bounds);
-    r->difference = ridders(e, step, &r->error);
-    double scale = fmax(r->scale, fabs(r->difference)), floor = e->epsilon * e->magnitude + DBL_MIN;
-    double tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor;
-    if (forward && reverse) {
-        r->modes = fmax(r->modes, fabs(r->forward - r->reverse) / (scale + floor));
-        if (apart(r->forward, r->reverse, (e->single ? 1e-4 : 1e-9) * scale + floor)) r->state = AT_OFF;
-    }
-    bool off = (forward && apart(r->forward, r->difference, tolerance)) || (reverse && apart(r->reverse, r->difference, tolerance));
-    bool vague = 10 * r->error > 0.1 * fabs(r->difference) && r->error > (e->single ? 1e3 : 3e4) * floor; /* not converged */
-    if (r->state == AT_OK && kinked(e, scale)) r->state = AT_KINK;
-    else if (r->state == AT_OK && (off || vague)) r->state = vague || !confirmed(e, step, r) ? AT_UNCLEAR : AT_OFF;
-    if (r->state == AT_OK) r->differences = fmax(r->differences, fabs((forward ? r->forward : r->reverse) - r->difference) / fmax(scale + floor, e->magnitude));
+    Value all = value_copy(e->p->s.arena, &e->direction);
+    r->state = compare_part(e, k, bounds, &all, 0, value_count(&all), &splits, r);
 }
 
 AtResult compare_at(Probe *p, const Forms *f, const CheckDims *dims, const Value *point, const Bounds *bounds) {
