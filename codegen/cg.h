@@ -76,6 +76,7 @@ typedef struct {
     unsigned *lanes;                    /* by value id, of buffers: values an element, side by side; 0: an ordinary one */
     unsigned width;                     /* lanes of the vector loop whose vector code is being made; 0: scalar code */
     bool in_vector_loop;                /* inside a vector loop, in vector code or in that for what is left of it */
+    bool rest;                          /* in what is left of a vector loop, which runs under a mask */
     LLVMValueRef mask;                  /* lanes that run, in a branch that differs between them; NULL: all */
     CgAffine *affine;                   /* by value id, in vector loops */
     LLVMValueRef *lane_offset;          /* by value id, of views: elements from their pointer, by lane; or NULL */

@@ -203,9 +203,9 @@ static void unrolled_for(Cg *g, TdlOp o, int64_t lo, int64_t hi) {
     for (uint32_t i = 0; i < n; i++) cg_set(g, ir_op(g->f, o)->results[i], values[i]);
 }
 
-/* In vector code; the scalar code of what is left is run seldom. */
+/* In vector code; what is left of the iterations is run seldom. */
 static bool unrolls(const Cg *g, TdlOp o) {
-    return g->width && op_int(g->f, o, "unroll", 0) && !op_int(g->f, o, "exit", 0) &&
+    return g->width && !g->rest && op_int(g->f, o, "unroll", 0) && !op_int(g->f, o, "exit", 0) &&
            LLVMIsAConstantInt(cg_operand(g, o, 0)) && LLVMIsAConstantInt(cg_operand(g, o, 1));
 }
 

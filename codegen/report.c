@@ -90,12 +90,7 @@ static void find_twin(void *user, TdlFunc *f, TdlOp o)
 /* Elementary functions and loops; arithmetic is cheap. */
 static bool is_worth_a_line(TdlOpcode c)
 {
-    switch (c) {
-    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_POW: case OP_SIN: case OP_COS: case OP_TAN: case OP_ASIN: case OP_ACOS:
-    case OP_ATAN: case OP_ATAN2: case OP_SINH: case OP_COSH: case OP_TANH: case OP_ASINH: case OP_ACOSH: case OP_ATANH: case OP_SIGMOID:
-    case OP_ERF: case OP_ERFC: case OP_LGAMMA: case OP_POLYGAMMA: case OP_SQRT: case OP_PHILOX: case OP_WHILE: case OP_FOR: return true;
-    default: return false;
-    }
+    return (op_info(c)->flags & OPF_FUNCTION) || c == OP_SQRT || c == OP_WHILE || c == OP_FOR;
 }
 
 /* What the reverse of index notation computes is computed again where the primal has it, too: it may be needed for the

@@ -3,7 +3,8 @@
  *
  * Every value is emitted as in scalar code; what differs between lanes has a vector type, and that type is the only
  * mark: an elementwise operation with one vector operand gets all of them as vectors. What is left of the iterations
- * runs as scalar code, in lane 0. Memory: vector_memory.c. */
+ * runs as scalar code, in lane 0; with `masked = 1` as groups of the last size, the last of them under a mask. Memory:
+ * vector_memory.c. */
 #include "codegen/vector.h"
 
 bool cg_is_vector(LLVMValueRef x) { return LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind; }
@@ -76,14 +77,8 @@ static void vector_assert(Cg *g, TdlOp o) {
 
 /* Operations whose emitter takes vectors as it takes scalars. */
 static bool native(const Cg *g, TdlOp o) {
-    switch ((int)ir_op(g->f, o)->code) {
-    case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_TANH: case OP_SIGMOID: case OP_TAN:
-    case OP_ERF: case OP_ERFC: case OP_ASIN: case OP_ACOS: case OP_ATAN: case OP_ATAN2: case OP_SINH: case OP_COSH: case OP_ASINH:
-    case OP_ACOSH: case OP_ATANH:
-        return !g->u->opt.libm;
-    case OP_POW: return !g->u->opt.libm && ir_in_lanes(g->f, o);
-    default: return ir_in_lanes(g->f, o);
-    }
+    bool own = !(op_info(ir_op(g->f, o)->code)->flags & OPF_FUNCTION) || !g->u->opt.libm;
+    return own && ir_in_lanes(g->f, o);
 }
 
 /* Lane by lane. */
@@ -223,32 +218,53 @@ static void finish_sums(Cg *g, LLVMValueRef *inits, uint32_t n, LLVMValueRef *ne
     for (uint32_t i = 0; i < n; i++) inits[i] = LLVMBuildFAdd(u->b, inits[i], vec_sum(u, phis[i]), "");
 }
 
-/* Whole groups of `lanes` iterations from lo on; returns where the rest begins. */
-static LLVMValueRef groups_of(Cg *g, TdlOp o, unsigned lanes, LLVMValueRef lo, LLVMValueRef *inits) {
+/* The index of each lane. Lanes beyond the end have the first one's, so that they compute nothing that no iteration does. */
+static void set_index(Cg *g, TdlVal index, LLVMValueRef i, LLVMValueRef left, bool masked) {
+    CgUnit *u = g->u;
+    g->affine[index.id] = (CgAffine){i, cg_i64(u, 1)};
+    LLVMValueRef all = vec_expand(u, g->affine[index.id], g->width);
+    if (masked) {
+        LLVMValueRef lane = vec_expand(u, (CgAffine){cg_i64(u, 0), cg_i64(u, 1)}, g->width);
+        g->mask = LLVMBuildICmp(u->b, LLVMIntULT, lane, cg_splat(u, left, g->width), "there");
+        all = LLVMBuildSelect(u->b, g->mask, all, cg_splat(u, i, g->width), "");
+    }
+    cg_set(g, index, all);
+}
+
+/* Groups of `lanes` iterations from lo on: whole ones, or all with the last under a mask. Returns where the rest begins. */
+static LLVMValueRef groups_of(Cg *g, TdlOp o, unsigned lanes, bool masked, LLVMValueRef lo, LLVMValueRef *inits) {
     CgUnit *u = g->u;
     LLVMBuilderRef b = u->b;
     TdlRegion body = ir_op(g->f, o)->regions[0];
-    TdlVal index = ir_region(g->f, body)->args.p[0];
     uint32_t n = ir_op(g->f, o)->noperands - 2u;
     LLVMValueRef hi = cg_operand(g, o, 1), width = cg_i64(u, lanes);
-    LLVMBasicBlockRef before = cg_here(g), loop = cg_block(g, "vector"), end = cg_block(g, "rest");
-    LLVMValueRef enough = LLVMBuildICmp(b, LLVMIntSGE, LLVMBuildSub(b, hi, lo, ""), width, ""); /* which may wrap */
-    LLVMBuildCondBr(b, LLVMBuildAnd(b, LLVMBuildICmp(b, LLVMIntSLT, lo, hi, ""), enough, ""), loop, end);
+    LLVMBasicBlockRef before = cg_here(g), loop = cg_block(g, masked ? "masked" : "vector"), end = cg_block(g, "rest");
+    LLVMValueRef any = LLVMBuildICmp(b, LLVMIntSLT, lo, hi, "");
+    LLVMValueRef enough = LLVMBuildICmp(b, LLVMIntUGE, LLVMBuildSub(b, hi, lo, ""), width, "");
+    LLVMBuildCondBr(b, masked ? any : LLVMBuildAnd(b, any, enough, ""), loop, end);
     LLVMPositionBuilderAtEnd(b, loop);
     g->width = lanes;
+    g->rest = masked;
     LLVMValueRef i = LLVMBuildPhi(b, u->i64, "i"), *sums = start_sums(g, o, inits, n, before);
+    LLVMValueRef left = LLVMBuildSub(b, hi, i, ""); /* at least 1; as an unsigned number it does not wrap */
     LLVMAddIncoming(i, &lo, &before, 1);
-    g->affine[index.id] = (CgAffine){i, cg_i64(u, 1)};
-    cg_set(g, index, vec_expand(u, g->affine[index.id], lanes));
+    set_index(g, ir_region(g->f, body)->args.p[0], i, left, masked);
+    LLVMValueRef mask = g->mask;
     cg_region(g, body);
     g->width = 0;
+    g->mask = NULL;
+    g->rest = false;
     if (!g->ok) return lo;
     LLVMValueRef *yields = g->yielded;
     cg_debug_op(g, ir_op(g->f, o)->span);
-    for (uint32_t k = 0; k < n; k++) yields[k] = cg_splat(u, yields[k], lanes);
-    LLVMValueRef next = LLVMBuildNSWAdd(b, i, width, "");
+    for (uint32_t k = 0; k < n; k++) {
+        yields[k] = cg_splat(u, yields[k], lanes);
+        if (masked) yields[k] = LLVMBuildSelect(b, mask, yields[k], sums[k], "");
+    }
+    LLVMValueRef next = LLVMBuildAdd(b, i, width, ""); /* behind the last group it may wrap, and is not used */
     LLVMBasicBlockRef latch = cg_here(g);
-    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSGE, LLVMBuildSub(b, hi, next, ""), width, ""), loop, end);
+    LLVMValueRef most = masked ? width : cg_i64(u, 2 * (int64_t)lanes - 1);
+    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntUGT, left, most, ""), loop, end);
     LLVMAddIncoming(i, &next, &latch, 1);
     for (uint32_t k = 0; k < n; k++) LLVMAddIncoming(sums[k], &yields[k], &latch, 1);
     LLVMPositionBuilderAtEnd(b, end);
@@ -258,12 +274,22 @@ static LLVMValueRef groups_of(Cg *g, TdlOp o, unsigned lanes, LLVMValueRef lo, L
     return rest;
 }
 
-/* Groups of each size in turn, what is left as scalars. */
+/* Groups of each size in turn; what is left one by one, or under a mask. */
 void cg_vector_for(Cg *g, TdlOp o) {
     const TdlAttr *sizes = op_attr(g->f, o, "vector");
     uint32_t n = ir_op(g->f, o)->noperands - 2u;
+    bool masked = op_int(g->f, o, "masked", 0) != 0;
     LLVMValueRef lo = cg_operand(g, o, 0), *inits = ARENA_ARRAY(g->u->arena, LLVMValueRef, n);
     for (uint32_t i = 0; i < n; i++) inits[i] = cg_operand(g, o, 2 + i);
-    for (uint32_t i = 0; i < sizes->n && g->ok; i++) lo = groups_of(g, o, (unsigned)sizes->ints[i], lo, inits);
-    if (g->ok) cg_plain_for(g, o, lo, inits);
+    for (uint32_t i = 0; i < sizes->n && g->ok; i++) {
+        bool last = masked && i > 0 && i + 1u == sizes->n;   /* of two sizes the smaller one is needed under the mask alone */
+        if (!last) lo = groups_of(g, o, (unsigned)sizes->ints[i], false, lo, inits);
+    }
+    if (!g->ok) return;
+    if (!masked) {
+        cg_plain_for(g, o, lo, inits);
+        return;
+    }
+    groups_of(g, o, (unsigned)sizes->ints[sizes->n - 1], true, lo, inits);
+    for (uint32_t i = 0; i < n; i++) cg_set(g, ir_op(g->f, o)->results[i], inits[i]);
 }

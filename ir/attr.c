@@ -13,7 +13,7 @@ static const TdlAttrForm FORMS[] = {
     {"exact", ATTR_INT, false},    {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},
     {"format", ATTR_STR, true},     {"inbounds", ATTR_INT, false},   {"kind", ATTR_STR, false},
     {"lanes", ATTR_INT, false},
-    {"local", ATTR_INT, false},     {"msg", ATTR_STR, true},         {"n", ATTR_INT, false},
+    {"local", ATTR_INT, false},     {"masked", ATTR_INT, false},     {"msg", ATTR_STR, true},         {"n", ATTR_INT, false},
     {"name", ATTR_STR, true},       {"offset", ATTR_DIM, false},     {"parallel", ATTR_INT, false},
     {"perm", ATTR_INTS, false},
     {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"redone", ATTR_INT, false},

@@ -127,7 +127,8 @@ enum {
     OPF_LOOPIR = 32,      /* exists only in loop IR */
     OPF_VIEW = 64,        /* whole-tensor structure: `expand` turns it into index arithmetic */
     OPF_REDUCE = 128,     /* whole-tensor reduction over `axes` */
-    OPF_REGION = 256      /* has regions */
+    OPF_REGION = 256,     /* has regions */
+    OPF_FUNCTION = 512    /* an elementary function: costs as much as twenty operations */
 };
 
 typedef enum { DERIV_PARTIAL, DERIV_RULE, DERIV_LINEAR, DERIV_ZERO, DERIV_NONE } TdlDerivKind;
@@ -339,6 +340,8 @@ TdlSym ir_name_beside(const TdlFunc *f, const char *suffix, TdlSym *general);
     for (TdlOp o = ir_region((f), (r))->first, o##_next_ = {0}; o.id && (o##_next_ = ir_op((f), o)->next, 1); o = o##_next_)
 /* Calls fn on every operation of the region and those nested in it, outer before inner. */
 void ir_walk(TdlFunc *f, TdlRegion r, void (*fn)(void *user, TdlFunc *f, TdlOp o), void *user);
+/* What an operation costs an element, in additions; regions and memory are not counted. */
+uint32_t ir_op_weight(TdlOpcode code);
 /* An elementwise operation that is one instruction, or inline code, on vectors as on scalars. */
 bool ir_in_lanes(const TdlFunc *f, TdlOp o);
 /* True when value v is defined inside region r (or nested in it). */

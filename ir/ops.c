@@ -6,6 +6,7 @@
 #define PURE OPF_PURE
 #define ELEMENTWISE OPF_ELEMENTWISE
 #define COMMUTATIVE OPF_COMMUTATIVE
+#define FUNCTION OPF_FUNCTION
 #define TERMINATOR OPF_TERMINATOR
 #define EFFECT OPF_EFFECT
 #define LOOPIR OPF_LOOPIR
@@ -27,6 +28,14 @@ TdlOpcode op_by_name(const char *name) {
     for (int c = OP_NONE + 1; c < OP_COUNT; c++)
         if (OPS[c].name[0] == name[0] && strcmp(OPS[c].name, name) == 0) return (TdlOpcode)c;
     return OP_NONE;
+}
+
+uint32_t ir_op_weight(TdlOpcode code) {
+    switch (code) {
+    case OP_CONST: case OP_DIM: case OP_UNDEF: case OP_YIELD: case OP_CAST: return 0;
+    case OP_DIV: case OP_SQRT: case OP_FLOORDIV: case OP_MOD: return 4;
+    default: return op_info(code)->flags & OPF_FUNCTION ? 20 : 1;
+    }
 }
 
 /* A conversion between a 16-bit float and f32. */

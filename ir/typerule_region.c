@@ -90,6 +90,7 @@ bool rule_for(TdlRule *r) {
     const TdlAttr *lanes = op_attr(r->f, r->op, "vector");
     for (uint32_t i = 0; lanes && i < lanes->n; i++)
         if (!rule_lanes(r, lanes->ints[i])) return false;
+    if (!lanes && op_int(r->f, r->op, "masked", 0)) return rule_fault(r, "`masked` belongs to `vector`");
     if (!y || !rule_is(r, rule_in(r, 0), i64, "the lower bound") || !rule_is(r, rule_in(r, 1), i64, "the upper bound") ||
         !rule_results(r, n + exit) || !arg_count(r, 0, n + 1) || !yield_count(r, y, n + exit) || !arg_is(r, 0, 0, i64))
         return false;

@@ -79,10 +79,9 @@ static int full_price(TdlOpcode c) {
     case OP_RESHAPE: case OP_PERMUTE: case OP_SLICE: return 0;
     case OP_INDEX: return 2;
     case OP_DIV: case OP_SQRT: case OP_FLOORDIV: case OP_MOD: return 32;
-    case OP_POW: case OP_ATAN2: case OP_PHILOX: case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_SIN: case OP_COS:
-    case OP_TAN: case OP_ASIN: case OP_ACOS: case OP_ATAN: case OP_SINH: case OP_COSH: case OP_TANH: case OP_ASINH: case OP_ACOSH:
-    case OP_ATANH: case OP_SIGMOID: case OP_ERF: case OP_ERFC: case OP_LGAMMA: case OP_POLYGAMMA: return 192;
-    default: return op_info(c)->flags & OPF_ELEMENTWISE ? 4 : -1;
+    default:
+        if (op_info(c)->flags & OPF_FUNCTION) return 192;
+        return op_info(c)->flags & OPF_ELEMENTWISE ? 4 : -1;
     }
 }
 

@@ -61,7 +61,6 @@ double fuse_estimate(const TdlModule *m, TdlDim d);     /* with 16 for every var
 
 /* What an evaluation of some operations costs. */
 typedef struct { uint32_t loads, flops; bool heavy; } FuseCost;
-uint32_t fuse_weight(TdlOpcode code);                  /* of one operation, in flops */
 /* Marks the operations of `region` that value v needs, and weighs them. */
 FuseCost fuse_slice(FuseCtx *c, TdlRegion region, TdlVal v);
 /* Clones the marked operations at b, with region arguments set in c->vmap before; returns what stands for v. */

@@ -81,7 +81,7 @@ static bool streams(const TdlFunc *f, TdlRegion r) {
     TdlOp loop = ir_region(f, r)->parent;
     if (!loop.id || !fuse_is_loop(ir_op(f, loop)->code) || depth_of(f, r)) return false;
     IR_FOREACH_OP(f, r, o)
-        if (fuse_weight(ir_op(f, o)->code) >= 20) return true;
+        if (op_info(ir_op(f, o)->code)->flags & OPF_FUNCTION) return true;
     return false;
 }
 

@@ -159,7 +159,7 @@ static uint32_t capped(uint32_t a, uint32_t b) { return a + b > MAX_COST ? MAX_C
 static void number_plain(Share *s, TdlOp o) {
     const TdlOpData *d = ir_op(s->c->f, o);
     if (!can_number(d->code)) return;
-    uint32_t first = s->args.n, cost = fuse_weight(d->code);
+    uint32_t first = s->args.n, cost = ir_op_weight(d->code);
     for (uint16_t i = 0; i < d->noperands; i++) {
         uint32_t k = class_of(s, d->operands[i]);
         push_class(s, k);

@@ -275,21 +275,11 @@ static bool op_marked(const FuseCtx *c, TdlOp o) {
     return false;
 }
 
-/* The rule of cost. A load is one; arithmetic is one flop; a division or a root four, also an integer one; an
- * elementary function twenty; an `if` both its branches. A loop or a call is heavy: never done twice. */
-uint32_t fuse_weight(TdlOpcode code) {
-    switch (code) {
-    case OP_CONST: case OP_DIM: case OP_UNDEF: case OP_YIELD: case OP_CAST: return 0;
-    case OP_DIV: case OP_SQRT: case OP_FLOORDIV: case OP_MOD: return 4;
-    default: break;
-    }
-    bool function = (code >= OP_EXP && code <= OP_POLYGAMMA) || code == OP_POW || code == OP_ATAN2 || code == OP_PHILOX;
-    return function ? 20 : 1;
-}
-
+/* The rule of cost: a load is one, the rest as ir_op_weight has it; an `if` both its branches. A loop or a call is heavy: never
+ * done twice. */
 static void weigh(const TdlFunc *f, TdlOp o, FuseCost *k) {
     const TdlOpData *d = ir_op(f, o);
-    uint32_t weight = fuse_weight(d->code);
+    uint32_t weight = ir_op_weight(d->code);
     if (d->code == OP_INDEX) {
         k->loads++;
     } else if (!weight || (op_info(d->code)->flags & OPF_ELEMENTWISE) || d->code == OP_IF) {

@@ -1,14 +1,15 @@
 /* Vector loops: which iterations run in the lanes of vector registers.
  *
- * What: a `for` over independent iterations (but for additions to accumulators) that holds loops of its own gets
- * `vector = [L, W]`: codegen runs L iterations at once, of what is left W at once, every value that differs between them a
- * vector. W is the lanes of a register for the widest float in the body, L as many registers as keep the multiply-adds busy
+ * What: a `for` over independent iterations (but for additions to accumulators) gets `vector = [L, W]`: codegen runs L
+ * iterations at once, of what is left W at once, every value that differs between them a vector; where the target has masks,
+ * `masked = 1`: the rest runs in groups of W under them. W is the lanes of a register for the widest float in the body, L as many registers as keep the multiply-adds busy
  * (vector_change.c). Buffers allocated inside get L lanes (values an element, side by side). What the iterations add to
  * memory outside goes to a private buffer of W lanes, whose sums are added when the loop is done; carried sums become one sum
  * a lane. Loops of known bounds inside are unrolled while their copies are few: small private buffers become registers.
  * A branch that differs between iterations runs both sides under masks; what may fail where it does not run, an integer
  * division, must not be in one.
- * Why: inner loops are short, reductions, or address memory unevenly; LLVM vectorises innermost loops alone.
+ * Why: inner loops are short, reductions, or address memory unevenly; LLVM vectorises innermost loops alone, and runs what
+ * is left one by one. Without masks loops that LLVM does well on are left to it.
  * Where two loops are perfectly nested the chosen one moves inside: private sums are then those of one outer iteration.
  * Cost of a candidate: operations by estimated count (an inner loop: 8 times), times 8 where lanes are not side by side, and
  * times 8/n for n < 8 iterations. The cheapest wins.

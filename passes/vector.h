@@ -10,7 +10,8 @@
 
 #include "passes/pass.h"
 
-enum { VEC_TRIP = 8 /* assumed trip count of an inner loop */, VEC_PRICE = 8 /* of lanes that are not side by side */ };
+enum { VEC_TRIP = 8 /* assumed trip count of an inner loop */, VEC_PRICE = 8 /* of lanes that are not side by side */,
+       VEC_MASKED = 32 /* bytes of a register from which on targets load and store under a mask */ };
 
 /* Memory outside the loop that its iterations add to. */
 typedef struct {
@@ -37,7 +38,8 @@ typedef struct {
     TdlVal index;
     TdlRegion body;
     bool *varying;          /* by value: differs between iterations */
-    bool changed, legal, hard; /* hard: LLVM's own vectoriser would not do well on the inner loops */
+    bool changed, legal, hard; /* hard: LLVM's own vectoriser would not do well, or the target has masks */
+    bool fails;                /* some operation must not run for lanes that do not (an integer division) */
     uint32_t masks;            /* branches that differ between iterations, around the operation being looked at */
     uint32_t depth;            /* inner loops around the operation being looked at */
     TdlVal innermost;          /* index of the innermost of them */
@@ -52,6 +54,8 @@ typedef struct {
 void vec_examine(Vec *v, TdlOp o);
 /* A `for` whose iterations may run in any order, but for what it reads and writes. */
 bool vec_plain(const Vec *v, TdlOp o);
+/* A load or store whose lanes are not side by side in memory. */
+bool vec_apart(const Vec *v, TdlOp o);
 /* Lays out something that the loop that was looked at reads; false: nothing. It is to be looked at again. */
 bool vec_stage(Vec *v);
 /* Makes a vector loop of the loop that was looked at. */

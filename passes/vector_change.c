@@ -3,7 +3,10 @@
 
 enum {
     GROUP = 4,           /* registers of lanes at once: 2 multiply-adds a cycle that each take 4 wait for 8 */
+    MOST_TRIPS = 32,     /* of a loop to be unrolled: private memory of more elements does not become registers */
     MOST_OPS = 2000,     /* vector instructions of a body with its loops unrolled */
+    MOST_APART = 2,      /* times as dear by accesses lane by lane: these are most of the work */
+    MOST_FUNCTIONS = 8,  /* elementary functions on a register: independent work enough, and each is long */
     OTHER_REGISTERS = 4  /* beside private buffers */
 };
 
@@ -34,7 +37,7 @@ static bool known_trips(const Vec *v, TdlOp loop, double *n) {
     return *n = hi > lo ? hi - lo : 0, true;
 }
 
-/* Vector instructions of a region where its loops of known bounds are unrolled. */
+/* Instructions of a region on one register of lanes where its loops of known bounds are unrolled. */
 static double unrolled_ops(const Vec *v, TdlRegion r) {
     double n = 0, trips;
     IR_FOREACH_OP(v->f, r, o) {
@@ -42,7 +45,8 @@ static double unrolled_ops(const Vec *v, TdlRegion r) {
         double inner = 0;
         for (uint32_t i = 0; i < d->nregions; i++) inner += unrolled_ops(v, d->regions[i]);
         n += d->code == OP_FOR && known_trips(v, o, &trips) ? trips * inner : inner;
-        if (d->code == OP_LOAD || d->code == OP_STORE || (d->nresults == 1 && v->varying[d->results[0].id])) n++;
+        bool memory = d->code == OP_LOAD || d->code == OP_STORE;
+        if (memory || (d->nresults == 1 && v->varying[d->results[0].id])) n += memory && vec_apart(v, o) ? VEC_PRICE : 1;
     }
     return n;
 }
@@ -58,7 +62,7 @@ static bool unroll(Vec *v, TdlRegion r, double *ops) {
                 all &= unroll(v, inner, ops);
                 continue;
             }
-            bool fits = known_trips(v, o, &trips) && (cost = trips * unrolled_ops(v, inner)) <= *ops;
+            bool fits = known_trips(v, o, &trips) && trips <= MOST_TRIPS && (cost = trips * unrolled_ops(v, inner)) <= *ops;
             double within = fits ? MOST_OPS : *ops;   /* what is inside was counted with it */
             if (fits) *ops -= cost;
             else op_unset(v->f, o, "unroll");
@@ -100,6 +104,16 @@ static bool has_scalars(const Vec *v, TdlRegion r) {
     return false;
 }
 
+static uint32_t functions(const Vec *v, TdlRegion r) {
+    uint32_t n = 0;
+    IR_FOREACH_OP(v->f, r, o) {
+        const TdlOpData *d = ir_op(v->f, o);
+        for (uint32_t i = 0; i < d->nregions; i++) n += functions(v, d->regions[i]);
+        n += op_info(d->code)->flags & OPF_FUNCTION && v->varying[d->results[0].id];
+    }
+    return n;
+}
+
 /* Elements of the private buffers that become registers. */
 static double private_values(const Vec *v) {
     double n = 0;
@@ -115,11 +129,12 @@ static double private_values(const Vec *v) {
  * where the values of unrolled loops would not fit into the registers; then one register. */
 static void choose_lanes(Vec *v) {
     uint32_t bytes = widest(v, v->body);
-    uint32_t one = v->bytes / (bytes < 4 ? 8 : bytes), n = has_scalars(v, v->body) ? 1 : GROUP;
+    uint32_t one = v->bytes / (bytes < 4 ? 8 : bytes), n = has_scalars(v, v->body) || v->cost > MOST_APART * v->count ? 1 : GROUP;
     for (uint32_t i = 0; i < v->loops.n; i++) op_set_int(v->f, v->loops.p[i], "unroll", 1);
     double ops = MOST_OPS, all = unrolled_ops(v, v->body), trips, registers = v->bytes == 64 ? 32 : 16;
     bool flat = unroll(v, v->body, &ops);
     while (n > 1 && flat && (n * (private_values(v) + OTHER_REGISTERS) > registers || n * all > MOST_OPS)) n /= 2;
+    while (n > 1 && n * functions(v, v->body) > MOST_FUNCTIONS) n /= 2;
     v->lanes = n * one;
     if (known_trips(v, v->loop, &trips))
         while (v->lanes > 2 && v->lanes > trips) v->lanes /= 2;
@@ -191,4 +206,5 @@ void vec_change(Vec *v) {
     for (uint32_t i = 0; i < v->allocs.n; i++) give_lanes(v, v->allocs.p[i]);
     for (uint32_t i = 0; i < v->accs.n; i++) make_private(v, &v->accs.p[i]);
     op_set_ints(v->f, v->loop, "vector", (int64_t[]){v->lanes, v->one}, v->lanes > v->one ? 2 : 1);
+    if (v->bytes >= VEC_MASKED && v->one > 2 && !v->fails && !has_scalars(v, v->body)) op_set_int(v->f, v->loop, "masked", 1);
 }

@@ -133,7 +133,7 @@ static void check_store(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
     TdlVal buf = d->operands[1];
     if (is_private(v, buf)) {
-        v->cost += any_varying(v, d, 2) ? VEC_PRICE * weight : weight;
+        v->cost += vec_apart(v, o) ? VEC_PRICE * weight : weight;
         v->count += weight;
         return;
     }
@@ -149,17 +149,22 @@ static void check_store(Vec *v, TdlOp o, double weight) {
     }
     /* Independent by the promise of `parallel`; otherwise it is to be shown. */
     v->legal &= varying && (op_int(v->f, v->loop, "parallel", 0) || is_own(v, o));
-    bool side_by_side = !v->varying[buf.id] && d->noperands > 2 && d->operands[d->noperands - 1].id == v->index.id;
-    v->cost += side_by_side ? weight : VEC_PRICE * weight;
+    v->cost += vec_apart(v, o) ? VEC_PRICE * weight : weight;
     v->count += weight;
+}
+
+bool vec_apart(const Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    uint32_t buf = d->code == OP_STORE, last = d->noperands - 1u;
+    if (!v->varying[d->operands[buf].id] && !any_varying(v, d, buf + 1)) return false;
+    for (uint32_t i = buf + 1; i < last; i++)
+        if (v->varying[d->operands[i].id]) return true;
+    return v->varying[d->operands[buf].id] || last == buf || d->operands[last].id != v->index.id;
 }
 
 static void check_load(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
-    bool varying = v->varying[d->operands[0].id] || any_varying(v, d, 1);
-    bool side_by_side = !v->varying[d->operands[0].id] && d->noperands > 1 && d->operands[d->noperands - 1].id == v->index.id;
-    for (uint32_t i = 1; i + 1u < d->noperands; i++) side_by_side &= !v->varying[d->operands[i].id];
-    v->cost += varying && !side_by_side ? VEC_PRICE * weight : weight;
+    v->cost += vec_apart(v, o) ? VEC_PRICE * weight : weight;
     v->count += weight;
     /* An inner loop that walks memory in steps, or by a computed index. */
     for (uint32_t i = 1; i < d->noperands && v->depth; i++) {
@@ -234,9 +239,12 @@ static void check_op(Vec *v, TdlOp o, double weight) {
     case OP_NEWDIM: v->legal &= !v->varying[d->operands[0].id]; break;
     case OP_SETUNION: case OP_SETSIZE: case OP_SETAT: v->legal = false; break;
     case OP_YIELD: case OP_ASSERT: case OP_VIEW: case OP_UNDEF: case OP_MARK: case OP_RELEASE: break;
-    default:
-        v->legal &= op_info(d->code)->lower == LOWER_SCALAR && !(v->masks && any_varying(v, d, 0) && may_fail(v, o));
+    default: {
+        bool fails = any_varying(v, d, 0) && may_fail(v, o);
+        v->fails |= fails;
+        v->legal &= op_info(d->code)->lower == LOWER_SCALAR && !(v->masks && fails);
         if (any_varying(v, d, 0)) v->cost += weight, v->count += weight;
+    }
     }
 }
 
@@ -327,14 +335,19 @@ bool vec_plain(const Vec *v, TdlOp o) {
            !op_attr(v->f, o, "vector");
 }
 
-/* Lanes for an iteration where a known number of iterations does not fill them. */
-static double waste(const Vec *v, TdlOp o) {
+/* Iterations, where they are known; else many. */
+static int64_t trips(const Vec *v, TdlOp o) {
     TdlDim d[2];
     int64_t n[2];
     for (uint32_t i = 0; i < 2; i++)
-        if (!ir_val_dim(v->f, ir_op(v->f, o)->operands[i], &d[i]) || !dim_is_const(v->m, d[i], &n[i])) return 1;
-    int64_t trips = n[1] - n[0];
-    return trips < 1 || trips >= VEC_PRICE ? 1 : (double)VEC_PRICE / (double)trips;
+        if (!ir_val_dim(v->f, ir_op(v->f, o)->operands[i], &d[i]) || !dim_is_const(v->m, d[i], &n[i])) return INT64_MAX;
+    return n[1] - n[0];
+}
+
+/* Lanes for an iteration where those do not fill them. */
+static double waste(const Vec *v, TdlOp o) {
+    int64_t n = trips(v, o);
+    return n < 1 || n >= VEC_PRICE ? 1 : (double)VEC_PRICE / (double)n;
 }
 
 void vec_examine(Vec *v, TdlOp o) {
@@ -342,7 +355,8 @@ void vec_examine(Vec *v, TdlOp o) {
     v->body = ir_op(v->f, o)->regions[0];
     v->index = ir_region(v->f, v->body)->args.p[0];
     v->legal = vec_plain(v, o);
-    v->hard = false;
+    v->hard = v->bytes >= VEC_MASKED && trips(v, o) >= VEC_PRICE;
+    v->fails = false;
     v->depth = v->masks = 0;
     v->cost = v->count = 0;
     v->own.n = v->accs.n = v->allocs.n = v->loops.n = 0;
