@@ -4,7 +4,7 @@
  * the batch, becomes loops around the call; every axis is a size and a stride, so nothing is transposed here. */
 #include "codegen/cg.h"
 
-enum { C, A, B, MAX_AXES = 64 };
+enum { C, A, B, MAX_AXES = 64, APART = -8 /* a position that nothing follows */, FIELDS = 18, MOST_LOOPS = 8 /* as bodies.h says */ };
 
 /* Kinds by the buffers that have the axis. */
 enum { KIND_M = 1 << C | 1 << A, KIND_N = 1 << C | 1 << B, KIND_K = 1 << A | 1 << B, KIND_BATCH = 1 << C | 1 << A | 1 << B };
@@ -25,6 +25,8 @@ typedef struct {
     LLVMValueRef panel, accumulate, bytes; /* of c, of the range where there is one */
     LLVMValueRef kernels;
     TdlElem elem;
+    int64_t nsums, nrows;    /* of windows: lists of struct TdlrtLoop */
+    LLVMValueRef sums, rows;
 } Contract;
 
 static const char *const LISTS[3] = {"axes_c", "axes_a", "axes_b"};
@@ -45,6 +47,24 @@ static void take_range(Contract *c, Axis *x, LLVMValueRef lo, LLVMValueRef hi) {
     }
 }
 
+/* A window slides along an axis of a: the loops of its beginning and of its elements have multiples of the stride. */
+static void slide(Contract *c, Axis *all, TdlOp o, uint32_t i, LLVMValueRef stride) {
+    Cg *g = c->g;
+    int64_t loop[2] = {op_attr(g->f, o, LISTS[A])->ints[i], op_attr(g->f, o, "taps")->ints[i]};
+    int64_t times[2] = {op_attr(g->f, o, "steps")->ints[i], op_attr(g->f, o, "dilations")->ints[i]};
+    for (int k = 0; k < 2 && loop[k] >= 0; k++) {
+        Axis *a = &all[loop[k]];
+        a->kind |= 1u << A;
+        a->at[A] = a->first[A] = APART;
+        a->stride[A] = LLVMBuildNSWMul(g->u->b, stride, cg_i64(g->u, times[k]), "");
+    }
+}
+
+static bool slides(const Cg *g, TdlOp o, uint32_t i) {
+    const TdlAttr *taps = op_attr(g->f, o, "taps");
+    return taps && (taps->ints[i] >= 0 || op_attr(g->f, o, "steps")->ints[i] != 1);
+}
+
 static void find_axes(Contract *c, TdlOp o) {
     Cg *g = c->g;
     Axis by_number[MAX_AXES] = {{0}};
@@ -54,12 +74,17 @@ static void find_axes(Contract *c, TdlOp o) {
         LLVMValueRef stride = bytes_of(c, cg_i64(g->u, 1));
         for (uint32_t i = list->n; i-- > 0;) {
             Axis *a = &by_number[list->ints[i]];
-            a->kind |= 1u << x;
-            a->at[x] = a->first[x] = (int)i;
-            a->stride[x] = stride;
-            a->size = cg_dim(g, dims[i]);
-            a->contiguous |= i + 1 == list->n;
-            if (i) stride = LLVMBuildNSWMul(g->u->b, stride, a->size, "");
+            LLVMValueRef size = cg_dim(g, dims[i]);
+            if (x == A && slides(g, o, i)) {
+                slide(c, by_number, o, i, stride);
+            } else {
+                a->kind |= 1u << x;
+                a->at[x] = a->first[x] = (int)i;
+                a->stride[x] = stride;
+                a->size = size;
+                a->contiguous |= i + 1 == list->n;
+            }
+            if (i) stride = LLVMBuildNSWMul(g->u->b, stride, size, "");
         }
     }
     if (ir_op(g->f, o)->noperands == 6) take_range(c, &by_number[op_attr(g->f, o, LISTS[C])->ints[0]], cg_operand(g, o, 4), cg_operand(g, o, 5));
@@ -105,13 +130,14 @@ static Axis take(Contract *c, unsigned kind) {
 
 static void call_kernels(Contract *c, const Axis *m, const Axis *n, const Axis *k) {
     CgUnit *u = c->g->u;
-    LLVMValueRef fields[14] = {m->size, n->size, k->size, c->p[A], m->stride[A], k->stride[A], c->p[B], k->stride[B], n->stride[B],
-                               c->p[C], m->stride[C], n->stride[C], c->panel, c->accumulate};
-    LLVMTypeRef types[14];
-    for (int i = 0; i < 14; i++) types[i] = LLVMTypeOf(fields[i]);
-    LLVMTypeRef type = LLVMStructTypeInContext(u->ctx, types, 14, 0);
+    LLVMValueRef fields[FIELDS] = {m->size, n->size, k->size, c->p[A], m->stride[A], k->stride[A], c->p[B], k->stride[B], n->stride[B],
+                                   c->p[C], m->stride[C], n->stride[C], c->panel, c->accumulate,
+                                   cg_i64(u, c->nsums), cg_i64(u, c->nrows), c->sums, c->rows};
+    LLVMTypeRef types[FIELDS];
+    for (int i = 0; i < FIELDS; i++) types[i] = LLVMTypeOf(fields[i]);
+    LLVMTypeRef type = LLVMStructTypeInContext(u->ctx, types, FIELDS, 0);
     LLVMValueRef args = cg_entry_alloca(c->g, type, "contract");
-    for (unsigned i = 0; i < 14; i++) LLVMBuildStore(u->b, fields[i], LLVMBuildStructGEP2(u->b, type, args, i, ""));
+    for (unsigned i = 0; i < FIELDS; i++) LLVMBuildStore(u->b, fields[i], LLVMBuildStructGEP2(u->b, type, args, i, ""));
     cg_call(u, "tdlrt_contract", u->voidt, (LLVMValueRef[]){c->kernels, args}, 2);
 }
 
@@ -142,16 +168,80 @@ static void loops(Contract *c, uint32_t at, const Axis *m, const Axis *n, const 
     for (int b = 0; b < 3; b++) c->p[b] = outside[b];
 }
 
+/* ---- windows ---- */
+
+/* Vectors go along the last axis of c: where that is of a, a and b change places. */
+static void orient(Contract *c, int last) {
+    bool of_a = false;
+    for (uint32_t i = 0; i < c->n; i++) of_a |= c->axis[i].kind == KIND_M && c->axis[i].at[C] == last;
+    if (!of_a) return;
+    LLVMValueRef p = c->p[A];
+    c->p[A] = c->p[B];
+    c->p[B] = p;
+    for (uint32_t i = 0; i < c->n; i++) {
+        Axis *x = &c->axis[i], y = *x;
+        x->kind = (y.kind & 1u << C) | (y.kind & 1u << A ? 1u << B : 0) | (y.kind & 1u << B ? 1u << A : 0);
+        x->stride[A] = y.stride[B], x->at[A] = y.at[B], x->first[A] = y.first[B];
+        x->stride[B] = y.stride[A], x->at[B] = y.at[A], x->first[B] = y.first[A];
+    }
+}
+
+/* Takes the axis of a kind that ends at position `at` of c (at < 0: any) out of the list. */
+static bool take_at(Contract *c, unsigned kind, int at, Axis *x) {
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->axis[i].kind != kind || (at >= 0 && c->axis[i].at[C] != at)) continue;
+        *x = c->axis[i];
+        c->axis[i] = c->axis[--c->n];
+        return true;
+    }
+    return false;
+}
+
+/* A list of struct TdlrtLoop in memory. */
+static LLVMValueRef list(Contract *c, const Axis *x, int64_t n) {
+    CgUnit *u = c->g->u;
+    LLVMValueRef p = cg_entry_alloca(c->g, LLVMArrayType2(u->i64, 3 * MOST_LOOPS), "loops");
+    for (int64_t i = 0; i < n; i++) {
+        LLVMValueRef fields[3] = {x[i].size, x[i].stride[A], x[i].stride[B]}, at;
+        for (int k = 0; k < 3; k++) {
+            at = cg_i64(u, 3 * i + k);
+            LLVMBuildStore(u->b, fields[k] ? fields[k] : cg_i64(u, 0), LLVMBuildInBoundsGEP2(u->b, u->i64, p, &at, 1, ""));
+        }
+    }
+    return p;
+}
+
+/* All sums, and as rows the axes of a that lie side by side in c. */
+static void windows(Contract *c, int rank, Axis *m, Axis *n, Axis *k) {
+    Axis sums[MOST_LOOPS], rows[MOST_LOOPS];
+    orient(c, rank - 1);
+    if (!take_at(c, KIND_N, rank - 1, n)) *n = take(c, KIND_N);
+    while (c->nsums < MOST_LOOPS && take_at(c, KIND_K, -1, &sums[c->nsums])) c->nsums++;
+    int64_t first = MOST_LOOPS;
+    *m = take(c, 0);
+    for (int at = rank - 1; at >= 0 && first == MOST_LOOPS; at--)
+        if (take_at(c, KIND_M, at, &rows[first - 1])) first--;
+    if (first < MOST_LOOPS) *m = rows[first];
+    while (first > 0 && first < MOST_LOOPS && rows[first].first[C] > 0 && take_at(c, KIND_M, rows[first].first[C] - 1, &rows[first - 1])) first--;
+    *k = take(c, 0);
+    c->nrows = MOST_LOOPS - first;
+    c->sums = list(c, sums, c->nsums);
+    c->rows = list(c, rows + first, c->nrows);
+}
+
 void cg_CONTRACT(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
     Contract c = {.g = g, .elem = ty_elem(g->f->module, t), .panel = cg_operand(g, o, 3), .bytes = cg_bytes(g, t)};
     c.kernels = cg_kernels(u, c.elem);
     c.accumulate = cg_i64(u, op_int(g->f, o, "accumulate", 0) != 0);
+    c.sums = c.rows = LLVMConstNull(u->ptr);
     for (uint32_t i = 0; i < 3; i++) c.p[i] = cg_operand(g, o, i);
     find_axes(&c, o);
     merge_axes(&c);
-    Axis m = take(&c, KIND_M), n = take(&c, KIND_N), k = take(&c, KIND_K);
+    Axis m, n, k;
+    if (op_attr(g->f, o, "taps")) windows(&c, (int)ty_rank(g->f->module, t), &m, &n, &k);
+    else m = take(&c, KIND_M), n = take(&c, KIND_N), k = take(&c, KIND_K);
     bool summed = false;
     for (uint32_t i = 0; i < c.n; i++) summed |= c.axis[i].kind == KIND_K;
     if (summed && !op_int(g->f, o, "accumulate", 0))

@@ -123,7 +123,7 @@ static void loop_close(Kernel *k, const Loop *l, LLVMValueRef *vals, LLVMValueRe
 
 /* A function without a name that users see; parameters by letter: p pointer, i integer. */
 static LLVMValueRef begin(Kernel *k, const char *name, const char *params) {
-    LLVMTypeRef types[10];
+    LLVMTypeRef types[12];
     unsigned n = 0;
     for (; params[n]; n++) types[n] = params[n] == 'p' ? k->u->ptr : k->u->i64;
     k->fn = LLVMAddFunction(k->u->mod, name, LLVMFunctionType(k->u->voidt, types, n, 0));
@@ -136,11 +136,11 @@ static LLVMValueRef begin(Kernel *k, const char *name, const char *params) {
     return k->fn;
 }
 
-/* ---- tile(k, a, a_rows, ak, b, bk, c, cm, cols, accumulate) ----
+/* ---- tile(k, a, a_rows, ak, b, bk, c, cm, cols, accumulate, nruns, runs) ----
  * Where the rows of a begin is read from memory: of multiples of one stride, loop strength reduction makes a chain of
  * additions that is longer than a step of a small tile. */
 
-enum { T_K, T_A, T_A_ROWS, T_AK, T_B, T_BK, T_C, T_CM, T_COLS, T_ACCUMULATE };
+enum { T_K, T_A, T_A_ROWS, T_AK, T_B, T_BK, T_C, T_CM, T_COLS, T_ACCUMULATE, T_NRUNS, T_RUNS };
 
 typedef struct { unsigned rows, vectors; LLVMValueRef mask, a_row[8], c_row[8], acc[24]; } Tile;
 
@@ -181,13 +181,14 @@ static void tile_end(Kernel *k, Tile *t) {
         store_vector(k, t->acc[i], c_part(k, t, i / t->vectors, i % t->vectors), t->mask);
 }
 
-static void tile_multiply(Kernel *k, Tile *t) {
+/* The products of one run, from a and b on; the sums so far, then with them. */
+static void tile_run(Kernel *k, const Tile *t, LLVMValueRef a, LLVMValueRef b_row, const LLVMValueRef *before, LLVMValueRef *after) {
     Loop l = loop_open(k, cg_i64(k->u, 0), param(k, T_K), 1);
     unsigned n = t->rows * t->vectors;
     LLVMValueRef vals[26], next[26], b[3];
-    for (unsigned i = 0; i < n; i++) vals[i] = loop_value(k, &l, t->acc[i]);
-    vals[n] = loop_value(k, &l, param(k, T_A));
-    vals[n + 1] = loop_value(k, &l, param(k, T_B));
+    for (unsigned i = 0; i < n; i++) vals[i] = loop_value(k, &l, before[i]);
+    vals[n] = loop_value(k, &l, a);
+    vals[n + 1] = loop_value(k, &l, b_row);
     for (unsigned v = 0; v < t->vectors; v++) b[v] = load_vector(k, part(k, vals[n + 1], v), t->mask);
     for (unsigned r = 0; r < t->rows; r++) {
         LLVMValueRef x = splat(k, load(k, k->elem, offset(k, vals[n], t->a_row[r])), k->lanes);
@@ -196,12 +197,25 @@ static void tile_multiply(Kernel *k, Tile *t) {
     next[n] = offset(k, vals[n], param(k, T_AK));
     next[n + 1] = offset(k, vals[n + 1], param(k, T_BK));
     loop_close(k, &l, vals, next, n + 2);
-    for (unsigned i = 0; i < n; i++) t->acc[i] = vals[i];
+    for (unsigned i = 0; i < n; i++) after[i] = vals[i];
+}
+
+static void tile_multiply(Kernel *k, Tile *t) {
+    Loop l = loop_open(k, cg_i64(k->u, 0), param(k, T_NRUNS), 1);
+    LLVMValueRef sums[24], more[24];
+    unsigned n = t->rows * t->vectors;
+    for (unsigned i = 0; i < n; i++) sums[i] = loop_value(k, &l, t->acc[i]);
+    LLVMValueRef run = offset(k, param(k, T_RUNS), mul(k, l.i, 16));
+    LLVMValueRef a = offset(k, param(k, T_A), LLVMBuildLoad2(k->b, k->u->i64, run, ""));
+    LLVMValueRef b = offset(k, param(k, T_B), LLVMBuildLoad2(k->b, k->u->i64, offset(k, run, cg_i64(k->u, 8)), ""));
+    tile_run(k, t, a, b, sums, more);
+    loop_close(k, &l, sums, more, n);
+    for (unsigned i = 0; i < n; i++) t->acc[i] = sums[i];
 }
 
 static LLVMValueRef emit_tile(Kernel *k, unsigned rows, unsigned vectors, bool masked) {
     Tile t = {.rows = rows, .vectors = vectors};
-    LLVMValueRef fn = begin(k, "tdl.tile", "ippipipiii");
+    LLVMValueRef fn = begin(k, "tdl.tile", "ippipipiiiip");
     if (masked) t.mask = mask_of(k, param(k, T_COLS));
     for (unsigned r = 0; r < rows; r++) {
         t.a_row[r] = LLVMBuildLoad2(k->b, k->u->i64, offset(k, param(k, T_A_ROWS), cg_i64(k->u, 8 * (int64_t)r)), "");

@@ -8,7 +8,7 @@ static const TdlAttrForm FORMS[] = {
     {"again", ATTR_INT, false},     {"axes", ATTR_INTS, false},     {"axis", ATTR_INT, false},       {"batch_a", ATTR_INTS, false},
     {"batch_b", ATTR_INTS, false},  {"callee", ATTR_STR, false},     {"checkpoint", ATTR_INT, false},     {"contract_a", ATTR_INTS, false},
     {"contract_b", ATTR_INTS, false}, {"create_graph", ATTR_INTS, false}, {"d", ATTR_DIM, false},        {"descending", ATTR_INT, false},
-    {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
+    {"dilations", ATTR_INTS, false}, {"dims", ATTR_DIMS, false},     {"down", ATTR_INT, false},       {"dynamic", ATTR_INT, false},
     {"empty", ATTR_INT, false},
     {"exact", ATTR_INT, false},    {"exit", ATTR_INT, false},      {"filter", ATTR_INT, false},     {"flat", ATTR_INT, false},
     {"format", ATTR_STR, true},     {"inbounds", ATTR_INT, false},   {"kind", ATTR_STR, false},
@@ -18,7 +18,7 @@ static const TdlAttrForm FORMS[] = {
     {"perm", ATTR_INTS, false},
     {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"redone", ATTR_INT, false},
     {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
-    {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
+    {"taps", ATTR_INTS, false},     {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
     {"unroll", ATTR_INT, false},
     {"varying", ATTR_INTS, false},  {"vector", ATTR_INTS, false},     {"wrt", ATTR_INTS, false},
 };

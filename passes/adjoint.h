@@ -319,6 +319,8 @@ TdlVal adj_newdim(Adj *a, TdlBuilder *b, TdlVal n, const char *base);
 bool adj_nonnegative(Adj *a, TdlVal v, int depth);
 /* One result of type `t`. */
 TdlVal adj_emit(Adj *a, TdlOpcode c, const TdlVal *operands, uint32_t n, TdlType t);
+/* Forward mode, of an operation that is linear in each of two operands: zdot = (xdot, y) + (x, ydot), each the same one. */
+void adj_tangent_of_product(Adj *a, TdlOp o, const TdlVal *dot);
 static inline TdlOp adj_def(const Adj *a, TdlVal v) { return ir_val(a->f, v)->def; }
 
 #endif

@@ -337,23 +337,7 @@ void adj_DOT(Adj *a, TdlOp o, const TdlVal *zbar) {
     dot_side(a, y, x, zbar[0], sy, sx, sx.batch->n + sx.nfree);
 }
 
-/* zdot = xdot y + x ydot, each the same contraction. */
-void tan_DOT(Adj *a, TdlOp o, const TdlVal *dot) {
-    static const char *const keys[] = {"batch_a", "batch_b", "contract_a", "contract_b"};
-    TdlVal z = adj_res(a, o, 0), sum = {0};
-    for (uint32_t i = 0; i < 2; i++) {
-        if (!dot[i].id) continue;
-        TdlVal ops[2] = {adj_arg(a, o, 0), adj_arg(a, o, 1)};
-        ops[i] = dot[i];
-        TdlVal part = adj_emit(a, OP_DOT, ops, 2, adj_type(a, z));
-        for (int k = 0; k < 4; k++) {
-            const TdlAttr *at = op_attr(a->f, o, keys[k]);
-            op_set_ints(a->f, adj_def(a, part), keys[k], at->ints, at->n);
-        }
-        sum = sum.id ? adj_op2(a, OP_ADD, sum, part) : part;
-    }
-    adj_set_cot(a, z, sum);
-}
+void tan_DOT(Adj *a, TdlOp o, const TdlVal *dot) { adj_tangent_of_product(a, o, dot); }
 
 /* ---- whole-tensor reductions ---- */
 

@@ -12,41 +12,17 @@
  * What: a sum whose term is a product of elements of tensors at loop indices alone, each over its whole axis, in the body of
  * maps; and `sum` of a product of broadcasts. Where more than two are multiplied, each of the two sides of the product has
  * one that has all axes of its side, which the others scale, in the order that is written; constants may scale the sum.
+ * Sums of two loops as indices are contractions_window.c's.
  * Both sides must have an axis of their own in the result: products with vectors are as well off in the nest that they are
  * in. Before pass `adjoint`, so that the derivatives are contractions too.
  * Never where an extent is known to be less than LEAST (such sums belong into the nest around them), in functions of
  * strict_fp, without optimisation, and through branches and loops other than `map`.
  * Values: sums may be added in another order; products are formed as they are written, since a*(b*c) may overflow where
  * (a*b)*c does not. Cost: linear, times the depth of maps. */
-#include "passes/pass.h"
+#include "passes/contractions.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { MAX_AXES = 16, MAX_FACTORS = 8, LEAST = 8 };
-
-/* A tensor and, for each axis, the number of the loop that it is indexed by. */
-typedef struct { TdlVal tensor; uint32_t n; int loop[MAX_AXES]; } Factor;
-
-/* One side of the product: a tensor, and what scales it, in order: tensors with some of its axes, or scalars. */
-typedef struct { TdlVal scalar; Factor by; } Scale;
-typedef struct { bool found; Factor of; uint32_t n; Scale scale[MAX_FACTORS]; } Side;
-
-typedef struct {
-    TdlModule *m;
-    TdlFunc *f;
-    bool newdims;               /* the function has some */
-    TdlOp outer;                /* in front of what it stands */
-    /* Loops: those of the result first, from outside in, then those of the sum. */
-    uint32_t nout, nloops;
-    TdlVal arg[MAX_AXES];       /* their indices */
-    TdlDim size[MAX_AXES];
-    bool whole;                 /* a product of whole tensors, whose axis i is loop number[i] */
-    int number[MAX_AXES];
-    Side side[2];
-    uint32_t nconstants;        /* that scale the sum */
-    TdlVal constant[MAX_FACTORS];
-} Product;
 
 static bool has(const Factor *x, uint32_t loop) {
     for (uint32_t i = 0; i < x->n; i++)
@@ -71,7 +47,7 @@ static bool factor_of(const Product *p, TdlVal t, const TdlVal *idx, uint32_t n,
     for (uint32_t i = 0; i < n; i++) {
         uint32_t l = 0;
         while (l < p->nloops && p->arg[l].id != idx[i].id) l++;
-        if (l == p->nloops || has(x, l) || !dim_eq(p->size[l], ty_dims(p->m, ir_type(p->f, t))[i])) return false;
+        if (l == p->nloops || has(x, l) || !dim_eq(p->size[l], ty_dims(p->m, ir_type(p->f, t))[i])) return window_of(p, t, idx, n, x);
         x->loop[x->n++] = (int)l;
     }
     return true;
@@ -259,6 +235,10 @@ static TdlVal emit_dot(const Product *p, const Factor *a, const Factor *b, int *
 /* The two sides, the one of the first axis of the result in front; 0: it is no contraction. */
 static TdlVal contract(const Product *p, int *order, uint32_t *rank) {
     const Side *two[2] = {&p->side[0], &p->side[1]};
+    if (two[0]->of.windows || two[1]->of.windows) {
+        for (*rank = 0; *rank < p->nout; ++*rank) order[*rank] = (int)*rank;
+        return window_contract(p, two[0], two[1]);
+    }
     if (!worth_it(p, &two[0]->of, &two[1]->of)) return (TdlVal){0};
     for (uint32_t l = 0; l < p->nout; l++) {
         if (has(&two[0]->of, l) == has(&two[1]->of, l)) continue;

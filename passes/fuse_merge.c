@@ -34,7 +34,7 @@ static void survey(const TdlFunc *f, TdlOp o, TdlVal index, Survey *s) {
     const TdlOpData *d = ir_op(f, o);
     s->size++;
     if (((op_info(d->code)->flags & OPF_EFFECT) && d->code != OP_ACCADD) || d->code == OP_CALL) s->effect = true;
-    if (d->code == OP_DOT || d->code == OP_SORT || d->code == OP_CHECKPOINT) s->never = true;
+    if (d->code == OP_DOT || d->code == OP_CORRELATE || d->code == OP_SORT || d->code == OP_CHECKPOINT) s->never = true;
     if ((op_info(d->code)->flags & OPF_FUNCTION) && !s->depth) s->function = true;
     if (d->code == OP_ACCADD && d->noperands > 2 && d->operands[2].id != index.id) s->scatters = true;
     bool loop = fuse_is_loop(d->code);

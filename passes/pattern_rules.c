@@ -292,6 +292,51 @@ static void dot_rule(Pat *p, TdlOp o) {
     pat_put(p, z, each(p, pat_type(p, ir_type(p->f, z)), dot_at, s));
 }
 
+/* ---- contractions of windows: z at its index depends on the elements that are multiplied for it ---- */
+
+typedef struct { TdlVal sets; TdlOp of; bool windows; } Window;
+
+/* The union of one operand's sets over the summed loops, for index idx of the result. */
+static TdlVal window(Pat *p, const Window *w, const TdlVal *idx, uint32_t nout) {
+    const TdlAttr *b = op_attr(p->f, w->of, "axes_b"), *axes = w->windows ? op_attr(p->f, w->of, "axes_a") : b;
+    const TdlAttr *taps = op_attr(p->f, w->of, "taps"), *steps = op_attr(p->f, w->of, "steps"), *by = op_attr(p->f, w->of, "dilations");
+    TdlVal loop[64], ext[64], at[64], none = ir_const_int(&p->b, EL_I64, 0);
+    uint32_t nsum = 0;
+    for (uint32_t i = 0; i < nout; i++) loop[i] = idx[i];
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->ints[i] >= (int64_t)nout) ext[nsum++] = ir_dim(&p->b, ty_dims(p->m, ir_type(p->f, ir_op(p->f, w->of)->operands[1]))[i]);
+    PatNest nest = pat_nest_open(p, ext, nsum, &none, 1);
+    for (uint32_t i = 0, k = 0; i < b->n; i++)
+        if (b->ints[i] >= (int64_t)nout) loop[b->ints[i]] = nest.idx[k++];
+    for (uint32_t i = 0; i < axes->n; i++) {
+        at[i] = loop[axes->ints[i]];
+        if (!w->windows) continue;
+        at[i] = ir_binary(&p->b, OP_MUL, at[i], ir_const_int(&p->b, EL_I64, steps->ints[i]));
+        if (taps->ints[i] < 0) continue;
+        TdlVal tap = ir_binary(&p->b, OP_MUL, loop[taps->ints[i]], ir_const_int(&p->b, EL_I64, by->ints[i]));
+        at[i] = ir_binary(&p->b, OP_ADD, at[i], tap);
+    }
+    TdlVal all = ir_emit1(&p->b, OP_SETUNION, (TdlVal[]){nest.carried[0], index_at(p, w->sets, at, axes->n)}, 2);
+    pat_nest_close(p, &nest, &all);
+    return all;
+}
+
+static TdlVal window_at(Pat *p, const TdlVal *idx, uint32_t n, void *user) {
+    const Window *w = user;
+    TdlVals all = {0};
+    for (int i = 0; i < 2; i++)
+        if (w[i].sets.id) VEC_PUSH(p->arena, all, window(p, &w[i], idx, n));
+    return set_union(p, &all);
+}
+
+static void correlate_rule(Pat *p, TdlOp o) {
+    Window w[2] = {{.of = o, .windows = true}, {.of = o}};
+    TdlVal z = ir_result(p->f, o, 0);
+    for (int i = 0; i < 2; i++)
+        if (pat_has(p, ir_op(p->f, o)->operands[i])) w[i].sets = pat_set(p, ir_op(p->f, o)->operands[i]);
+    pat_put(p, z, each(p, pat_type(p, ir_type(p->f, z)), window_at, w));
+}
+
 /* ---- stacks: one of sets beside each ---- */
 
 static void push_rule(Pat *p, TdlOp o) {
@@ -369,6 +414,7 @@ void pat_op(Pat *p, TdlOp o) {
     case OP_ACCADD: accadd_rule(p, o); return;
     case OP_SELECT: select_rule(p, o); return;
     case OP_DOT: dot_rule(p, o); return;
+    case OP_CORRELATE: correlate_rule(p, o); return;
     case OP_STACKNEW:
         if (pat_type(p, ir_type(p->f, d->results[0])).id) pat_put(p, d->results[0], pat_empty(p, ir_type(p->f, d->results[0])));
         return;

@@ -69,8 +69,12 @@ enum { TDLRT_TILE_ROWS = 8, TDLRT_ROW_GROUP = 8 };
 /* Room for packing (passes/bufferize_dot.c): three vectors of b in each of so many rows, or k where that is less; then
  * a part of a, where b is large. */
 enum { TDLRT_PANEL_ROWS = 512, TDLRT_PANEL_ROW_BYTES = 3 * 64, TDLRT_PANEL_A_BYTES = 512 << 10 };
-/* c[rows, cols] (+)= a b for k >= 1, a_rows[r]: bytes from a to its row r; cols: of a part of a vector. */
-typedef void TdlrtTile(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols, int64_t accumulate);
+/* Offsets in bytes. */
+typedef struct TdlrtOffset { int64_t a, b; } TdlrtOffset;
+/* c[rows, cols] (+)= a b, summed over `nruns` runs of k products, which begin at `runs` behind a and b; a_rows[r]: bytes
+ * from a to its row r; cols: of a part of a vector. */
+typedef void TdlrtTile(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols,
+                       int64_t accumulate, int64_t nruns, const TdlrtOffset *runs);
 typedef struct TdlrtKernels {
     int64_t size, lanes;    /* bytes of an element; elements of a vector */
     int64_t masked;         /* kernels take parts of vectors */
@@ -83,6 +87,9 @@ typedef struct TdlrtKernels {
     /* c[r] (+)= a[k] b[r, k] for 1 or TDLRT_ROW_GROUP rows r */
     void (*dots[2])(int64_t k, const char *a, const char *b, int64_t bn, char *c, int64_t cn, int64_t accumulate);
 } TdlrtKernels;
+/* A loop and its strides in bytes. */
+typedef struct TdlrtLoop { int64_t size, a, b; } TdlrtLoop;
+enum { TDLRT_LOOPS = 8 };
 typedef struct TdlrtContract {
     int64_t m, n, k;
     const char *a;
@@ -93,6 +100,9 @@ typedef struct TdlrtContract {
     int64_t cm, cn;
     char *panel;            /* room for packing */
     int64_t accumulate;
+    /* Of windows: the loops that are summed instead of k, and those that together are m (a: where the row of a is). */
+    int64_t nsums, nrows;
+    const TdlrtLoop *sums, *rows;
 } TdlrtContract;
 void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given);
 

@@ -5,6 +5,8 @@
  * still not contiguous in b is packed into `panel` (at most KC rows of it at a time), a tile of c is computed in a
  * buffer and moved. Where b does not stay in the second-level cache, a and b are packed part by part. A result of one row is bound by
  * reading b once: `axpy` adds multiples of its rows, `dots` multiplies along them.
+ * Windows (nsums > 0) are where the rows of a and the products of a sum lie at no single stride: the offsets of both are
+ * listed, those of the sum by runs of its longest loop. They come with vectors of c along n already, and a is not packed.
  * Strides are in bytes. No element outside of the operands is read or written: kernels mask, or get whole vectors. */
 #include "runtime/object/bodies.h"
 
@@ -126,12 +128,16 @@ static void multiply_rows(const TdlrtKernels *t, const TdlrtContract *p, int64_t
 
 /* ---- tiles ---- */
 
-/* A part of the work: rows i0.. of a and c, `depth` products a sum from k0 on, `cols` columns of b and c. */
+/* A part of the work: rows i0.. of a and c; of some runs, `depth` products each from k0 on; `cols` columns of b and c. */
 typedef struct {
     int64_t i0, rows, k0, depth, accumulate;
     const char *b;           /* contiguous vectors; packed or where it is */
     int64_t b_stride, cols, vectors;
     int64_t packed_a;        /* in the panel, tile by tile */
+    int64_t nruns;
+    const TdlrtOffset *from; /* where the runs begin */
+    TdlrtOffset *runs;       /* likewise, in what is packed where that is */
+    const TdlrtOffset *row;  /* of a: rows i0.. (of windows) */
 } Part;
 
 /* Rows of the next tile. */
@@ -152,10 +158,21 @@ static void pack_a(const TdlrtKernels *t, const TdlrtContract *p, const Part *s)
     }
 }
 
+/* Runs from r on that lie one behind the other in b. */
+static int64_t joined(const TdlrtContract *p, const Part *s, int64_t r) {
+    int64_t n = 1;
+    while (r + n < s->nruns && s->from[r + n].b == s->from[r].b + n * s->depth * p->bk) n++;
+    return n;
+}
+
 static void pack_b(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
-    int64_t width = s->vectors * t->lanes * t->size, used = s->cols * t->size;
-    move(t, p->panel, width, t->size, s->b, p->bk, p->bn, s->depth, s->cols);
-    for (int64_t i = 0; used < width && i < s->depth; i++) memset(p->panel + i * width + used, 0, (size_t)(width - used));
+    int64_t width = s->vectors * t->lanes * t->size, used = s->cols * t->size, run = s->depth * width;
+    for (int64_t r = 0, n; r < s->nruns; r += n) {
+        n = joined(p, s, r);
+        move(t, p->panel + r * run, width, t->size, s->b + s->from[r].b, p->bk, p->bn, n * s->depth, s->cols);
+    }
+    for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = r * run;
+    for (int64_t i = 0; used < width && i < s->nruns * s->depth; i++) memset(p->panel + i * width + used, 0, (size_t)(width - used));
     s->b = p->panel;
     s->b_stride = width;
 }
@@ -163,16 +180,16 @@ static void pack_b(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
 static void tile(const TdlrtKernels *t, const TdlrtContract *p, const Part *s, int64_t i, int64_t log_rows, char *c) {
     int64_t rows = 1 << log_rows, width = s->vectors * t->lanes, row = width * t->size, whole = s->cols == width;
     int64_t am = s->packed_a ? t->size : p->am, ak = s->packed_a ? rows * t->size : p->ak, a_rows[TDLRT_TILE_ROWS];
-    const char *a = s->packed_a ? packed_rows(t, p, s, i) : p->a + i * p->am + s->k0 * p->ak;
+    const char *a = s->packed_a ? packed_rows(t, p, s, i) : p->a + (s->row ? 0 : i * p->am) + s->k0 * p->ak;
     TdlrtTile *kernel = t->tile[log_rows][whole || !t->masked ? s->vectors : 0];
-    for (int64_t r = 0; r < rows; r++) a_rows[r] = r * am;
+    for (int64_t r = 0; r < rows; r++) a_rows[r] = s->row ? s->row[i - s->i0 + r].a : r * am;
     if (p->cn == t->size && (whole || t->masked)) {
-        kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, c, p->cm, s->cols, s->accumulate);
+        kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, c, p->cm, s->cols, s->accumulate, s->nruns, s->runs);
         return;
     }
     _Alignas(64) char buffer[TDLRT_TILE_ROWS * TILE_VECTORS * 64];
     if (s->accumulate) move(t, buffer, row, t->size, c, p->cm, p->cn, rows, s->cols);
-    kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, buffer, row, s->cols, s->accumulate);
+    kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, buffer, row, s->cols, s->accumulate, s->nruns, s->runs);
     move(t, c, p->cm, p->cn, buffer, row, t->size, rows, s->cols);
 }
 
@@ -185,6 +202,7 @@ static void part(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
         s->cols = least(s->vectors * t->lanes, p->n - j);
         s->b = p->b + s->k0 * p->bk + j * p->bn;
         s->b_stride = p->bk;
+        for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = s->from[r].b;
         if (p->bn != t->size || s->packed_a || (!vectors && !t->masked)) pack_b(t, p, s);
         vectors -= s->vectors;
         for (int64_t i = s->i0, log_rows; i < s->i0 + s->rows; i += 1 << log_rows) {
@@ -194,11 +212,15 @@ static void part(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
     }
 }
 
+/* Rows of a part. */
+static int64_t part_rows(const TdlrtKernels *t) { return TDLRT_PANEL_A_BYTES / (KC * t->size); }
+
 static void parts(const TdlrtKernels *t, const TdlrtContract *p) {
     /* Even parts; rows are whole tiles. */
-    int64_t depth = (p->k + KC - 1) / KC, rows = TDLRT_PANEL_A_BYTES / (KC * t->size);
+    int64_t depth = (p->k + KC - 1) / KC, rows = part_rows(t);
+    TdlrtOffset from = {0, 0}, run = {0, 0};
     depth = (p->k + depth - 1) / depth;
-    Part s = {.packed_a = p->m >= PACK_ROWS && p->k * p->n * t->size > CACHE};
+    Part s = {.packed_a = p->m >= PACK_ROWS && p->k * p->n * t->size > CACHE, .nruns = 1, .from = &from, .runs = &run};
     for (s.k0 = 0; s.k0 < p->k; s.k0 += depth)
         for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
             s.rows = least(rows, p->m - s.i0);
@@ -209,6 +231,73 @@ static void parts(const TdlrtKernels *t, const TdlrtContract *p) {
         }
 }
 
+/* ---- windows ---- */
+
+static int64_t product(const TdlrtLoop *loops, int64_t n) {
+    int64_t all = 1;
+    for (int64_t i = 0; i < n; i++) all *= loops[i].size > 0 ? loops[i].size : 0;
+    return all;
+}
+
+/* Where iterations first..first + count - 1 of a nest are, outermost loop first. */
+static void offsets(const TdlrtLoop *loops, int64_t n, int64_t first, int64_t count, TdlrtOffset *to) {
+    int64_t at[TDLRT_LOOPS], a = 0, b = 0;
+    for (int64_t i = n; i-- > 0; first /= loops[i].size) {
+        at[i] = first % loops[i].size;
+        a += at[i] * loops[i].a;
+        b += at[i] * loops[i].b;
+    }
+    for (int64_t k = 0; k < count; k++) {
+        to[k] = (TdlrtOffset){a, b};
+        for (int64_t i = n; i-- > 0;) {
+            a += loops[i].a;
+            b += loops[i].b;
+            if (++at[i] < loops[i].size) break;
+            a -= loops[i].size * loops[i].a;
+            b -= loops[i].size * loops[i].b;
+            at[i] = 0;
+        }
+    }
+}
+
+/* The longest loop of the sum, which the kernels run along, behind the others. */
+static void sort_sums(TdlrtContract *p, TdlrtLoop *sums) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < p->nsums; i++) {
+        sums[i] = p->sums[i];
+        if (sums[i].size >= sums[longest].size) longest = i;
+    }
+    TdlrtLoop run = sums[longest];
+    sums[longest] = sums[p->nsums - 1];
+    sums[p->nsums - 1] = run;
+    p->sums = sums;
+    p->k = run.size;
+    p->ak = run.a;
+    p->bk = run.b;
+}
+
+/* Parts of so many runs as fill the panel. */
+static void windows(const TdlrtKernels *t, TdlrtContract *p) {
+    TdlrtLoop sums[TDLRT_LOOPS] = {{0}};
+    TdlrtOffset from[KC], to[KC], row[KC];
+    sort_sums(p, sums);
+    int64_t all = product(sums, p->nsums - 1), rows = least(part_rows(t), KC), n = p->k < KC ? KC / p->k : 1;
+    Part s = {.from = from, .runs = to, .row = row};
+    for (int64_t r = 0; r < all; r += n) {
+        s.nruns = least(n, all - r);
+        offsets(sums, p->nsums - 1, r, s.nruns, from);
+        for (int64_t i = 0; i < s.nruns; i++) to[i] = from[i];
+        for (s.k0 = 0; s.k0 < p->k; s.k0 += KC)
+            for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
+                s.rows = least(rows, p->m - s.i0);
+                s.depth = least(KC, p->k - s.k0);
+                s.accumulate = p->accumulate || r > 0 || s.k0 > 0;
+                offsets(p->rows, p->nrows, s.i0, s.rows, row);
+                part(t, p, &s);
+            }
+    }
+}
+
 static void clear(const TdlrtContract *p, int64_t size) {
     for (int64_t i = 0; i < p->m; i++)
         for (int64_t j = 0; j < p->n; j++) memset(p->c + i * p->cm + j * p->cn, 0, (size_t)size);
@@ -216,10 +305,16 @@ static void clear(const TdlrtContract *p, int64_t size) {
 
 void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given) {
     TdlrtContract p = *given;
+    if (p.nsums) {
+        p.m = product(p.rows, p.nrows);
+        p.k = product(p.sums, p.nsums);
+    }
     if (p.m <= 0 || p.n <= 0) return;
     if (p.k < 0) p.k = 0;
-    orient(&p, t);
-    if (p.k == 0) {
+    if (!p.nsums) orient(&p, t);
+    if (p.nsums && p.k > 0) {
+        windows(t, &p);
+    } else if (p.k == 0) {
         if (!p.accumulate) clear(&p, t->size);
     } else if (p.m < TDLRT_ROW_GROUP / 2 && p.ak == t->size && p.bk == t->size && (p.bn != t->size || p.n == 1)) {
         for (int64_t i = 0; i < p.m; i++) multiply_rows(t, &p, i);

@@ -70,6 +70,16 @@ case("dot transposed", "x: f64[n, m], y: f64[2, n]", f"%2 = dot %0, %1 {DOT % ('
 case("dot batch", "x: f64[2, n, m, 3], y: f64[m, 3, 2, n]",
      f"%2 = dot %0, %1 {DOT % ('[0]', '[2]', '[3, 2]', '[1, 0]')} : f64[2, n, n]  %3 = sin %2 : f64[2, n, n] -> %3:f64[2, n, n]", "m=2 n=2", dims="n, m")
 case("dot outer", "x: f64[n], y: f64[m]", f"%2 = dot %0, %1 {DOT % ('[]', '[]', '[]', '[]')} : f64[n, m]  %3 = sin %2 : f64[n, m] -> %3:f64[n, m]", "m=2", dims="n, m")
+WINDOWS = "{axes_a = %s, axes_b = %s, dilations = %s, steps = %s, taps = %s}"
+for title, x, w, z, lists, result in (
+        ("correlate", "f64[n, 2, 5]", "f64[3, 2, 3]", "f64[n, 3, 3]", ([0, 3, 2], [1, 3, 4], [1, 1, 1], [1, 1, 1], [-1, -1, 4]), "n=2"),
+        ("correlate rest", "f64[n, 2, 7, 6]", "f64[3, 2, 2, 2]", "f64[n, 3, 4, 4]", ([0, 4, 2, 3], [1, 4, 5, 6], [1, 1, 1, 2], [1, 1, 1, 1], [-1, -1, 5, 6]), "n=1"),
+        ("correlate steps", "f64[n, 2, 7]", "f64[3, 2, 3]", "f64[n, 3, 3]", ([0, 3, 2], [1, 3, 4], [1, 1, 1], [1, 1, 2], [-1, -1, 4]), "n=2"),
+        ("correlate steps alone", "f64[n, 5]", "f64[3, n]", "f64[3, 3]", ([2, 1], [0, 2], [1, 1], [1, 2], [-1, -1]), "n=2"),
+        ("correlate taps first", "f64[9, n]", "f64[5, 2, n]", "f64[2, 3]", ([2, 3], [2, 0, 3], [2, 1], [1, 1], [1, -1]), "n=2"),
+        ("correlate batch", "f64[2, n, 5]", "f64[2, 3, n, 2]", "f64[2, 3, 4]", ([0, 3, 2], [0, 1, 3, 4], [1, 1, 1], [1, 1, 1], [-1, -1, 4]), "n=2"),
+        ("correlate unknown taps", "f64[2, 4]", "f64[3, 2, n]", "f64[3, 3]", ([2, 1], [0, 2, 3], [1, 1], [1, 1], [-1, 3]), "n=2")):
+    case(title, f"x: {x}, w: {w}", f"%2 = correlate %0, %1 {WINDOWS % lists} : {z}  %3 = sin %2 : {z} -> %3:{z}", result)
 
 # ---- reductions ----
 for op in "sum prod amax amin".split():

@@ -184,6 +184,31 @@ static void op_dot(EvCall *c, TdlOp o, EvVal *z) {
     }
 }
 
+/* The sum over the loops behind those of the result, each of the size that its axis of b has. */
+static void op_correlate(EvCall *c, TdlOp o, EvVal *z) {
+    const EvVal *x = ev_in(c, o, 0), *y = ev_in(c, o, 1);
+    const TdlAttr *ax = op_attr(c->f, o, "axes_a"), *ay = op_attr(c->f, o, "axes_b"), *taps = op_attr(c->f, o, "taps");
+    const TdlAttr *steps = op_attr(c->f, o, "steps"), *dilations = op_attr(c->f, o, "dilations");
+    int64_t *loop = indices(c, 64), *ix = indices(c, x->rank), *iy = indices(c, y->rank), total = 1;
+    for (uint32_t i = 0; i < y->rank; i++)
+        if (ay->ints[i] >= (int64_t)z->rank) total *= y->dims[i];
+    for (int64_t k = 0; k < z->n; k++) {
+        unravel(z, k, loop);
+        for (int64_t s = 0; s < total && !c->why; s++) {
+            int64_t rest = s;
+            for (uint32_t i = y->rank; i-- > 0;)
+                if (ay->ints[i] >= (int64_t)z->rank) loop[ay->ints[i]] = rest % y->dims[i], rest /= y->dims[i];
+            for (uint32_t i = 0; i < y->rank; i++) iy[i] = loop[ay->ints[i]];
+            for (uint32_t i = 0; i < x->rank; i++) {
+                ix[i] = loop[ax->ints[i]] * steps->ints[i];
+                if (taps->ints[i] >= 0) ix[i] += loop[taps->ints[i]] * dilations->ints[i];
+            }
+            z->f[k] += x->f[at(c, x, ix)] * y->f[at(c, y, iy)];
+        }
+        z->f[k] = ev_round(z->elem, z->f[k]);
+    }
+}
+
 /* One more element into the running reduction. */
 static void reduce_step(TdlOpcode code, EvVal *z, int64_t k, const EvVal *x, int64_t e, EvVal *best, int64_t pos, bool first) {
     bool max = code == OP_AMAX || code == OP_ARGMAX;
@@ -259,6 +284,7 @@ void ev_tensor_op(EvCall *c, TdlOp o) {
     case OP_SCATTERADD: op_scatter_add(c, o, &z); break;
     case OP_CUMSUM: op_cumsum(c, o, &z); break;
     case OP_DOT: op_dot(c, o, &z); break;
+    case OP_CORRELATE: op_correlate(c, o, &z); break;
     case OP_SUM: case OP_PROD: case OP_AMAX: case OP_AMIN: case OP_ARGMAX: case OP_ARGMIN: case OP_ANY: case OP_ALL:
         op_reduced(c, o, &z);
         break;
