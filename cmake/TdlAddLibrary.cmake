@@ -1,15 +1,19 @@
-# add_tdl_library(TARGET SOURCES a.tdl ... [OPTIONS -O3 -D d=10 ...] [LAPACK])
+# add_tdl_library(TARGET SOURCES a.tdl ... [OPTIONS -O3 -D d=10 ...] [LAPACK] [OPENMP])
 #
 # Makes the static library TARGET of what tdlc compiles from each source: a.o, and a header a.h that whoever links
 # TARGET can include. A file that a source reads by `use` is a dependency too (tdlc -MD).
 # LAPACK: a source factorises matrices (its header says so), and what links TARGET is linked with LAPACK and BLAS.
+# OPENMP: tdlc gets -fopenmp, and what links TARGET is linked with the OpenMP runtime.
 function(add_tdl_library target)
-  cmake_parse_arguments(arg "LAPACK" "" "SOURCES;OPTIONS" ${ARGN})
+  cmake_parse_arguments(arg "LAPACK;OPENMP" "" "SOURCES;OPTIONS" ${ARGN})
   if(NOT arg_SOURCES)
     message(FATAL_ERROR "add_tdl_library(${target}): SOURCES is missing")
   endif()
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "add_tdl_library(${target}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(arg_OPENMP)
+    list(APPEND arg_OPTIONS -fopenmp)
   endif()
   set(dir "${CMAKE_CURRENT_BINARY_DIR}/${target}.tdl.dir")
   file(MAKE_DIRECTORY "${dir}")
@@ -36,6 +40,10 @@ function(add_tdl_library target)
   if(arg_LAPACK)
     find_package(LAPACK REQUIRED)
     target_link_libraries(${target} INTERFACE LAPACK::LAPACK BLAS::BLAS)
+  endif()
+  if(arg_OPENMP)
+    find_package(OpenMP REQUIRED COMPONENTS C)
+    target_link_libraries(${target} INTERFACE OpenMP::OpenMP_C)
   endif()
   target_link_libraries(${target} INTERFACE m)
 endfunction()

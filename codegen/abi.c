@@ -133,9 +133,9 @@ static LLVMValueRef most(Cg *g, Size size, const LLVMValueRef *params, LLVMValue
 /* Bytes of the planned slots, 0 when there are none. */
 static LLVMValueRef own_slots(Cg *g, const LLVMValueRef *params, LLVMValueRef *bad) {
     (void)params;
-    TdlDim w = g->f->workspace;
+    TdlDim w = ir_static_bytes(g->f);
     int64_t c = 0;
-    if (!w.id || (dim_is_const(g->f->module, w, &c) && c == 0)) return cg_i64(g->u, 0);
+    if (dim_is_const(g->f->module, w, &c) && c == 0) return cg_i64(g->u, 0);
     return cg_dim_checked(g, w, bad);
 }
 

@@ -191,6 +191,8 @@ void cg_variant_entry(CgUnit *u, TdlFunc *f);
 void cg_use_width(CgUnit *u);
 /* Compiles the variants and takes them into the module, after its passes. */
 bool cg_add_variants(CgUnit *u);
+/* ---- loops over chunks, in threads (threads.c) ---- */
+void cg_threads_for(Cg *g, TdlOp o);
 
 /* ---- what LLVM may assume of memory (alias.c) ---- */
 uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only);

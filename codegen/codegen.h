@@ -76,6 +76,8 @@ const char *cg_llvm_version(void);
 bool cg_uses_lapack(const TdlModule *m);
 /* The name of what was split, also where f is a case of a half. */
 const char *cg_split_name(const TdlFunc *f);
+/* Whether it calls the OpenMP runtime (of loop IR). */
+bool cg_uses_threads(const TdlModule *m);
 /* Bytes of the saved state of a split function in front of parameter n; of all of known size for the number of parameters. */
 TdlDim cg_saved_bytes(const TdlFunc *f, uint32_t n);
 /* The shapes and layout of an exported function are read from its ports, its memory from loop IR. */

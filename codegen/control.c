@@ -244,7 +244,8 @@ void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
 void cg_FOR(Cg *g, TdlOp o) {
     bool vector = op_attr(g->f, o, "vector") != NULL, outer = g->in_vector_loop;
     g->in_vector_loop |= vector;
-    if (vector) cg_vector_for(g, o);
+    if (op_attr(g->f, o, "threads")) cg_threads_for(g, o);
+    else if (vector) cg_vector_for(g, o);
     else if (unrolls(g, o))
         unrolled_for(g, o, LLVMConstIntGetSExtValue(cg_operand(g, o, 0)), LLVMConstIntGetSExtValue(cg_operand(g, o, 1)));
     else cg_plain_for(g, o, cg_operand(g, o, 0), NULL);

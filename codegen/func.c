@@ -187,7 +187,7 @@ void cg_CALL(Cg *g, TdlOp o) {
     args[0] = g->rt;
     args[1] = LLVMConstNull(u->ptr);
     if (callee->workspace.id) {
-        TdlDim workspace = dim_subst(m, callee->workspace, callee->dims.p, dims ? dims->dims : NULL, nd);
+        TdlDim workspace = dim_subst(m, ir_static_bytes(callee), callee->dims.p, dims ? dims->dims : NULL, nd);
         LLVMValueRef bad = LLVMConstInt(u->i1, 0, 0), bytes = cg_dim_checked(g, workspace, &bad);
         args[1] = cg_take(g, bytes, bad, ir_op(g->f, o)->span);
     }

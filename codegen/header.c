@@ -128,7 +128,7 @@ static bool workspace_bytes(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlS
     for (uint32_t i = 0; i <= cg_nvariants(opt, f); i++) {
         TdlFunc *v = i ? cg_variant_of(opt, f, i - 1) : f;
         Growth g = growth_of(v);
-        TdlDim w = v->workspace.id ? v->workspace : dim_const(v->module, 0);
+        TdlDim w = ir_static_bytes(v);
         add_formula(m, &slots, v, w);
         add_formula(m, &growing, v, g.bytes);
         add_formula(m, &both, v, dim_add(v->module, w, g.bytes));
@@ -252,7 +252,8 @@ void cg_header(TdlModule *m, const char *object_name, const CgOptions *opt, TdlS
     str_printf(out, "/* Made by tdlc %s: do not edit. Tensors are row-major and contiguous; a call returns an enum tdl_status.\n"
                     " * `workspace` has workspace_bytes bytes, at least those that NAME_workspace_size says, or is NULL: the call\n"
                     " * then takes memory itself. Calls are thread safe. Outputs overlap no input, where they do not say so, and no\n"
-                    " * other output.%s */\n", TDL_VERSION, cg_uses_lapack(m) ? "\n * Link with -llapack -lblas -lm." : "");
+                    " * other output.%s%s */\n", TDL_VERSION, cg_uses_lapack(m) ? "\n * Link with -llapack -lblas -lm." : "",
+               cg_uses_threads(m) ? "\n * Link with -fopenmp, or an OpenMP runtime: -lgomp or -lomp." : "");
     str_printf(out, "#ifndef %s\n#define %s\n\n", guard.p, guard.p);
     str_puts(out, cg_public_headers[0].text);
     str_puts(out, OPEN);
@@ -385,6 +386,7 @@ void cg_manifest(TdlModule *m, const char *object_name, const CgOptions *opt, Td
     json_processors(all, m, opt);
     cJSON *libraries = list(all, "libraries");
     for (int k = 0; k < 2 && cg_uses_lapack(m); k++) json_append(libraries, m, k ? "blas" : "lapack");
+    if (cg_uses_threads(m)) json_append(libraries, m, "gomp");
     json_append(libraries, m, "m");
     cJSON *functions = list(all, "functions");
     for (uint32_t i = 0; i < m->funcs.n; i++)

@@ -54,6 +54,14 @@ bool cg_uses_lapack(const TdlModule *m) {
     return false;
 }
 
+static void find_threads(void *user, TdlFunc *f, TdlOp o) { *(bool *)user |= op_attr(f, o, "threads") != NULL; }
+
+bool cg_uses_threads(const TdlModule *m) {
+    bool any = false;
+    for (uint32_t i = 0; i < m->funcs.n; i++) ir_walk(m->funcs.p[i], m->funcs.p[i]->body, find_threads, &any);
+    return any;
+}
+
 /* The linker takes only what is used of linkonce functions. */
 static bool link_body(CgUnit *u, const TdlEmbedded *e) {
     LLVMModuleRef bodies = NULL;
@@ -76,7 +84,7 @@ static bool link_body(CgUnit *u, const TdlEmbedded *e) {
 static bool is_kernel_body(const TdlEmbedded *e) { return !strcmp(e->name, "contract.ll"); }
 
 /* Merges the run-time bodies: errors.ll (not for the JIT, where the process has it: thread-local data), bodies.ll, and
- * lapack.ll, cpu.ll and wasm.ll where they are used. */
+ * lapack.ll, cpu.ll, wasm.ll and threads.ll where they are used. */
 bool cg_link_bodies(CgUnit *u) {
     if (!strncmp(LLVMGetTarget(u->mod), "wasm32", 6)) LLVMAddFunction(u->mod, "__multi3", LLVMFunctionType(u->voidt, (LLVMTypeRef[]){u->ptr, u->i64, u->i64, u->i64, u->i64}, 5, 0));
     for (const TdlEmbedded *e = cg_bodies; e->name; e++) {
@@ -84,6 +92,7 @@ bool cg_link_bodies(CgUnit *u) {
         if (!strcmp(e->name, "lapack.ll") && !cg_uses_lapack(u->ir)) continue;
         if (!strcmp(e->name, "cpu.ll") && !u->opt.nvariants) continue;
         if (!strcmp(e->name, "wasm.ll") && strncmp(LLVMGetTarget(u->mod), "wasm32", 6)) continue;
+        if (!strcmp(e->name, "threads.ll") && !cg_uses_threads(u->ir)) continue;
         if (!is_kernel_body(e) && !link_body(u, e)) return false;
     }
     keep_public(u, "tdl_last_error");

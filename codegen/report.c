@@ -284,7 +284,7 @@ static const char *least_text(TdlFunc *f)
     if (peaks.n) str_puts(&s, " bytes");
     growth_text(&g, &s);
     if (peaks.n == 1 && dim_is_const(m, dim_add(m, peaks.p[0], g.bytes), &least) && least > 0 &&
-        dim_is_const(m, dim_add(m, f->workspace, g.bytes), &planned))
+        dim_is_const(m, dim_add(m, ir_static_bytes(f), g.bytes), &planned))
         str_printf(&s, "; planned is %.2f times that", (double)planned / (double)least);
     arena_free(&scratch);
     return s.n ? s.p : NULL;
@@ -298,6 +298,19 @@ static void write_least(TdlFunc *f, const CgOptions *opt, TdlStr *out)
         const char *other = least_text(cg_variant_of(opt, f, i));
         if (other && strcmp(own, other)) str_printf(out, "\n  least possible for %s: %s", opt->variants[i].cpu, other);
     }
+}
+
+typedef struct { TdlStr *out; bool any; } Threads;
+
+static void write_threads(void *user, TdlFunc *f, TdlOp o)
+{
+    Threads *t = user;
+    ReportRow at = {0};
+    int64_t chunks = op_int(f, o, "threads", 0);
+    if (!chunks || !place(f->module, ir_op(f, o)->span, &at)) return;
+    if (!t->any) str_puts(t->out, "  in threads, where there is enough to do:\n");
+    t->any = true;
+    str_printf(t->out, "    %s:%u  up to %lld chunks\n", at.file, (unsigned)at.line, (long long)chunks);
 }
 
 static void write_function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out)
@@ -315,6 +328,8 @@ static void write_function(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlSt
     write_rows(&r, out);
     write_sizes(&r, out);
     write_redone(&r, out);
+    Threads t = {.out = out};
+    ir_walk(f, f->body, write_threads, &t);
     if (cg_processors_text(opt, f)) str_printf(out, "  code for %s\n", cg_processors_text(opt, f));
 }
 

@@ -117,6 +117,8 @@ bool cg_target(CgUnit *u) {
     u->tm = machine_of(&u->opt, u->ir->diags);
     if (!u->tm) return false;
     char *triple = LLVMGetTargetMachineTriple(u->tm);
+    bool threads = cg_uses_threads(u->ir) && !strncmp(triple, "wasm", 4);
+    if (threads) diag_error(u->ir->diags, SPAN_NONE, "-fopenmp: %s has no OpenMP runtime: compile for it without -fopenmp", triple);
     LLVMSetTarget(u->mod, triple);
     u->layout = LLVMCreateTargetDataLayout(u->tm);
     u->size = LLVMIntPtrTypeInContext(u->ctx, u->layout);

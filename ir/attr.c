@@ -18,7 +18,7 @@ static const TdlAttrForm FORMS[] = {
     {"perm", ATTR_INTS, false},
     {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"redone", ATTR_INT, false},
     {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
-    {"taps", ATTR_INTS, false},     {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
+    {"taps", ATTR_INTS, false},     {"threads", ATTR_INT, false},    {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
     {"unroll", ATTR_INT, false},
     {"varying", ATTR_INTS, false},  {"vector", ATTR_INTS, false},     {"wrt", ATTR_INTS, false},
 };

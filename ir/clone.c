@@ -134,6 +134,7 @@ TdlFunc *ir_clone_func(TdlModule *m, const TdlFunc *src, TdlSym name, TdlDimMap 
     f->script = src->script;
     f->doc = src->doc;
     f->workspace = dims && src->workspace.id ? dim_subst(m, src->workspace, dims->names, dims->to, dims->n) : src->workspace;
+    f->chunk = dims && src->chunk.id ? dim_subst(m, src->chunk, dims->names, dims->to, dims->n) : src->chunk;
     f->symbol = src->symbol;
     f->split = src->split;
     f->saves = src->saves;

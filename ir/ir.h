@@ -216,6 +216,7 @@ struct TdlFunc {
     TdlDims at;            /* of a case, by dimension: its value there, or the variable itself */
     TdlSym reverse, forward; /* its derivative rules, functions of the module (docs/ir.md); 0: none */
     TdlDim workspace;      /* loop IR: bytes of the static slots, set by `plan`; 0: none yet */
+    TdlDim chunk;          /* loop IR: bytes of the slots that each chunk of a `threads` loop has for itself; 0: none */
     TdlRegion body;        /* its arguments are the parameters; ends in `return` */
     TDL_VEC(TdlOpData) ops;        /* [0] unused; removed operations have code OP_NONE */
     TDL_VEC(TdlValData) vals;      /* [0] unused */
@@ -250,6 +251,7 @@ static inline TdlOpData *ir_op(const TdlFunc *f, TdlOp o) { return &f->ops.p[o.i
 static inline TdlValData *ir_val(const TdlFunc *f, TdlVal v) { return &f->vals.p[v.id]; }
 static inline TdlRegionData *ir_region(const TdlFunc *f, TdlRegion r) { return &f->regions.p[r.id]; }
 static inline TdlType ir_type(const TdlFunc *f, TdlVal v) { return f->vals.p[v.id].type; }
+enum { IR_MOST_CHUNKS = 256 }; /* of a `threads` loop */
 /* NOTE: these pointers are invalid after an operation, value or region is added: fetch again. */
 
 /* ---- building (build.c) ---- */
@@ -346,6 +348,10 @@ uint32_t ir_op_weight(TdlOpcode code);
 bool ir_in_lanes(const TdlFunc *f, TdlOp o);
 /* True when value v is defined inside region r (or nested in it). */
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
+/* Loop IR: the `threads` loop around r, or the one it is the body of; 0: none. The static memory of a call: its slots, and
+ * behind them those of each chunk, for the most chunks of a loop that has any. */
+TdlOp ir_threads_around(const TdlFunc *f, TdlRegion r);
+TdlDim ir_static_bytes(TdlFunc *f);
 /* Loop IR: the buffer that buf is, or is a view of. */
 TdlVal ir_viewed(const TdlFunc *f, TdlVal buf);
 TdlRegion ir_region_of(const TdlFunc *f, TdlVal v);         /* the region where v is defined */

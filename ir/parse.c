@@ -363,7 +363,7 @@ static bool split_number(Parser *p) {
 
 static bool func_attributes(Parser *p) {
     static const char *const names[] = {"export", "script", "workspace", "extern", "reverse", "forward",
-                                        "split", "saves", "restores", "case"};
+                                        "split", "saves", "restores", "case", "chunk"};
     const char *from = p->p, *s;
     size_t n;
     TdlSym symbol;
@@ -380,6 +380,8 @@ static bool func_attributes(Parser *p) {
         else if (n == 6 && !memcmp(s, "script", n)) p->f->script = true;
         else if (n == 9 && !memcmp(s, "workspace", n)) {
             if (!scan_expect(p, "=") || !scan_dim(p, &p->f->workspace)) return false;
+        } else if (n == 5 && !memcmp(s, "chunk", n)) {
+            if (!scan_expect(p, "=") || !scan_dim(p, &p->f->chunk)) return false;
         } else if (n == 6 && !memcmp(s, "extern", n)) {
             if (!scan_expect(p, "=") || !scan_name(p, &symbol, "the name of a C function")) return false;
             p->f->symbol = sym_text(p->m->names, symbol);

@@ -238,6 +238,10 @@ static void print_func_attrs(Printer *p) {
         str_printf(p->out, "%sworkspace = ", sep), sep = ", ";
         dim_print(p->m, f->workspace, p->out);
     }
+    if (f->chunk.id) {
+        str_printf(p->out, "%schunk = ", sep), sep = ", ";
+        dim_print(p->m, f->chunk, p->out);
+    }
     if (sep[0] == ',') str_putc(p->out, '}');
     if (f->doc) {
         str_puts(p->out, " doc ");

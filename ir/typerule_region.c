@@ -91,6 +91,9 @@ bool rule_for(TdlRule *r) {
     for (uint32_t i = 0; lanes && i < lanes->n; i++)
         if (!rule_lanes(r, lanes->ints[i])) return false;
     if (!lanes && op_int(r->f, r->op, "masked", 0)) return rule_fault(r, "`masked` belongs to `vector`");
+    int64_t threads = op_int(r->f, r->op, "threads", 0);
+    if (op_attr(r->f, r->op, "threads") && (n || exit || threads < 1 || threads > IR_MOST_CHUNKS))
+        return rule_fault(r, "threads: a loop over 1 to %d chunks carries nothing and has no exit", IR_MOST_CHUNKS);
     if (!y || !rule_is(r, rule_in(r, 0), i64, "the lower bound") || !rule_is(r, rule_in(r, 1), i64, "the upper bound") ||
         !rule_results(r, n + exit) || !arg_count(r, 0, n + 1) || !yield_count(r, y, n + exit) || !arg_is(r, 0, 0, i64))
         return false;

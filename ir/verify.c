@@ -386,6 +386,7 @@ static void check_signature(Verifier *v) {
     check_saved(v);
     if (f->general.id) check_case(v);
     if (f->workspace.id) check_dim(v, (TdlOp){0}, f->workspace, "workspace");
+    if (f->chunk.id) check_dim(v, (TdlOp){0}, f->chunk, "chunk");
 }
 
 static void check_return(Verifier *v) {

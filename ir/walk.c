@@ -33,6 +33,31 @@ TdlVal ir_viewed(const TdlFunc *f, TdlVal buf) {
     }
 }
 
+TdlOp ir_threads_around(const TdlFunc *f, TdlRegion r) {
+    for (TdlOp o; r.id; r = ir_op(f, o)->parent) {
+        o = ir_region(f, r)->parent;
+        if (!o.id || op_attr(f, o, "threads")) return o;
+    }
+    return (TdlOp){0};
+}
+
+/* Of the `threads` loop around a slot. */
+static void most_chunks(void *user, TdlFunc *f, TdlOp o) {
+    if (ir_op(f, o)->code != OP_ALLOC || !op_attr(f, o, "offset")) return;
+    TdlOp loop = ir_threads_around(f, ir_op(f, o)->parent);
+    int64_t *most = user, n = loop.id ? op_int(f, loop, "threads", 0) : 0;
+    if (n > *most) *most = n;
+}
+
+TdlDim ir_static_bytes(TdlFunc *f) {
+    TdlModule *m = f->module;
+    int64_t most = 0;
+    TdlDim slots = f->workspace.id ? f->workspace : dim_const(m, 0);
+    if (!f->chunk.id) return slots;
+    ir_walk(f, f->body, most_chunks, &most);
+    return dim_add(m, slots, dim_mul(m, f->chunk, dim_const(m, most)));
+}
+
 TdlOp ir_terminator(const TdlFunc *f, TdlRegion r) {
     TdlOp o = ir_region(f, r)->last;
     return o.id && (op_info(ir_op(f, o)->code)->flags & OPF_TERMINATOR) ? o : (TdlOp){0};

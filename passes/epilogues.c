@@ -246,6 +246,17 @@ static TdlVal rows_of(Epilogues *e, TdlBuilder *b, const Pair *p, TdlVal lo) {
     return ir_result(e->f, view, 0);
 }
 
+/* What one turn packs into, and the rows that nothing else reads, are its own: turns are independent. */
+static void make_own(Epilogues *e, const Pair *p, TdlRegion body, bool alone) {
+    TdlFunc *f = e->f;
+    TdlOp room = ir_val(f, ir_op(f, p->op)->operands[3])->def, first = ir_region(f, body)->first;
+    bool moves = room.id && ir_op(f, room)->code == OP_ALLOC && !ir_op(f, room)->noperands && e->uses[ir_op(f, p->op)->operands[3].id] == 1;
+    if (!moves) return;
+    ir_move_before(f, room, first);
+    if (alone) ir_move_before(f, p->alloc, first);
+    op_set_int(f, ir_region(f, body)->parent, "parallel", 1);
+}
+
 static bool take_turns(Epilogues *e, const Pair *p) {
     TdlFunc *f = e->f;
     int64_t n;
@@ -272,6 +283,7 @@ static bool take_turns(Epilogues *e, const Pair *p) {
     ir_op(f, p->nest)->operands[1] = hi;
     in = ir_at_end(f, body, b.span);
     ir_emit(&in, OP_YIELD, NULL, 0, NULL, 0);
+    make_own(e, p, body, alone);
     return true;
 }
 

@@ -11,6 +11,7 @@ typedef struct {
     int opt_level;        /* -O0 .. -O3 */
     int vector_bytes;     /* of the target's vector registers: 16, 32 or 64 */
     bool strict_fp;       /* no reassociation of reductions */
+    bool openmp;          /* large loops run in threads */
     bool accumulate;      /* functions that add to gradients, too */
     bool check_nan;       /* reverse sweeps check what they compute (-fcheck=nan) */
     bool limit_tape;      /* the loops of a function keep at most */

@@ -9,6 +9,9 @@
  * the other. Slots begin at multiples of 64 bytes: each size is rounded up. Different slots never overlap, which
  * codegen may tell LLVM. The sum of the slots is the function's `workspace`.
  *
+ * What a loop over chunks of iterations (`threads`) allocates has slots of its own in each chunk: their sum is the
+ * function's `chunk`.
+ *
  * Sizes are polynomials that must not become negative where a dimension is small (n - 5 at n = 2, in a branch not
  * taken): an extent that is not certainly >= 0 counts without its negative terms, which is never less than it.
  * Small buffers of constant size go to the machine stack (local = 1), where LLVM makes registers of them. */
@@ -22,8 +25,8 @@ enum {
     TRIES = 64              /* slots of other sizes that are compared before a new one is made */
 };
 
-typedef struct { TdlOp op; uint32_t first, last; TdlDim bytes; } Life;
-typedef struct { TdlDim bytes, offset; uint32_t free_from; } Slot;
+typedef struct { TdlOp op; uint32_t first, last; TdlDim bytes; bool chunk; } Life;
+typedef struct { TdlDim bytes, offset; uint32_t free_from; bool chunk; } Slot;
 
 typedef struct {
     TdlModule *m;
@@ -53,10 +56,10 @@ static uint32_t find_slot(Plan *p, const Life *l)
 {
     uint32_t tries = TRIES;
     for (uint32_t i = 0; i < p->slots.n; i++)
-        if (p->slots.p[i].free_from <= l->first && dim_eq(p->slots.p[i].bytes, l->bytes)) return i;
+        if (p->slots.p[i].chunk == l->chunk && p->slots.p[i].free_from <= l->first && dim_eq(p->slots.p[i].bytes, l->bytes)) return i;
     for (uint32_t i = 0; i < p->slots.n && tries; i++) {
         Slot *s = &p->slots.p[i];
-        if (s->free_from > l->first) continue;
+        if (s->free_from > l->first || s->chunk != l->chunk) continue;
         tries--;
         if (dim_known_ge(p->m, s->bytes, l->bytes)) return i;
         if (dim_known_ge(p->m, l->bytes, s->bytes)) {
@@ -64,7 +67,7 @@ static uint32_t find_slot(Plan *p, const Life *l)
             return i;
         }
     }
-    VEC_PUSH(p->a, p->slots, ((Slot){.bytes = l->bytes}));
+    VEC_PUSH(p->a, p->slots, ((Slot){.bytes = l->bytes, .chunk = l->chunk}));
     return p->slots.n - 1;
 }
 
@@ -92,6 +95,7 @@ static void find_lives(Plan *p)
         if (ir_op(p->f, l.op)->noperands) l.first = 0, l.last = IR_LIFE_END;
         if (take_local(p, l.op, &total)) continue;
         l.bytes = ir_slot_bytes(p->f, l.op);
+        l.chunk = ir_threads_around(p->f, ir_op(p->f, l.op)->parent).id != 0;
         VEC_PUSH(p->a, p->lives, l);
     }
 }
@@ -104,13 +108,15 @@ static void place(Plan *p)
         slot[i] = find_slot(p, &p->lives.p[i]);
         p->slots.p[slot[i]].free_from = p->lives.p[i].last + 1;
     }
-    TdlDim total = dim_const(p->m, 0);
+    TdlDim total[2] = {dim_const(p->m, 0), dim_const(p->m, 0)};
     for (uint32_t i = 0; i < p->slots.n; i++) {
-        p->slots.p[i].offset = total;
-        total = dim_add(p->m, total, rounded(p->m, p->slots.p[i].bytes));
+        TdlDim *end = &total[p->slots.p[i].chunk];
+        p->slots.p[i].offset = *end;
+        *end = dim_add(p->m, *end, rounded(p->m, p->slots.p[i].bytes));
     }
     for (uint32_t i = 0; i < p->lives.n; i++) op_set_dim(p->f, p->lives.p[i].op, "offset", p->slots.p[slot[i]].offset);
-    p->f->workspace = total;
+    p->f->workspace = total[0];
+    if (!dim_eq(total[1], dim_const(p->m, 0))) p->f->chunk = total[1];
 }
 
 bool pass_plan(TdlModule *m, const TdlPassOptions *opt)

@@ -24,55 +24,9 @@
  *                                             lanesum (view %s, %c), %p
  */
 #include "passes/vector.h"
+#include "passes/loops.h"
 
 enum { MAX_ACCS = 64 };
-
-/* The loop inside a perfect nest: nothing but it and scalar operations, which do not depend on the outer index. */
-static TdlOp perfect_child(Vec *v, TdlOp o) {
-    TdlRegion body = ir_op(v->f, o)->regions[0];
-    TdlOp child = {0};
-    if (ir_op(v->f, o)->noperands > 2) return child;
-    TdlOp end = ir_terminator(v->f, body);
-    IR_FOREACH_OP(v->f, body, k) {
-        TdlOpcode code = ir_op(v->f, k)->code;
-        if (k.id == end.id) continue;
-        if (code == OP_FOR && !child.id && vec_plain(v, k) && ir_op(v->f, k)->noperands == 2) child = k;
-        else if (child.id || (code != OP_CONST && code != OP_DIM)) return (TdlOp){0};
-    }
-    if (!child.id) return child;
-    for (uint32_t i = 0; i < 2; i++) {
-        TdlVal bound = ir_op(v->f, child)->operands[i];
-        TdlOp def = ir_val(v->f, bound)->def;
-        bool outside = !ir_defined_in(v->f, bound, body);
-        if (!outside && (!def.id || (ir_op(v->f, def)->code != OP_CONST && ir_op(v->f, def)->code != OP_DIM))) return (TdlOp){0};
-    }
-    return child;
-}
-
-/* Exchanges a perfect nest: bounds and indices change places. */
-static void interchange(Vec *v, TdlOp outer, TdlOp inner) {
-    TdlFunc *f = v->f;
-    TdlRegion ro = ir_op(f, outer)->regions[0], ri = ir_op(f, inner)->regions[0];
-    IR_FOREACH_OP(f, ro, k) {   /* constants and dimensions in between move out */
-        if (k.id == inner.id) break;
-        ir_move_before(f, k, outer);
-    }
-    for (uint32_t i = 0; i < 2; i++) {
-        TdlVal x = ir_op(f, outer)->operands[i];
-        ir_op(f, outer)->operands[i] = ir_op(f, inner)->operands[i];
-        ir_op(f, inner)->operands[i] = x;
-    }
-    TdlVal a = ir_region(f, ro)->args.p[0], b = ir_region(f, ri)->args.p[0];
-    ir_region(f, ro)->args.p[0] = b;
-    ir_region(f, ri)->args.p[0] = a;
-    ir_val(f, a)->region = ri;
-    ir_val(f, b)->region = ro;
-    int64_t po = op_int(f, outer, "parallel", 0), pi = op_int(f, inner, "parallel", 0);
-    op_unset(f, outer, "parallel");
-    op_unset(f, inner, "parallel");
-    if (pi) op_set_int(f, outer, "parallel", 1);
-    if (po) op_set_int(f, inner, "parallel", 1);
-}
 
 static bool worth(const Vec *v) { return v->legal && v->accs.n <= MAX_ACCS; }
 
@@ -97,7 +51,7 @@ static void visit_region(Vec *v, TdlRegion r);
 
 /* Chooses in the nest that `o` begins. True when a loop of it became a vector loop. */
 static bool visit_nest(Vec *v, TdlOp o) {
-    TdlOp child = vec_plain(v, o) ? perfect_child(v, o) : (TdlOp){0};
+    TdlOp child = vec_plain(v, o) ? nest_child(v->f, o) : (TdlOp){0};
     vec_examine(v, o);
     bool outer_fits = worth(v), child_fits = false;
     double outer_cost = v->cost, child_cost = 0;
@@ -107,9 +61,9 @@ static bool visit_nest(Vec *v, TdlOp o) {
         child_cost = v->cost * VEC_TRIP;
     }
     if (child.id && outer_fits && (!child_fits || outer_cost < child_cost)) {
-        interchange(v, o, child);   /* the outer loop's iterations are now those of `child` */
+        nest_interchange(v->f, o, child);   /* the outer loop's iterations are now those of `child` */
         vec_examine(v, child);
-        if (!worth(v)) interchange(v, o, child);
+        if (!worth(v)) nest_interchange(v->f, o, child);
     }
     if (child.id && (outer_fits || child_fits)) vec_examine(v, child);
     if (child.id && worth(v) && (outer_fits || child_fits)) return change(v), true;
@@ -123,33 +77,6 @@ static void visit_region(Vec *v, TdlRegion r) {
         TdlOpcode code = ir_op(v->f, o)->code;
         if (code == OP_FOR && visit_nest(v, o)) continue;
         for (uint32_t i = 0; i < ir_op(v->f, o)->nregions; i++) visit_region(v, ir_op(v->f, o)->regions[i]);
-    }
-}
-
-/* ---- marks around nothing ---- */
-
-static bool takes_memory(const TdlFunc *f, TdlRegion r) {
-    IR_FOREACH_OP(f, r, o) {
-        const TdlOpData *d = ir_op(f, o);
-        if (d->code == OP_CALL || d->code == OP_STACKNEW || d->code == OP_PUSH) return true;
-        if (d->code == OP_ALLOC && op_int(f, o, "dynamic", 0)) return true;
-        for (uint32_t i = 0; i < d->nregions; i++)
-            if (takes_memory(f, d->regions[i])) return true;
-    }
-    return false;
-}
-
-/* Removes `mark` and `release` of regions that take nothing from the growing part. */
-static void drop_marks(TdlFunc *f, TdlRegion r) {
-    bool takes = takes_memory(f, r);
-    IR_FOREACH_OP(f, r, o) {
-        const TdlOpData *d = ir_op(f, o);
-        for (uint32_t i = 0; i < d->nregions; i++) drop_marks(f, ir_op(f, o)->regions[i]);
-        if (!takes && ir_op(f, o)->code == OP_RELEASE) ir_remove(f, o);
-    }
-    if (takes) return;
-    IR_FOREACH_OP(f, r, o) {
-        if (ir_op(f, o)->code == OP_MARK) ir_remove(f, o);
     }
 }
 

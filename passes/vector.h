@@ -61,8 +61,8 @@ bool vec_stage(Vec *v);
 /* Makes a vector loop of the loop that was looked at. */
 void vec_change(Vec *v);
 
-/* A new slot at the end of the workspace, for `lanes` values an element. */
-TdlDim vec_slot(Vec *v, TdlType t, uint32_t lanes);
+/* A new slot, for `lanes` values an element, for an allocation at o: at the end of the workspace, or of a chunk's slots. */
+TdlDim vec_slot(Vec *v, TdlOp o, TdlType t, uint32_t lanes);
 
 static inline bool vec_inside(const Vec *v, TdlVal x) { return ir_defined_in(v->f, x, v->body); }
 

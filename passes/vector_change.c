@@ -143,19 +143,20 @@ static void choose_lanes(Vec *v) {
 
 /* ---- the change ---- */
 
-TdlDim vec_slot(Vec *v, TdlType t, uint32_t lanes) {
+TdlDim vec_slot(Vec *v, TdlOp o, TdlType t, uint32_t lanes) {
     TdlModule *m = v->m;
-    TdlDim at = v->f->workspace.id ? v->f->workspace : dim_const(m, 0);
+    TdlDim *end = ir_threads_around(v->f, ir_op(v->f, o)->parent).id ? &v->f->chunk : &v->f->workspace;
+    TdlDim at = end->id ? *end : dim_const(m, 0);
     TdlDim bytes = dim_mul(m, ty_numel(m, t), dim_const(m, (int64_t)el_bytes(ty_elem(m, t)) * lanes));
     TdlDim up = dim_mul(m, dim_floordiv(m, dim_add(m, bytes, dim_const(m, 63)), 64), dim_const(m, 64));
-    v->f->workspace = dim_add(m, at, up);
+    *end = dim_add(m, at, up);
     return at;
 }
 
 static void give_lanes(Vec *v, TdlOp alloc) {
     op_set_int(v->f, alloc, "lanes", v->lanes);
     if (op_int(v->f, alloc, "local", 0)) return;
-    op_set_dim(v->f, alloc, "offset", vec_slot(v, ir_type(v->f, ir_op(v->f, alloc)->results[0]), v->lanes));
+    op_set_dim(v->f, alloc, "offset", vec_slot(v, alloc, ir_type(v->f, ir_op(v->f, alloc)->results[0]), v->lanes));
 }
 
 static void drop_prefix(Vec *v, TdlOp o, uint32_t at, TdlVal private, uint32_t prefix) {
@@ -177,7 +178,7 @@ static void make_private(Vec *v, const VecAcc *acc) {
     uint32_t one = v->bytes / el_bytes(ty_elem(v->m, tensor)), lanes = one < v->lanes ? one : v->lanes;
     TdlOp alloc = ir_emit(&before, OP_ALLOC, NULL, 0, &type, 1);
     op_set_int(f, alloc, "lanes", lanes);
-    op_set_dim(f, alloc, "offset", vec_slot(v, tensor, lanes));
+    op_set_dim(f, alloc, "offset", vec_slot(v, v->loop, tensor, lanes));
     TdlVal private = ir_result(f, alloc, 0), target = acc->buf;
     TdlVal fill[2] = {private, ir_const_float(&before, ty_elem(v->m, tensor), -0.0)}; /* which changes no sum, -0 neither */
     ir_emit(&before, OP_FILL, fill, 2, NULL, 0);

@@ -1,6 +1,7 @@
 /* Whether a loop's iterations may run in lanes: what differs between them, what they write, what they add to; and what it
  * costs. */
 #include "passes/vector.h"
+#include "passes/loops.h"
 
 #include <string.h>
 
@@ -82,30 +83,6 @@ static void spread_region(Vec *v, TdlRegion r) {
 
 /* ---- legality and cost ---- */
 
-/* The operands of two accesses name the same element. */
-static bool same_place(const Vec *v, TdlOp load, TdlOp store) {
-    const TdlOpData *a = ir_op(v->f, load), *b = ir_op(v->f, store);
-    if (a->noperands + 1 != b->noperands) return false;
-    for (uint32_t i = 0; i < a->noperands; i++)
-        if (a->operands[i].id != b->operands[i + 1].id) return false;
-    return true;
-}
-
-/* The load of store(load + x): the element is only added to. 0: it is not. */
-static TdlOp added_to(const Vec *v, TdlOp store) {
-    TdlVal value = ir_op(v->f, store)->operands[0];
-    TdlOp add = ir_val(v->f, value)->def;
-    if (!add.id || v->uses[value.id] != 1 || op_int(v->f, add, "exact", 0)) return (TdlOp){0};
-    TdlOpcode code = ir_op(v->f, add)->code;
-    for (uint32_t k = 0; k < 2; k++) {
-        if (code != OP_ADD && !(code == OP_SUB && k == 0)) continue;
-        TdlVal x = ir_op(v->f, add)->operands[k];
-        TdlOp load = ir_val(v->f, x)->def;
-        if (load.id && ir_op(v->f, load)->code == OP_LOAD && v->uses[x.id] == 1 && same_place(v, load, store)) return load;
-    }
-    return (TdlOp){0};
-}
-
 static VecAcc *acc_for(Vec *v, TdlVal buf) {
     for (uint32_t i = 0; i < v->accs.n; i++)
         if (v->accs.p[i].buf.id == buf.id) return &v->accs.p[i];
@@ -138,7 +115,7 @@ static void check_store(Vec *v, TdlOp o, double weight) {
         return;
     }
     bool varying = v->varying[buf.id] || any_varying(v, d, 2);
-    TdlOp load = added_to(v, o);
+    TdlOp load = sum_added_to(v->f, v->uses, o);
     if (!varying && load.id && ir_viewed(v->f, buf).id == buf.id && ty_is_float(v->m, ir_type(v->f, buf))) {
         VecAcc *acc = acc_for(v, buf);
         VEC_PUSH(v->a, acc->stores, o);
@@ -179,7 +156,7 @@ static void check_region(Vec *v, TdlRegion r, double weight);
 
 static void check_for(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
-    v->legal &= !v->varying[d->operands[0].id] && !v->varying[d->operands[1].id];
+    v->legal &= !v->varying[d->operands[0].id] && !v->varying[d->operands[1].id] && !op_attr(v->f, o, "threads");
     if (op_int(v->f, o, "exit", 0)) v->legal &= !v->varying[ir_op(v->f, ir_terminator(v->f, d->regions[0]))->operands[0].id];
     for (uint32_t i = 2; i < d->noperands; i++) v->legal &= ty_kind(v->m, ir_type(v->f, d->operands[i])) == TY_TENSOR;
     VEC_PUSH(v->a, v->loops, o);
@@ -332,7 +309,7 @@ bool vec_plain(const Vec *v, TdlOp o) {
     for (uint32_t i = 0; d->code == OP_FOR && i + 2u < d->noperands; i++)
         if (op_int(v->f, o, "exit", 0) || !is_sum(v, o, i)) return false;
     return d->code == OP_FOR && !op_int(v->f, o, "exit", 0) && !op_int(v->f, o, "down", 0) &&
-           !op_attr(v->f, o, "vector");
+           !op_attr(v->f, o, "vector") && !op_attr(v->f, o, "threads");
 }
 
 /* Iterations, where they are known; else many. */

@@ -58,14 +58,31 @@ static TdlOp loop_of(const Vec *v, TdlVal x) {
     return loop.id && !d->index && ir_op(v->f, loop)->code == OP_FOR ? loop : none;
 }
 
+/* x is at least 0, by a constant or the larger of it and another value. */
+static bool not_negative(const Vec *v, TdlVal x) {
+    TdlOp def = ir_val(v->f, x)->def;
+    TdlDim d;
+    int64_t c;
+    if (ir_val_dim(v->f, x, &d) && dim_is_const(v->m, d, &c)) return c >= 0;
+    if (!def.id || ir_op(v->f, def)->code != OP_MAX) return false;
+    return not_negative(v, ir_op(v->f, def)->operands[0]) || not_negative(v, ir_op(v->f, def)->operands[1]);
+}
+
 /* x is the index of a loop within 0 .. n - 1. */
+static bool at_most(const Vec *v, TdlVal x, TdlDim n);
+
 static bool stays_in(const Vec *v, TdlVal x, TdlDim n) {
     TdlOp loop = loop_of(v, x);
-    TdlDim lo, hi;
-    int64_t first;
-    if (!loop.id || !ir_val_dim(v->f, ir_op(v->f, loop)->operands[0], &lo) || !dim_is_const(v->m, lo, &first) || first < 0) return false;
-    TdlVal end = ir_op(v->f, loop)->operands[1];
-    return ir_val_dim(v->f, end, &hi) ? dim_eq(hi, n) : stays_in(v, end, n);
+    return loop.id && not_negative(v, ir_op(v->f, loop)->operands[0]) && at_most(v, ir_op(v->f, loop)->operands[1], n);
+}
+
+/* x is at most n: by itself, as the smaller of such a value and another one, as the index of such a loop. */
+static bool at_most(const Vec *v, TdlVal x, TdlDim n) {
+    TdlOp def = ir_val(v->f, x)->def;
+    TdlDim d;
+    if (ir_val_dim(v->f, x, &d)) return dim_eq(d, n);
+    if (!def.id) return stays_in(v, x, n);
+    return ir_op(v->f, def)->code == OP_MIN && (at_most(v, ir_op(v->f, def)->operands[0], n) || at_most(v, ir_op(v->f, def)->operands[1], n));
 }
 
 /* ---- making the copy ---- */
@@ -110,7 +127,7 @@ static void make_copy(Vec *v, Copy *c, TdlOp o, int64_t pad) {
     TdlBuilder b = ir_before(v->f, o);
     TdlOp alloc = ir_emit(&b, OP_ALLOC, NULL, 0, &type, 1);
     if (dim_is_const(v->m, ty_numel(v->m, tensor), &n) && n <= LOCAL_ELEMENTS) op_set_int(v->f, alloc, "local", 1);
-    else op_set_dim(v->f, alloc, "offset", vec_slot(v, tensor, 1));
+    else op_set_dim(v->f, alloc, "offset", vec_slot(v, o, tensor, 1));
     c->copy = ir_result(v->f, alloc, 0);
     copy_axes(v, &b, c, at, 0);
 }
@@ -151,12 +168,13 @@ static bool stage_inside(Vec *v, TdlOp load) {
 
 /* ---- a loop around ---- */
 
+/* One over chunks alone does no access again. */
 static TdlOp outermost(const Vec *v) {
     TdlOp best = {0};
     for (TdlOp o = v->loop;;) {
         o = ir_region(v->f, ir_op(v->f, o)->parent)->parent;
         if (!o.id || ir_op(v->f, o)->code != OP_FOR) return best;
-        best = o;
+        if (best.id || !op_attr(v->f, o, "threads")) best = o;
     }
 }
 

@@ -13,6 +13,7 @@ static const char USAGE[] =
     "  --print-after-all  print the IR after each pass to standard error\n"
     "  --print-spans      print places too\n"
     "  --strict-fp        no reassociation\n"
+    "  -fopenmp           large loops run in threads\n"
     "  -fcheck=nan        reverse sweeps check what they compute\n"
     "  --max-tape=BYTES   most that the loops of a function keep for their reverse\n"
     "  --specialise=D=N,K=M\n"
@@ -67,6 +68,7 @@ static int parse_options(TdlArena *arena, int argc, char **argv, Options *o) {
         else if (!strcmp(a, "--print-after-all")) o->print_all = true;
         else if (!strcmp(a, "--print-spans")) o->spans = true;
         else if (!strcmp(a, "--strict-fp")) o->pass.strict_fp = true;
+        else if (!strcmp(a, "-fopenmp")) o->pass.openmp = true;
         else if (!strcmp(a, "-fcheck=nan")) o->pass.check_nan = true;
         else if (!strncmp(a, "--max-tape=", 11) && pass_bytes(a + 11, &o->pass.max_tape)) o->pass.limit_tape = true;
         else if (!strncmp(a, "--specialise=", 13) && !pass_case(arena, a + 13, &c)) VEC_PUSH(arena, o->cases, c);

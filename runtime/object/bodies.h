@@ -64,6 +64,10 @@ int64_t tdlrt_philox(int64_t seed, int64_t counter);
 double tdlrt_polygamma(int64_t n, double x);
 double tdlrt_lgamma(double x);
 
+/* threads.c: a chunk of a loop; `frame` is what it reads of the function around. */
+typedef int TdlrtWork(const void *frame, int64_t chunk);
+int tdlrt_threads(TdlrtWork *work, const void *frame, int64_t n);
+
 /* contract.c. Kernels of a target for one element type, made by codegen/kernels.c; strides are in bytes. */
 enum { TDLRT_TILE_ROWS = 8, TDLRT_ROW_GROUP = 8 };
 /* Room for packing (passes/bufferize_dot.c): three vectors of b in each of so many rows, or k where that is less; then

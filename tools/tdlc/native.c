@@ -35,6 +35,15 @@ static bool load_lapack(Session *s, TdlSpan at) {
     return false;
 }
 
+/* The OpenMP runtime; any has what objects call. */
+static bool load_openmp(Session *s) {
+    static const char *const names[] = {"libgomp.so.1", "libomp.so.5", "libomp.so"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (dlopen(names[i], RTLD_NOW | RTLD_GLOBAL)) return true;
+    diag_error(s->diags, SPAN_NONE, "-fopenmp: there is no OpenMP runtime (libgomp.so.1 or libomp.so.5) here: install libgomp1, or leave -fopenmp out");
+    return false;
+}
+
 /* Loads the libraries that were named, and finds every C function that is called. */
 static bool load_libraries(Session *s) {
     bool ok = true;
@@ -43,6 +52,7 @@ static bool load_libraries(Session *s) {
             diag_error(s->diags, SPAN_NONE, "--load: %s", dlerror());
             ok = false;
         }
+    if (ok && cg_uses_threads(s->m)) ok = load_openmp(s);
     bool lapack = false;
     for (uint32_t i = 0; i < s->m->funcs.n && ok; i++) {
         const TdlFunc *f = s->m->funcs.p[i];

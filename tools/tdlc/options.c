@@ -82,6 +82,7 @@ static void set_spans(Parser *p, const char *v) { (void)v; p->o->print_spans = t
 static void set_json(Parser *p, const char *v) { (void)v; p->o->json = true; }
 static void set_debug(Parser *p, const char *v) { (void)v; p->o->cg.debug_info = true; }
 static void set_strict(Parser *p, const char *v) { (void)v; p->o->cg.strict_fp = p->o->pass.strict_fp = true; }
+static void set_openmp(Parser *p, const char *v) { (void)v; p->o->pass.openmp = true; }
 static void set_math(Parser *p, const char *v) {
     p->o->cg.libm = !strcmp(v, "libm");
     if (!p->o->cg.libm && strcmp(v, "inline")) fail(p, "--math: expected inline or libm, not", v);
@@ -220,6 +221,7 @@ static const Option OPTIONS[] = {
     {"-g", NULL, "debug information: lines of the .tdl", set_debug, 0},
     {"--math=", "WHERE", "exp, log, tanh and their like: inline (the default), or libm: the C library's", set_math, 0},
     {"--strict-fp", NULL, "no reassociation and no contraction of floating-point arithmetic", set_strict, 0},
+    {"-fopenmp", NULL, "large loops and contractions run in threads, with the same bits for any number of them (link with -fopenmp)", set_openmp, 0},
     {"--grad ", "F:X,Y", "also exports F_grad, the gradient of F with respect to X and Y (G=F:X,Y: called G; F: every float parameter)", set_grad, 0},
     {"--value-and-grad ", "F:X,Y", "likewise F_value_and_grad", set_value_and_grad, 0},
     {"--vjp ", "F:X,Y", "likewise F_vjp", set_vjp, 0},

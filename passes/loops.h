@@ -1,0 +1,20 @@
+/* What the passes over loops of loop IR ask and do. */
+#ifndef TDL_PASSES_LOOPS_H
+#define TDL_PASSES_LOOPS_H
+
+#include "ir/ir.h"
+
+/* The load of store(load + x), which only adds to the element; 0: the store does something else. `uses`: the use counts of
+ * the function's values. */
+TdlOp sum_added_to(const TdlFunc *f, const uint32_t *uses, TdlOp store);
+
+/* The loop inside a perfect nest, where loop o holds nothing but it and constants; 0: it does not. Both go up by one over
+ * bounds from outside and carry nothing. */
+TdlOp nest_child(const TdlFunc *f, TdlOp o);
+/* Exchanges the two: bounds and indices change places. */
+void nest_interchange(TdlFunc *f, TdlOp outer, TdlOp inner);
+
+/* Removes `mark` and `release` of regions that take nothing from the growing part. */
+void drop_marks(TdlFunc *f, TdlRegion r);
+
+#endif
