@@ -37,6 +37,14 @@ uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only) {
 
 uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand) { return g->root[ir_op(g->f, o)->operands[operand].id]; }
 
+uint32_t cg_root_either(Cg *g, uint32_t a, uint32_t b) {
+    if (!a || !b || a == b) return a == b ? a : 0;
+    uint32_t r = cg_root_new(g, (TdlDim){0}, false);
+    g->roots.p[r].either[0] = a;
+    g->roots.p[r].either[1] = b;
+    return r;
+}
+
 /* The access groups of the parallel loops around: those that the memory was not allocated in. */
 static void groups(Cg *g, LLVMValueRef inst, uint32_t root) {
     CgUnit *u = g->u;
@@ -64,12 +72,20 @@ static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
     return false;
 }
 
+/* May the two be the same memory, by what an `if` chose or by where a destination lies? */
+static bool may_meet(const Cg *g, uint32_t a, uint32_t b) {
+    const uint32_t *x = g->roots.p[a].either, *y = g->roots.p[b].either;
+    if (x[0]) return a == b || may_meet(g, x[0], b) || may_meet(g, x[1], b);
+    if (y[0]) return may_meet(g, a, y[0]) || may_meet(g, a, y[1]);
+    return a == b || lies_over(g, a, b) || lies_over(g, b, a);
+}
+
 /* Does no root that has the scope of k share memory with i? */
 static bool apart(const Cg *g, uint32_t i, uint32_t k) {
     if (k == i || (k == MAX_SCOPES && i > k)) return false;
     uint32_t end = k < MAX_SCOPES ? k + 1 : g->roots.n;
     for (uint32_t j = k; j < end; j++)
-        if (lies_over(g, i, j) || lies_over(g, j, i)) return false;
+        if (may_meet(g, i, j)) return false;
     return true;
 }
 

@@ -46,6 +46,7 @@ typedef struct {
     bool read_only;
     uint32_t depth;             /* parallel loops around its allocation */
     const TdlPort *dest;        /* of a destination: its port, which says what inputs it may be the same memory as */
+    uint32_t either[2];         /* of what an `if` chooses: the roots of its sides; 0: not chosen */
 } CgRoot;
 
 /* Nested parallel loops that are marked for LLVM; deeper ones are not. */
@@ -197,6 +198,8 @@ void cg_threads_for(Cg *g, TdlOp o);
 /* ---- what LLVM may assume of memory (alias.c) ---- */
 uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only);
 uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand);
+/* Of a buffer that is one of two; 0 where one of them is unknown. */
+uint32_t cg_root_either(Cg *g, uint32_t a, uint32_t b);
 /* Notes that `inst` accesses the memory of `root` (0: unknown). */
 void cg_access(Cg *g, LLVMValueRef inst, uint32_t root);
 void cg_access_finish(Cg *g);

@@ -277,6 +277,8 @@ void cg_IF(Cg *g, TdlOp o) {
         LLVMValueRef in[2] = {yields[0][i], yields[1][i]}, phi = LLVMBuildPhi(b, LLVMTypeOf(in[0]), "");
         LLVMAddIncoming(phi, in, ends, 2);
         cg_set(g, ir_op(g->f, o)->results[i], phi);
+        TdlOp yield[2] = {ir_terminator(g->f, ir_op(g->f, o)->regions[0]), ir_terminator(g->f, ir_op(g->f, o)->regions[1])};
+        g->root[ir_op(g->f, o)->results[i].id] = cg_root_either(g, cg_root_of(g, yield[0], i), cg_root_of(g, yield[1], i));
     }
 }
 

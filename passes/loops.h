@@ -14,6 +14,9 @@ TdlOp nest_child(const TdlFunc *f, TdlOp o);
 /* Exchanges the two: bounds and indices change places. */
 void nest_interchange(TdlFunc *f, TdlOp outer, TdlOp inner);
 
+/* Whether pass `vector`, for registers of so many bytes, would run the iterations of o in lanes (vector.c). */
+bool vec_would_take(TdlFunc *f, TdlArena *a, uint32_t vector_bytes, TdlOp o);
+
 /* Removes `mark` and `release` of regions that take nothing from the growing part. */
 void drop_marks(TdlFunc *f, TdlRegion r);
 

@@ -13,7 +13,8 @@
  * The number of chunks and their borders follow from sizes and trip counts alone, so that the result has the same bits
  * for any number of threads: as many chunks as have GRAIN operations each (about 25 us), which for small work is one, whose
  * results are those of the loop as it was. A copy of an accumulator costs its clearing and its addition: it counts COPY
- * operations an element. Borders are multiples of the lanes of vector loops where chunks are long enough.
+ * operations an element. Chunks of what becomes a vector loop are whole groups of lanes; elsewhere borders are multiples of
+ * some lanes where chunks are long enough.
  * A contraction is cut along the first axis of its result, each chunk with room of its own for packing.
  * Never: iterations that take memory of the growing part (stacks, sizes found at run time), call functions or print; what
  * is scattered into memory that is not known to be small; under strict_fp sums of floats; what has less than two GRAINs
@@ -26,6 +27,7 @@ enum {
     COPY = 8192,
     CHUNKS = 32,
     COPIES = 16,      /* chunks that have memory of their own */
+    LANES = 32,       /* a chunk of a vector loop is of so many iterations, or a multiple */
     MOST_ACCS = 64,
     LEAST_TRIPS = 4
 };
@@ -37,6 +39,7 @@ typedef struct {
     TdlOp loop;
     TdlRegion body;
     int64_t most;
+    bool lanes;       /* iterations become vector lanes */
 } Chunks;
 
 static TdlVal i64(Chunks *k, int64_t n) { return ir_const_int(&k->b, EL_I64, n); }
@@ -56,13 +59,15 @@ static TdlVal count_chunks(Chunks *k, ThreadCost work, ThreadCost grain) {
     return ir_cast(&k->b, n, EL_I64);
 }
 
-/* Iterations of a chunk: trips / chunks, rounded up, to whole groups of lanes where there are many. */
+/* Iterations of a chunk: trips / chunks, rounded up, to whole groups of lanes; of loops that LLVM may vectorise, or not at
+ * all, where there are many. */
 static TdlVal chunk_length(Chunks *k, TdlVal trips, TdlVal chunks) {
     static const int64_t GROUPS[][2] = {{8, 8}, {64, 32}, {256, 64}}; /* from so many iterations on: a multiple of */
     TdlVal whole = op2(&k->b, OP_FLOORDIV, trips, chunks), one = i64(k, 1), group = one;
     TdlVal rest = op2(&k->b, OP_LT, op2(&k->b, OP_MUL, whole, chunks), trips);
     TdlVal n = op2(&k->b, OP_ADD, whole, choose(&k->b, rest, one, k->zero));
-    for (int i = 0; i < 3; i++) group = choose(&k->b, op2(&k->b, OP_GT, n, i64(k, GROUPS[i][0])), i64(k, GROUPS[i][1]), group);
+    if (k->lanes) group = i64(k, LANES);
+    for (int i = 0; i < 3 && !k->lanes; i++) group = choose(&k->b, op2(&k->b, OP_GT, n, i64(k, GROUPS[i][0])), i64(k, GROUPS[i][1]), group);
     TdlVal up = op2(&k->b, OP_ADD, n, op2(&k->b, OP_SUB, group, one));
     return op2(&k->b, OP_MUL, op2(&k->b, OP_FLOORDIV, up, group), group);
 }
@@ -233,8 +238,9 @@ static bool has_trips(const Threads *t, TdlOp loop) {
 }
 
 /* Of a perfect nest whose outer loop does not do, the inner one becomes the outer one where its iterations need no copies. */
-static bool fits(Threads *t, TdlOp o) {
+static bool fits(Threads *t, TdlOp o, bool *large) {
     if (has_trips(t, o) && threads_legal(t, o, true)) return t->memory.n <= MOST_ACCS;
+    *large = has_trips(t, o) && t->large;
     TdlOp child = nest_child(t->f, o);
     if (!child.id || !has_trips(t, child) || !threads_legal(t, child, false) || t->memory.n) return false;
     nest_interchange(t->f, o, child);
@@ -243,12 +249,14 @@ static bool fits(Threads *t, TdlOp o) {
 
 static void find_alloc(void *user, TdlFunc *f, TdlOp o) { *(bool *)user |= ir_op(f, o)->code == OP_ALLOC; }
 
-static bool take_loop(Threads *t, TdlOp o) {
-    if (!fits(t, o)) return false;
+/* *large: it stays one loop, and those inside too, which vector lanes may run side by side. */
+static bool take_loop(Threads *t, TdlOp o, bool *large) {
+    if (!fits(t, o, large)) return false;
     bool memory = t->memory.n > 0;
     ir_walk(t->f, t->body, find_alloc, &memory);
     Chunks k = {.b = ir_before(t->f, o), .most = memory ? COPIES : CHUNKS};
     k.b.span = ir_op(t->f, o)->span;
+    k.lanes = t->lanes && vec_would_take(t->f, t->a, t->lanes, o);
     ThreadCost work = cost_of_loop(t, &k.b, o), elements = cost_number(0);
     if (is_small(work)) return false;
     for (uint32_t i = 0; i < t->memory.n; i++) {
@@ -315,7 +323,8 @@ static void drop_unused(Threads *t, TdlRegion r, const uint32_t *uses) {
 
 static void visit(Threads *t, TdlRegion r) {
     IR_FOREACH_OP(t->f, r, o) {
-        if (ir_op(t->f, o)->code == OP_FOR && take_loop(t, o)) continue;
+        bool large = false;
+        if (ir_op(t->f, o)->code == OP_FOR && (take_loop(t, o, &large) || large)) continue;
         if (ir_op(t->f, o)->code == OP_CONTRACT) take_contraction(t, o);
         for (uint32_t i = 0; i < ir_op(t->f, o)->nregions; i++) visit(t, ir_op(t->f, o)->regions[i]);
     }
@@ -327,6 +336,7 @@ bool pass_threads(TdlModule *m, const TdlPassOptions *opt) {
         TdlArena scratch;
         arena_init_like(&scratch, m->arena);
         Threads t = {.m = m, .f = m->funcs.p[i], .a = &scratch, .strict = opt->strict_fp};
+        if (opt->opt_level > 1 && !opt->strict_fp) t.lanes = (uint32_t)opt->vector_bytes;
         drop_marks(t.f, t.f->body);
         t.uses = ir_use_counts(t.f, &scratch);
         visit(&t, t.f->body);

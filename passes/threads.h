@@ -24,12 +24,14 @@ typedef struct {
     TdlFunc *f;
     TdlArena *a;
     bool strict;            /* sums of floats are not taken apart */
+    uint32_t lanes;         /* bytes of the vector registers that pass `vector` fills; 0: it does not run */
     uint32_t *uses;         /* by value */
     /* of the loop being looked at */
     TdlOp loop;
     TdlRegion body;
     TdlVal index;
     bool legal, parallel;
+    bool large;             /* it could, but what it adds to is too large for copies */
     TDL_VEC(TdlOpcode) carried;   /* of each carried value: what it is reduced by */
     TDL_VEC(ThreadMemory) memory; /* after threads_legal: what is added to */
 } Threads;

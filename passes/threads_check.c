@@ -271,10 +271,12 @@ static void check_memory(Threads *t) {
         t->legal &= !shared && only_added_to(t, m);
         double size = bytes_of(t, m->buf, &known);
         bytes += size;
-        t->legal &= bytes <= COPIES && !(m->scattered && (!known || size > SCATTERED));
+        t->legal &= !(m->scattered && (!known || size > SCATTERED));
         t->memory.p[n++] = *m;
     }
     t->memory.n = n;
+    t->large = t->legal && bytes > COPIES;
+    t->legal &= !t->large;
 }
 
 bool threads_legal(Threads *t, TdlOp loop, bool promised) {
@@ -284,6 +286,7 @@ bool threads_legal(Threads *t, TdlOp loop, bool promised) {
     t->index = ir_region(t->f, t->body)->args.p[0];
     t->parallel = promised && op_int(t->f, loop, "parallel", 0);
     t->legal = !op_int(t->f, loop, "exit", 0) && !op_int(t->f, loop, "down", 0);
+    t->large = false;
     t->memory.n = 0;
     check_carried(t);
     check_region(t, t->body);

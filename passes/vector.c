@@ -72,6 +72,18 @@ static bool visit_nest(Vec *v, TdlOp o) {
     return false;
 }
 
+bool vec_would_take(TdlFunc *f, TdlArena *a, uint32_t vector_bytes, TdlOp o) {
+    Vec v = {.m = f->module, .f = f, .a = a, .bytes = vector_bytes};
+    refresh(&v);
+    TdlOp child = vec_plain(&v, o) ? nest_child(f, o) : (TdlOp){0};
+    vec_examine(&v, o);
+    bool outer = worth(&v);
+    double cost = v.cost;
+    if (!outer || !child.id) return outer;
+    vec_examine(&v, child);
+    return !worth(&v) || cost < v.cost * VEC_TRIP;
+}
+
 static void visit_region(Vec *v, TdlRegion r) {
     IR_FOREACH_OP(v->f, r, o) {
         TdlOpcode code = ir_op(v->f, o)->code;
