@@ -121,10 +121,9 @@ static void write_most(const Formulas *all, TdlStr *out) {
 }
 
 /* What the workspace size adds up to: planned slots and what the arguments decide of the growing part, of each the most
- * that a variant wants. True where the arguments do not decide it all. */
-static bool workspace_bytes(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
+ * that a variant wants. */
+static void workspace_bytes(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
     Formulas slots = {0}, growing = {0}, both = {0};
-    Growth own = growth_of(f);
     for (uint32_t i = 0; i <= cg_nvariants(opt, f); i++) {
         TdlFunc *v = i ? cg_variant_of(opt, f, i - 1) : f;
         Growth g = growth_of(v);
@@ -139,16 +138,20 @@ static bool workspace_bytes(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlS
         write_most(&slots, out);
         if (growing.of.n > 1 || strcmp(growing.of.p[0], "0")) str_puts(out, " + "), write_most(&growing, out);
     }
-    growth_text(&own, out);
-    return own.more;
 }
 
 void cg_workspace_text(TdlModule *m, TdlFunc *f, const CgOptions *opt, TdlStr *out) {
     TdlStr bytes = str_new(m->arena);
-    bool more = workspace_bytes(m, f, opt, &bytes);
-    if (!strcmp(bytes.p, "0")) str_puts(out, more ? "0 bytes" : "none is needed");
-    else str_printf(out, "%s + 63 bytes (// divides and rounds down, ** is power)", bytes.p);
-    if (more) str_puts(out, "; more for what has a size found at run time");
+    Growth g = growth_of(f);
+    workspace_bytes(m, f, opt, &bytes);
+    if (!strcmp(bytes.p, "0")) {
+        str_puts(out, g.more ? "0 bytes" : "none is needed");
+    } else {
+        str_printf(out, "%s + 63 bytes", bytes.p);
+        growth_text(&g, out);
+        str_puts(out, " (// divides and rounds down, ** is power)");
+    }
+    if (g.more) str_puts(out, "; more for what has a size found at run time");
 }
 
 static void dims_list(const TdlModule *m, const TdlFunc *f, TdlStr *out) {
@@ -294,7 +297,9 @@ static cJSON *json_port(TdlModule *m, const TdlFunc *f, uint32_t at, const CgOpt
 
 static void json_workspace(cJSON *function, TdlModule *m, TdlFunc *f, const CgOptions *opt) {
     TdlStr w = str_new(m->arena);
+    Growth g = growth_of(f);
     workspace_bytes(m, f, opt, &w);
+    growth_text(&g, &w);
     json_add_string(function, "workspace", m->arena, w.p);
 }
 
