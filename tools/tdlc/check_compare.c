@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { ROWS = 10, SPLITS = 12 };
+static const double ITERATED = 1e-11; /* of a result: what an iteration that stops at a tolerance may leave */
 
 typedef struct {
     Probe *p;
@@ -206,7 +207,7 @@ static AtState judged(Eval *e, const Bounds *bounds, AtResult *r) {
     for (size_t i = 0; i < sizeof finer / sizeof *finer; i++) {
         double h = step / finer[i];
         r->difference = ridders(e, h, &r->error);
-        double scale = fmax(r->scale, fabs(r->difference)), tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor;
+        double scale = fmax(r->scale, fabs(r->difference)), tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor + (e->single ? 0 : ITERATED * e->magnitude);
         if (i == 0 && kinked(e, scale)) return AT_KINK;
         bool off = (e->forward && apart(r->forward, r->difference, tolerance)) || (e->reverse && apart(r->reverse, r->difference, tolerance));
         bool vague = 10 * r->error > 0.1 * fabs(r->difference) && r->error > (e->single ? 1e3 : 3e4) * floor; /* not converged */
