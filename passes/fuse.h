@@ -25,6 +25,9 @@ typedef struct {
 
 /* One rewrite over a function; each is in a file of its own, and answers whether it changed anything. */
 bool fuse_pull(FuseCtx *c);   /* producers into consumers, at the index */
+bool fuse_ranges(FuseCtx *c); /* indices that are in range say so; comparisons that are certain go */
+bool fuse_branch(FuseCtx *c); /* branches on one condition become one */
+bool fuse_gather(FuseCtx *c); /* additions at a shifted index become reads */
 bool fuse_merge(FuseCtx *c);  /* loops side by side into one */
 bool fuse_own(FuseCtx *c);    /* accumulators that are added to at the loop's own index become results */
 bool fuse_share(FuseCtx *c);  /* what one nest of an iteration computed out of the next */

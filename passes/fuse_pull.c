@@ -90,13 +90,16 @@ static bool into_stream(const FuseCtx *c, TdlOp map, TdlVal r) {
     return fuse_next(&it) && depth_of(c->f, fuse_body(c->f, map)) == 1 && streams(c->f, ir_op(c->f, it.u.op)->parent);
 }
 
+/* Pure, but for what it adds to accumulators of the outside: no slice that is light has an addition or a call in it. */
+static bool only_adds(const FuseCtx *c, TdlOp map) { return ir_op_is_pure(c->f, map) || !fuse_has_effect(c->f, map); }
+
 static bool worth_it(FuseCtx *c, TdlOp map, TdlVal r, TdlVal yielded) {
     Uses u = look_at_uses(c, map, r);
     if (!u.nuses) return false;
     FuseCost k = fuse_slice(c, fuse_body(c->f, map), yielded);
     if (!k.heavy && k.loads <= 1 && k.flops == 0) return true;
     if (u.other || !u.covered) return false;
-    bool alone = true; /* another result that is used keeps the body where it is */
+    bool alone = ir_op_is_pure(c->f, map); /* another result that is used, or what it adds, keeps the body where it is */
     for (uint16_t i = 0; i < ir_op(c->f, map)->nresults; i++)
         if (ir_op(c->f, map)->results[i].id != r.id && fuse_nuses(c, ir_op(c->f, map)->results[i])) alone = false;
     if (u.nuses == 1 && alone) return !into_stream(c, map, r);
@@ -156,13 +159,13 @@ static void pull_region(FuseCtx *c, TdlRegion r) {
     IR_FOREACH_OP(c->f, r, o) {
         if (o.id >= c->nops) continue; /* made in this walk */
         for (uint16_t i = 0; i < ir_op(c->f, o)->nregions; i++) pull_region(c, ir_op(c->f, o)->regions[i]);
-        if (ir_op(c->f, o)->code != OP_MAP || !ir_op_is_pure(c->f, o)) continue;
+        if (ir_op(c->f, o)->code != OP_MAP || !only_adds(c, o)) continue;
         uint32_t left = 0;
         for (uint16_t i = 0; i < ir_op(c->f, o)->nresults; i++) {
             pull_result(c, o, i);
             left += fuse_nuses(c, ir_op(c->f, o)->results[i]);
         }
-        if (!left) ir_remove(c->f, o);
+        if (!left && ir_op_is_pure(c->f, o)) ir_remove(c->f, o);
     }
 }
 
