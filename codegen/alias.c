@@ -45,6 +45,52 @@ uint32_t cg_root_either(Cg *g, uint32_t a, uint32_t b) {
     return r;
 }
 
+/* The memory of root, or of what it was chosen from, is now told apart no more from that of `group`. */
+static void into_group(Cg *g, uint32_t root, uint32_t group) {
+    uint32_t old = g->roots.p[root].group, *either = g->roots.p[root].either;
+    if (either[0]) {
+        into_group(g, either[0], group);
+        into_group(g, g->roots.p[root].either[1], group);
+    }
+    g->roots.p[root].group = group;
+    for (uint32_t i = 1; old && i < g->roots.n; i++)
+        if (g->roots.p[i].group == old) g->roots.p[i].group = group;
+}
+
+void cg_carried_roots(Cg *g, TdlOp o) {
+    const TdlOpData *d = ir_op(g->f, o);
+    uint32_t skip = op_int(g->f, o, "exit", 0) != 0, n = g->roots.n, group = ++g->ngroups;
+    const TdlPort *dest = NULL;
+    for (uint32_t i = 2; i < d->noperands; i++) {
+        uint32_t from = cg_root_of(g, o, i);
+        if (!from) continue;
+        into_group(g, from, group);
+        if (g->roots.p[from].dest) dest = g->roots.p[from].dest;
+    }
+    for (uint32_t i = 2; i < d->noperands; i++) {
+        if (ty_kind(g->f->module, ir_type(g->f, d->operands[i])) != TY_BUF) continue;
+        for (int k = 0; k < 2; k++) {
+            uint32_t root = cg_root_new(g, (TdlDim){0}, false);
+            g->roots.p[root].group = group;
+            g->roots.p[root].family = root < MAX_SCOPES ? 2*n + (uint32_t)k : 0;
+            g->roots.p[root].dest = dest;
+            g->root[k ? d->results[skip + i - 2].id : ir_region(g->f, d->regions[0])->args.p[i - 1].id] = root;
+        }
+    }
+}
+
+void cg_declare_scopes(Cg *g, TdlOp o, bool behind) {
+    CgUnit *u = g->u;
+    const TdlOpData *d = ir_op(g->f, o);
+    uint32_t skip = op_int(g->f, o, "exit", 0) != 0;
+    for (uint32_t i = 2; i < d->noperands; i++) {
+        uint32_t root = g->root[behind ? d->results[skip + i - 2].id : ir_region(g->f, d->regions[0])->args.p[i - 1].id];
+        if (!root || !g->roots.p[root].family) continue;
+        LLVMValueRef scope = LLVMMetadataAsValue(u->ctx, LLVMMDNodeInContext2(u->ctx, &g->roots.p[root].scope, 1));
+        cg_intrinsic(u, "llvm.experimental.noalias.scope.decl", NULL, 0, &scope, 1);
+    }
+}
+
 /* The access groups of the parallel loops around: those that the memory was not allocated in. */
 static void groups(Cg *g, LLVMValueRef inst, uint32_t root) {
     CgUnit *u = g->u;
@@ -72,12 +118,17 @@ static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
     return false;
 }
 
-/* May the two be the same memory, by what an `if` chose or by where a destination lies? */
+static bool is_shared(const Cg *g, uint32_t a, uint32_t b) {
+    const CgRoot *x = &g->roots.p[a], *y = &g->roots.p[b];
+    return x->group && x->group == y->group && !(x->family && x->family == y->family && a != b);
+}
+
+/* May the two be the same memory, by what an `if` chose, by what a loop carries or by where a destination lies? */
 static bool may_meet(const Cg *g, uint32_t a, uint32_t b) {
     const uint32_t *x = g->roots.p[a].either, *y = g->roots.p[b].either;
     if (x[0]) return a == b || may_meet(g, x[0], b) || may_meet(g, x[1], b);
     if (y[0]) return may_meet(g, a, y[0]) || may_meet(g, a, y[1]);
-    return a == b || lies_over(g, a, b) || lies_over(g, b, a);
+    return a == b || lies_over(g, a, b) || lies_over(g, b, a) || is_shared(g, a, b);
 }
 
 /* Does no root that has the scope of k share memory with i? */

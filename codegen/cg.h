@@ -45,6 +45,7 @@ typedef struct {
     LLVMMetadataRef self, others; /* the lists that accesses carry, made when the function is complete */
     bool read_only;
     uint32_t depth;             /* parallel loops around its allocation */
+    uint32_t group, family;     /* of buffers that a loop carries: those of one group may be the same, but for those of one family */
     const TdlPort *dest;        /* of a destination: its port, which says what inputs it may be the same memory as */
     uint32_t either[2];         /* of what an `if` chooses: the roots of its sides; 0: not chosen */
 } CgRoot;
@@ -82,6 +83,7 @@ typedef struct {
     CgAffine *affine;                   /* by value id, in vector loops */
     LLVMValueRef *lane_offset;          /* by value id, of views: elements from their pointer, by lane; or NULL */
     CgAffine *lane_affine;              /* the same where it is affine */
+    uint32_t ngroups;                   /* of roots */
     uint32_t parallel_depth;            /* parallel loops around the current place */
     LLVMMetadataRef di_scope;
     LLVMValueRef *yielded;              /* operands of the last yield, see cg_region */
@@ -200,6 +202,10 @@ uint32_t cg_root_new(Cg *g, TdlDim offset, bool read_only);
 uint32_t cg_root_of(const Cg *g, TdlOp o, uint32_t operand);
 /* Of a buffer that is one of two; 0 where one of them is unknown. */
 uint32_t cg_root_either(Cg *g, uint32_t a, uint32_t b);
+/* Memory of the buffers that loop o carries: in its body, and behind it. */
+void cg_carried_roots(Cg *g, TdlOp o);
+/* In its body or behind it: buffers that change places are told apart within an iteration alone, also where LLVM copies it. */
+void cg_declare_scopes(Cg *g, TdlOp o, bool behind);
 /* Notes that `inst` accesses the memory of `root` (0: unknown). */
 void cg_access(Cg *g, LLVMValueRef inst, uint32_t root);
 void cg_access_finish(Cg *g);

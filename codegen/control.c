@@ -219,12 +219,14 @@ void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
     l.phis = ARENA_ARRAY(g->u->arena, LLVMValueRef, l.ncarried);
     l.inits = ARENA_ARRAY(g->u->arena, LLVMValueRef, l.ncarried);
     for (uint32_t i = 0; i < l.ncarried; i++) l.inits[i] = inits ? inits[i] : cg_carried(g, o, i, cg_operand(g, o, 2 + i));
+    cg_carried_roots(g, o);
     l.lo = lo;
     l.hi = cg_operand(g, o, 1);
     l.before = cg_here(g);
     l.body = cg_block(g, "for");
     l.end = cg_block(g, "end");
     loop_phis(g, o, &l);
+    cg_declare_scopes(g, o, false);
     g->parallel_depth += parallel;
     cg_region(g, ir_op(g->f, o)->regions[0]);
     if (!g->ok) return;
@@ -239,6 +241,7 @@ void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
     loop_latch(g, o, &l);
     g->parallel_depth -= parallel;
     loop_results(g, o, &l, count);
+    cg_declare_scopes(g, o, true);
 }
 
 void cg_FOR(Cg *g, TdlOp o) {

@@ -1,5 +1,6 @@
 /* When the buffers of loop IR are in use. A buffer lives from its first use to its last, in the order of the text; a use in a
- * loop that the alloc is outside of counts as the whole loop. */
+ * loop that the alloc is outside of counts as the whole loop; buffers that a `for` lets change places live as long as any of
+ * them. */
 #include "ir/ir.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@ typedef struct {
     uint32_t pos;
     uint32_t *alloc_of;     /* value: 1 + its index in lives, for a static buffer or a view of one; 0: other */
     uint32_t *in, *out;     /* op: positions */
+    uint32_t *with;         /* life: another one of the same extent, or itself */
     TdlLives lives;
 } Walk;
 
@@ -40,24 +42,43 @@ TdlDim ir_slot_bytes(const TdlFunc *f, TdlOp alloc) {
     return n;
 }
 
+/* The life of alloc k (from 1), which others may share. */
+static TdlLife *life(Walk *p, uint32_t k) {
+    for (k--; p->with[k] != k;) k = p->with[k];
+    return &p->lives.p[k];
+}
+
+static void extend(TdlLife *l, uint32_t first, uint32_t last) {
+    if (first < l->first) l->first = first;
+    if (last > l->last) l->last = last;
+}
+
+static void unite(Walk *p, uint32_t a, uint32_t b) {
+    TdlLife *x = life(p, a), *y = life(p, b);
+    if (x == y) return;
+    p->with[y - p->lives.p] = (uint32_t)(x - p->lives.p);
+    extend(x, y->first, y->last);
+}
+
 static void use(Walk *p, TdlVal v, TdlOp by) {
     uint32_t k = p->alloc_of[v.id];
     if (!k) return;
-    TdlLife *l = &p->lives.p[k - 1];
+    TdlRegion home = p->lives.p[k - 1].region;
     uint32_t lo = p->in[by.id], hi = lo;
     /* Loops around the use that the alloc is outside of. */
-    for (TdlRegion r = ir_op(p->f, by)->parent; r.id && r.id != l->region.id; r = ir_op(p->f, ir_region(p->f, r)->parent)->parent) {
+    for (TdlRegion r = ir_op(p->f, by)->parent; r.id && r.id != home.id; r = ir_op(p->f, ir_region(p->f, r)->parent)->parent) {
         TdlOp o = ir_region(p->f, r)->parent;
         if (!o.id) break;
         if (ir_op(p->f, o)->code == OP_IF) continue;
         lo = p->in[o.id];
         hi = p->out[o.id];
     }
-    if (lo < l->first) l->first = lo;
-    if (hi > l->last) l->last = hi;
-    /* A buffer that is carried as a pointer is followed no further: it lives as long as the call. */
+    extend(life(p, k), lo, hi);
+    /* A buffer that is handed on elsewhere is followed no further: it lives as long as the call. */
     TdlOpcode c = ir_op(p->f, by)->code;
-    if (c == OP_FOR || c == OP_WHILE || c == OP_YIELD) l->first = 0, l->last = IR_LIFE_END;
+    TdlOp around = ir_region(p->f, ir_op(p->f, by)->parent)->parent;
+    bool in_for = around.id && ir_op(p->f, around)->code == OP_FOR;
+    if (c == OP_WHILE || (c == OP_YIELD && !in_for)) extend(life(p, k), 0, IR_LIFE_END);
 }
 
 static void number(Walk *p, TdlRegion r) {
@@ -69,18 +90,41 @@ static void number(Walk *p, TdlRegion r) {
     }
 }
 
+/* The buffers that a `for` carries, in its body and behind it. */
+static void carry(Walk *p, TdlOp loop) {
+    const TdlOpData *d = ir_op(p->f, loop);
+    uint32_t skip = op_int(p->f, loop, "exit", 0) != 0;
+    for (uint32_t i = 2; i < d->noperands; i++) {
+        p->alloc_of[ir_region(p->f, d->regions[0])->args.p[i - 1].id] = p->alloc_of[d->operands[i].id];
+        p->alloc_of[d->results[skip + i - 2].id] = p->alloc_of[d->operands[i].id];
+    }
+}
+
+/* What it yields in the place of one lives as long as that. */
+static void carry_on(Walk *p, TdlOp loop) {
+    const TdlOpData *d = ir_op(p->f, loop), *y = ir_op(p->f, ir_terminator(p->f, d->regions[0]));
+    uint32_t skip = op_int(p->f, loop, "exit", 0) != 0;
+    for (uint32_t i = 2; i < d->noperands; i++) {
+        uint32_t a = p->alloc_of[d->operands[i].id], b = p->alloc_of[y->operands[skip + i - 2].id];
+        if (a && b) unite(p, a, b);
+    }
+}
+
 static void find(Walk *p, TdlRegion r) {
     TdlFunc *f = p->f;
     IR_FOREACH_OP(f, r, o) {
         const TdlOpData *d = ir_op(f, o);
         if (d->code == OP_ALLOC && !op_int(f, o, "dynamic", 0) && !op_int(f, o, "local", 0)) {
+            p->with[p->lives.n] = p->lives.n;
             VEC_PUSH(p->a, p->lives, ((TdlLife){.op = o, .region = r, .first = UINT32_MAX}));
             p->alloc_of[d->results[0].id] = p->lives.n;
             continue;
         }
         for (uint32_t i = 0; i < d->noperands; i++) use(p, d->operands[i], o);
         if (d->code == OP_VIEW) p->alloc_of[d->results[0].id] = p->alloc_of[d->operands[0].id];
+        if (d->code == OP_FOR) carry(p, o);
         for (uint32_t k = 0; k < d->nregions; k++) find(p, d->regions[k]);
+        if (d->code == OP_FOR) carry_on(p, o);
     }
 }
 
@@ -89,10 +133,14 @@ TdlLives ir_lives(TdlFunc *f, TdlArena *scratch) {
     p.alloc_of = ARENA_ARRAY(scratch, uint32_t, f->vals.n);
     p.in = ARENA_ARRAY(scratch, uint32_t, f->ops.n);
     p.out = ARENA_ARRAY(scratch, uint32_t, f->ops.n);
+    p.with = ARENA_ARRAY(scratch, uint32_t, f->ops.n);
     number(&p, f->body);
     find(&p, f->body);
-    for (uint32_t i = 0; i < p.lives.n; i++)
-        if (p.lives.p[i].first == UINT32_MAX) p.lives.p[i].first = p.lives.p[i].last = p.in[p.lives.p[i].op.id]; /* never used */
+    for (uint32_t i = 0; i < p.lives.n; i++) {
+        TdlLife all = *life(&p, i + 1);
+        p.lives.p[i].first = all.first, p.lives.p[i].last = all.last;
+        if (all.first == UINT32_MAX) p.lives.p[i].first = p.lives.p[i].last = p.in[p.lives.p[i].op.id]; /* never used */
+    }
     return p.lives;
 }
 
