@@ -22,7 +22,7 @@
  *     division, square root, integer division     4
  *     exp, sin, ...                              24     (measured: to keep them is 1.3 to 2 times as fast)
  *
- * A map of such operations is computed again like them. Prices are lowered, to an eighth at last, until no more than four
+ * A map of such operations is computed again like them, branches between them too (a selection and both sides). Prices are lowered, to an eighth at last, until no more than four
  * times the least bytes are kept; under --max-tape they are at an eighth from the start. Cost: up to five maximum flows for
  * each reversed region that reads of its primal. */
 #include "passes/adjoint.h"
@@ -91,19 +91,32 @@ static int price(const Keep *k, TdlOpcode c) {
     return p > 0 ? (p + k->share - 1) / k->share : p;
 }
 
+/* Of the operations of a region, once; a branch costs a selection and both its sides. Negative: never. */
+static double price_of_region(const Keep *k, TdlRegion r) {
+    const Adj *a = k->a;
+    double sum = 0;
+    IR_FOREACH_OP(a->f, r, o) {
+        TdlOpcode code = ir_op(a->f, o)->code;
+        if (op_info(code)->flags & OPF_TERMINATOR) continue;
+        int p = code == OP_IF ? price(k, OP_SELECT) : price(k, code);
+        if (p < 0 || (code == OP_IF && !ir_op(a->f, o)->nresults)) return -1;
+        sum += p * elements(k, adj_type(a, adj_res(a, o, 0)));
+        for (uint32_t i = 0; i < ir_op(a->f, o)->nregions; i++) {
+            double inner = price_of_region(k, ir_op(a->f, o)->regions[i]);
+            if (inner < 0) return -1;
+            sum += inner;
+        }
+    }
+    return sum;
+}
+
 /* Of a map: its body for each of its elements. */
 static int64_t price_of_map(const Keep *k, TdlOp o) {
     const Adj *a = k->a;
-    double n = 1, sum = 0;
+    double n = 1, sum = price_of_region(k, ir_op(a->f, o)->regions[0]);
     TdlDim d;
     for (uint32_t i = 0; i < ir_op(a->f, o)->noperands; i++) n *= ir_val_dim(a->f, adj_arg(a, o, i), &d) ? nominal(a->m, d) : NOMINAL;
-    IR_FOREACH_OP(a->f, ir_op(a->f, o)->regions[0], in) {
-        if (op_info(ir_op(a->f, in)->code)->flags & OPF_TERMINATOR) continue;
-        int p = price(k, ir_op(a->f, in)->code);
-        if (p < 0) return -1;
-        sum += p * elements(k, adj_type(a, adj_res(a, in, 0)));
-    }
-    return capacity(n * sum);
+    return sum < 0 ? -1 : capacity(n * sum);
 }
 
 static int64_t price_of(const Keep *k, TdlOp o) {

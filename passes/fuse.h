@@ -63,7 +63,13 @@ TdlDim fuse_extent(const TdlFunc *f, TdlVal v);        /* of a map: a dimension 
 double fuse_estimate(const TdlModule *m, TdlDim d);     /* with 16 for every variable */
 
 /* What an evaluation of some operations costs. */
-typedef struct { uint32_t loads, flops; bool heavy; } FuseCost;
+typedef struct {
+    uint32_t loads, flops;
+    uint32_t tensors;         /* that the loads are of, as far as the first few go */
+    uint32_t ints;            /* of the flops: integers, comparisons of them, branches */
+    bool heavy;
+    TdlVal read[8];
+} FuseCost;
 /* Marks the operations of `region` that value v needs, and weighs them. */
 FuseCost fuse_slice(FuseCtx *c, TdlRegion region, TdlVal v);
 /* Clones the marked operations at b, with region arguments set in c->vmap before; returns what stands for v. */

@@ -11,12 +11,16 @@
  *   the producer and the use), and
  *     - there is one use: whatever the body does, it is not done more often than before (but a row's sum does not move
  *       into an elementwise loop with elementary functions, which LLVM vectorises: fuse_merge.c says more);
- *     - the body is light (MAX_LOADS, MAX_FLOPS): doing it again is cheaper than a pass through memory.
+ *     - the body is light (MAX_LOADS, MAX_FLOPS): doing it again is cheaper than a pass through memory;
+ *     - some use is at a shifted index, where the loops cannot become one, and all the copies but one are no more than
+ *       STENCIL: a pass through memory, a store and a load, takes as long as that even in the second-level cache. Uses at
+ *       the own index count as one, integers and branches nothing (they are about the ends), loads of one tensor at several
+ *       places like arithmetic.
  * Never when the index might be out of range (the error would be lost), nor when a tensor that the body reads may be
  * overwritten in place in between (it would have to be copied). */
 #include "passes/fuse.h"
 
-enum { MAX_LOADS = 4, MAX_FLOPS = 8, MAX_COPIES = 4 };
+enum { MAX_LOADS = 4, MAX_FLOPS = 8, MAX_COPIES = 4, STENCIL = 24 /* flops an element */ };
 
 /* idx is loop index `arg`, or that plus or minus something that no loop changes: distinct for distinct arg. */
 static bool steps_with(const TdlFunc *f, TdlVal idx, TdlVal arg) {
@@ -49,7 +53,16 @@ static bool covered(const FuseCtx *c, TdlOp use, TdlRegion producer, uint32_t ne
     return true;
 }
 
-typedef struct { uint32_t nuses; bool other, covered; } Uses;
+typedef struct { uint32_t nuses, shifted; bool other, covered; } Uses;
+
+/* Some index is computed: in a stencil, a loop's plus a constant. */
+static bool is_shifted(const TdlFunc *f, TdlOp use) {
+    for (uint32_t i = 1; i < ir_op(f, use)->noperands; i++) {
+        TdlOp o = ir_val(f, ir_op(f, use)->operands[i])->def;
+        if (o.id && (ir_op(f, o)->code == OP_ADD || ir_op(f, o)->code == OP_SUB)) return true;
+    }
+    return false;
+}
 
 static Uses look_at_uses(const FuseCtx *c, TdlOp map, TdlVal r) {
     const TdlFunc *f = c->f;
@@ -57,6 +70,7 @@ static Uses look_at_uses(const FuseCtx *c, TdlOp map, TdlVal r) {
     for (FuseIter it = fuse_uses(c, r); fuse_next(&it);) {
         bool index = ir_op(f, it.u.op)->code == OP_INDEX && it.u.operand == 0 && fuse_checked(c, it.u.op, true);
         u.nuses++;
+        u.shifted += index && is_shifted(f, it.u.op);
         if (!index || fuse_revives(c, map, it.u.op)) u.other = true;
         else if (!covered(c, it.u.op, ir_op(f, map)->parent, ir_op(f, map)->noperands)) u.covered = false;
     }
@@ -103,7 +117,9 @@ static bool worth_it(FuseCtx *c, TdlOp map, TdlVal r, TdlVal yielded) {
     for (uint16_t i = 0; i < ir_op(c->f, map)->nresults; i++)
         if (ir_op(c->f, map)->results[i].id != r.id && fuse_nuses(c, ir_op(c->f, map)->results[i])) alone = false;
     if (u.nuses == 1 && alone) return !into_stream(c, map, r);
-    return !k.heavy && k.loads <= MAX_LOADS && k.flops <= MAX_FLOPS && u.nuses <= MAX_COPIES;
+    if (!k.heavy && k.loads <= MAX_LOADS && k.flops <= MAX_FLOPS && u.nuses <= MAX_COPIES) return true;
+    uint32_t work = k.flops - k.ints + k.loads - k.tensors, copies = u.shifted + (u.nuses > u.shifted) - alone;
+    return !k.heavy && u.shifted && k.tensors <= MAX_LOADS && u.nuses <= MAX_COPIES && copies * work <= STENCIL;
 }
 
 /* The slice for `yielded` (marked by fuse_slice) at the index operation, whose value it returns. */

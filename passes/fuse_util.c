@@ -275,15 +275,29 @@ static bool op_marked(const FuseCtx *c, TdlOp o) {
     return false;
 }
 
+static void weigh_load(FuseCost *k, TdlVal tensor) {
+    uint32_t most = sizeof k->read / sizeof *k->read;
+    k->loads++;
+    for (uint32_t i = 0; i < k->tensors && i < most; i++)
+        if (k->read[i].id == tensor.id) return;
+    if (k->tensors < most) k->read[k->tensors] = tensor;
+    k->tensors++;
+}
+
+static bool on_integers(const TdlFunc *f, const TdlOpData *d) {
+    return d->code == OP_IF || (d->noperands && !ty_is_float(f->module, ir_type(f, d->operands[d->code == OP_SELECT])));
+}
+
 /* The rule of cost: a load is one, the rest as ir_op_weight has it; an `if` both its branches. A loop or a call is heavy: never
  * done twice. */
 static void weigh(const TdlFunc *f, TdlOp o, FuseCost *k) {
     const TdlOpData *d = ir_op(f, o);
     uint32_t weight = ir_op_weight(d->code);
     if (d->code == OP_INDEX) {
-        k->loads++;
+        weigh_load(k, d->operands[0]);
     } else if (!weight || (op_info(d->code)->flags & OPF_ELEMENTWISE) || d->code == OP_IF) {
         k->flops += weight;
+        if (on_integers(f, d)) k->ints += weight;
         for (uint16_t i = 0; i < d->nregions; i++)
             for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next) weigh(f, p, k);
     } else {
