@@ -81,6 +81,7 @@ typedef struct {
     bool rest;                          /* in what is left of a vector loop, which runs under a mask */
     LLVMValueRef mask;                  /* lanes that run, in a branch that differs between them; NULL: all */
     CgAffine *affine;                   /* by value id, in vector loops */
+    LLVMValueRef *outcome;              /* by operation id, of comparisons that are certain in the copy being made; or NULL */
     LLVMValueRef *lane_offset;          /* by value id, of views: elements from their pointer, by lane; or NULL */
     CgAffine *lane_affine;              /* the same where it is affine */
     uint32_t ngroups;                   /* of roots */

@@ -258,6 +258,11 @@ void cg_FOR(Cg *g, TdlOp o) {
 void cg_IF(Cg *g, TdlOp o) {
     LLVMBuilderRef b = g->u->b;
     uint32_t n = ir_op(g->f, o)->nresults;
+    if (LLVMIsAConstantInt(cg_operand(g, o, 0))) { /* that side alone */
+        cg_region(g, ir_op(g->f, o)->regions[!LLVMConstIntGetZExtValue(cg_operand(g, o, 0))]);
+        for (uint32_t i = 0; i < n && g->ok; i++) cg_set(g, ir_op(g->f, o)->results[i], g->yielded[i]);
+        return;
+    }
     LLVMBasicBlockRef arms[2] = {cg_block(g, "then"), cg_block(g, "else")}, ends[2], merge = cg_block(g, "endif");
     LLVMValueRef *yields[2];
     LLVMBuildCondBr(b, cg_operand(g, o, 0), arms[0], arms[1]);

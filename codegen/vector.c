@@ -130,6 +130,55 @@ static bool elementwise(Cg *g, TdlOp o, CgOpFn fn) {
     return true;
 }
 
+enum { MAX_IDLE = 12 /* operations */ };
+
+/* v is side by side in the lanes: what is known to be, plus what does not differ. */
+static bool side_by_side(const Cg *g, TdlVal v) {
+    for (;;) {
+        TdlOp def = ir_val(g->f, v)->def;
+        LLVMValueRef stride = g->affine[v.id].stride;
+        if (stride) return LLVMIsAConstantInt(stride) && LLVMConstIntGetSExtValue(stride) == 1;
+        if (!def.id || (ir_op(g->f, def)->code != OP_ADD && ir_op(g->f, def)->code != OP_SUB)) return false;
+        TdlOp by = ir_val(g->f, ir_op(g->f, def)->operands[1])->def;
+        if (!by.id || (ir_op(g->f, by)->code != OP_CONST && ir_op(g->f, by)->code != OP_DIM)) return false;
+        v = ir_op(g->f, def)->operands[0];
+    }
+}
+
+/* Can the operations run where no lane does, and are they few? Then a branch around them costs more. Reads must be masked
+ * ones, of elements side by side. */
+static bool runs_idle(const Cg *g, TdlRegion r, unsigned *left) {
+    if (g->u->vector_bytes <= CG_VECTOR_LEAST) return false; /* no masked reads there */
+    IR_FOREACH_OP(g->f, r, o) {
+        const TdlOpData *d = ir_op(g->f, o);
+        TdlOpcode code = d->code;
+        if (!*left) return false;
+        --*left;
+        if (code == OP_CONST || code == OP_DIM || code == OP_UNDEF || code == OP_YIELD) continue;
+        if (code == OP_LOAD) {
+            if (d->noperands < 2 || g->lanes[d->operands[0].id] || !side_by_side(g, d->operands[d->noperands - 1])) return false;
+            for (uint32_t i = 1; i + 1u < d->noperands; i++)
+                if (ir_region_of(g->f, d->operands[i]).id == r.id || cg_is_vector(cg_operand(g, o, i))) return false;
+            continue;
+        }
+        bool simple = code == OP_ADD || code == OP_SUB || code == OP_MUL || code == OP_NEG || code == OP_SELECT || code == OP_MAX ||
+                      code == OP_MIN || code == OP_LT || code == OP_LE || code == OP_GT || code == OP_GE || code == OP_EQ ||
+                      code == OP_NE || code == OP_AND || code == OP_OR || code == OP_NOT;
+        if (!simple) return false;
+    }
+    return true;
+}
+
+/* One side of a branch for the lanes of `mask`, without a branch; its values as vectors. */
+static LLVMValueRef *idle_side(Cg *g, TdlRegion r, uint32_t n, LLVMValueRef mask) {
+    LLVMValueRef outer = g->mask;
+    g->mask = mask;
+    cg_region(g, r);
+    g->mask = outer;
+    for (uint32_t i = 0; i < n && g->ok; i++) g->yielded[i] = cg_splat(g->u, g->yielded[i], g->width);
+    return g->yielded;
+}
+
 /* One side of a branch for the lanes of `mask`, unless there are none; its values as vectors. */
 static LLVMValueRef *masked_side(Cg *g, TdlRegion r, uint32_t n, LLVMValueRef mask) {
     CgUnit *u = g->u;
@@ -166,7 +215,8 @@ static void vector_if(Cg *g, TdlOp o) {
         bool empty = !n && ir_region(g->f, r)->first.id == ir_terminator(g->f, r).id;
         LLVMValueRef mask = k ? LLVMBuildNot(b, c, "") : c;
         if (g->mask) mask = LLVMBuildAnd(b, mask, g->mask, "");
-        if (!empty) values[k] = masked_side(g, r, n, mask);
+        unsigned left = MAX_IDLE;
+        if (!empty) values[k] = (runs_idle(g, r, &left) ? idle_side : masked_side)(g, r, n, mask);
         if (!g->ok) return;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -177,11 +227,19 @@ static void vector_if(Cg *g, TdlOp o) {
 
 bool cg_vector_op(Cg *g, TdlOp o, CgOpFn fn) {
     const TdlOpData *d = ir_op(g->f, o);
+    if (g->outcome && g->outcome[o.id]) {
+        g->affine[d->results[0].id] = (CgAffine){0};
+        cg_result(g, o, g->outcome[o.id]);
+        return true;
+    }
     switch ((int)d->code) {
     case OP_LOAD: cg_result(g, o, vec_load(g, o)); return true;
     case OP_STORE: vec_store(g, o); return true;
     case OP_VIEW: vec_view(g, o); return true;
-    case OP_ASSERT: return cg_is_vector(cg_operand(g, o, 0)) ? vector_assert(g, o), true : false;
+    case OP_ASSERT:
+        for (uint32_t i = 0; i < d->noperands; i++)
+            if (cg_is_vector(cg_operand(g, o, i))) return vector_assert(g, o), true;
+        return false;
     case OP_IF: return cg_is_vector(cg_operand(g, o, 0)) ? vector_if(g, o), true : false;
     case OP_FILL:
         if (!vec_fills(g, o)) return false;
@@ -218,6 +276,31 @@ static void finish_sums(Cg *g, LLVMValueRef *inits, uint32_t n, LLVMValueRef *ne
     for (uint32_t i = 0; i < n; i++) inits[i] = LLVMBuildFAdd(u->b, inits[i], vec_sum(u, phis[i]), "");
 }
 
+/* The body for the group at i: in two copies where edges are known; n values that it yields. */
+static LLVMValueRef *group(Cg *g, TdlOp o, const VecEdges *edges, LLVMValueRef i, uint32_t n) {
+    LLVMBuilderRef b = g->u->b;
+    TdlRegion body = ir_op(g->f, o)->regions[0];
+    LLVMValueRef *yields[2], *both = ARENA_ARRAY(g->u->arena, LLVMValueRef, n);
+    LLVMBasicBlockRef copy[2] = {cg_block(g, "inside"), cg_block(g, "edge")}, from[2], join = cg_block(g, "");
+    LLVMBuildCondBr(b, vec_inside(g, edges, i, g->width), copy[0], copy[1]);
+    for (uint32_t k = 0; k < 2; k++) {
+        LLVMPositionBuilderAtEnd(b, copy[k]);
+        vec_assume(g, edges, k == 0);
+        cg_region(g, body);
+        if (!g->ok) return both;
+        yields[k] = g->yielded;
+        for (uint32_t j = 0; j < n; j++) yields[k][j] = cg_splat(g->u, yields[k][j], g->width);
+        from[k] = cg_here(g);
+        LLVMBuildBr(b, join);
+    }
+    LLVMPositionBuilderAtEnd(b, join);
+    for (uint32_t j = 0; j < n; j++) {
+        both[j] = LLVMBuildPhi(b, LLVMTypeOf(yields[0][j]), "");
+        LLVMAddIncoming(both[j], (LLVMValueRef[]){yields[0][j], yields[1][j]}, from, 2);
+    }
+    return both;
+}
+
 /* The index of each lane. Lanes beyond the end have the first one's, so that they compute nothing that no iteration does. */
 static void set_index(Cg *g, TdlVal index, LLVMValueRef i, LLVMValueRef left, bool masked) {
     CgUnit *u = g->u;
@@ -232,7 +315,8 @@ static void set_index(Cg *g, TdlVal index, LLVMValueRef i, LLVMValueRef left, bo
 }
 
 /* Groups of `lanes` iterations from lo on: whole ones, or all with the last under a mask. Returns where the rest begins. */
-static LLVMValueRef groups_of(Cg *g, TdlOp o, unsigned lanes, bool masked, LLVMValueRef lo, LLVMValueRef *inits) {
+static LLVMValueRef groups_of(Cg *g, TdlOp o, unsigned lanes, bool masked, LLVMValueRef lo, LLVMValueRef *inits,
+                              const VecEdges *edges) {
     CgUnit *u = g->u;
     LLVMBuilderRef b = u->b;
     TdlRegion body = ir_op(g->f, o)->regions[0];
@@ -250,12 +334,12 @@ static LLVMValueRef groups_of(Cg *g, TdlOp o, unsigned lanes, bool masked, LLVMV
     LLVMAddIncoming(i, &lo, &before, 1);
     set_index(g, ir_region(g->f, body)->args.p[0], i, left, masked);
     LLVMValueRef mask = g->mask;
-    cg_region(g, body);
+    if (!edges->n) cg_region(g, body);
+    LLVMValueRef *yields = edges->n ? group(g, o, edges, i, n) : g->yielded;
     g->width = 0;
     g->mask = NULL;
     g->rest = false;
     if (!g->ok) return lo;
-    LLVMValueRef *yields = g->yielded;
     cg_debug_op(g, ir_op(g->f, o)->span);
     for (uint32_t k = 0; k < n; k++) {
         yields[k] = cg_splat(u, yields[k], lanes);
@@ -281,15 +365,18 @@ void cg_vector_for(Cg *g, TdlOp o) {
     bool masked = op_int(g->f, o, "masked", 0) != 0;
     LLVMValueRef lo = cg_operand(g, o, 0), *inits = ARENA_ARRAY(g->u->arena, LLVMValueRef, n);
     for (uint32_t i = 0; i < n; i++) inits[i] = cg_operand(g, o, 2 + i);
+    VecEdges edges = vec_edges(g, o);
     for (uint32_t i = 0; i < sizes->n && g->ok; i++) {
         bool last = masked && i > 0 && i + 1u == sizes->n;   /* of two sizes the smaller one is needed under the mask alone */
-        if (!last) lo = groups_of(g, o, (unsigned)sizes->ints[i], false, lo, inits);
+        if (last) break;
+        lo = groups_of(g, o, (unsigned)sizes->ints[i], false, lo, inits, &edges);
+        edges.n = 0; /* the smaller groups are few */
     }
     if (!g->ok) return;
     if (!masked) {
         cg_plain_for(g, o, lo, inits);
         return;
     }
-    groups_of(g, o, (unsigned)sizes->ints[sizes->n - 1], true, lo, inits);
+    groups_of(g, o, (unsigned)sizes->ints[sizes->n - 1], true, lo, inits, &edges);
     for (uint32_t i = 0; i < n; i++) cg_set(g, ir_op(g->f, o)->results[i], inits[i]);
 }

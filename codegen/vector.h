@@ -21,4 +21,14 @@ bool vec_fills(const Cg *g, TdlOp o); /* a fill that is none of the memory as a 
 void vec_fill(Cg *g, TdlOp o);
 LLVMValueRef vec_sum(CgUnit *u, LLVMValueRef x); /* over the lanes */
 
+/* ---- groups away from the ends (vector_edge.c) ---- */
+
+/* A comparison of the loop's index with `bound` whose outcome is `usual` but for a few groups. */
+typedef struct { TdlOp op; TdlOpcode code; TdlDim bound; bool usual; } VecEdge;
+typedef TDL_VEC(VecEdge) VecEdges;
+VecEdges vec_edges(Cg *g, TdlOp loop); /* none where another copy of the body is not worth it */
+/* All comparisons have their usual outcome for the lanes from index i on. */
+LLVMValueRef vec_inside(Cg *g, const VecEdges *edges, LLVMValueRef i, unsigned lanes);
+void vec_assume(Cg *g, const VecEdges *edges, bool on); /* they are constants in what is emitted from now on */
+
 #endif
