@@ -118,6 +118,7 @@ static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
     return false;
 }
 
+/* Of buffers that a loop carries: two of one group, but not two different ones of one family. */
 static bool is_shared(const Cg *g, uint32_t a, uint32_t b) {
     const CgRoot *x = &g->roots.p[a], *y = &g->roots.p[b];
     return x->group && x->group == y->group && !(x->family && x->family == y->family && a != b);

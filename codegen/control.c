@@ -259,8 +259,14 @@ void cg_IF(Cg *g, TdlOp o) {
     LLVMBuilderRef b = g->u->b;
     uint32_t n = ir_op(g->f, o)->nresults;
     if (LLVMIsAConstantInt(cg_operand(g, o, 0))) { /* that side alone */
-        cg_region(g, ir_op(g->f, o)->regions[!LLVMConstIntGetZExtValue(cg_operand(g, o, 0))]);
-        for (uint32_t i = 0; i < n && g->ok; i++) cg_set(g, ir_op(g->f, o)->results[i], g->yielded[i]);
+        TdlRegion side = ir_op(g->f, o)->regions[!LLVMConstIntGetZExtValue(cg_operand(g, o, 0))];
+        cg_region(g, side);
+        for (uint32_t i = 0; i < n && g->ok; i++) {
+            TdlVal v = ir_op(g->f, ir_terminator(g->f, side))->operands[i], r = ir_op(g->f, o)->results[i];
+            cg_set(g, r, g->yielded[i]);
+            g->root[r.id] = g->root[v.id];
+            g->affine[r.id] = g->affine[v.id];
+        }
         return;
     }
     LLVMBasicBlockRef arms[2] = {cg_block(g, "then"), cg_block(g, "else")}, ends[2], merge = cg_block(g, "endif");
