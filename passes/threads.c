@@ -15,6 +15,8 @@
  * results are those of the loop as it was. A copy of an accumulator costs its clearing and its addition: it counts COPY
  * operations an element. Chunks of what becomes a vector loop are whole groups of lanes; elsewhere borders are multiples of
  * some lanes where chunks are long enough.
+ * Where iterations add near their own index (`shifted`) there are no copies; chunks with even numbers have their turn, then
+ * the others.
  * A contraction is cut along the first axis of its result, each chunk with room of its own for packing.
  * Never: iterations that take memory of the growing part (stacks, sizes found at run time), call functions or print; what
  * is scattered into memory that is not known to be small; under strict_fp sums of floats; what has less than two GRAINs
@@ -36,7 +38,8 @@ enum {
 typedef struct {
     TdlBuilder b;     /* in front of it */
     TdlVal zero, chunks, length, c, lo, hi, first; /* first: is this chunk 0? */
-    TdlOp loop;
+    TdlVal reach;     /* how far chunks must be apart, where neighbours meet; or none */
+    TdlOp loop, all;  /* over chunks; around it the turns, or the same */
     TdlRegion body;
     int64_t most;
     bool lanes;       /* iterations become vector lanes */
@@ -53,7 +56,7 @@ static bool is_small(ThreadCost work) { return !work.v.id && work.n < 2.0 * GRAI
 
 /* min(max(work / grain, 1), most), rounded down. */
 static TdlVal count_chunks(Chunks *k, ThreadCost work, ThreadCost grain) {
-    TdlVal n = op2(&k->b, OP_DIV, cost_value(&k->b, work), cost_value(&k->b, grain));
+    TdlVal all = cost_value(&k->b, work), each = cost_value(&k->b, grain), n = op2(&k->b, OP_DIV, all, each);
     n = op2(&k->b, OP_MAX, n, ir_const_float(&k->b, EL_F64, 1));
     n = op2(&k->b, OP_MIN, n, ir_const_float(&k->b, EL_F64, (double)k->most));
     return ir_cast(&k->b, n, EL_I64);
@@ -66,10 +69,48 @@ static TdlVal chunk_length(Chunks *k, TdlVal trips, TdlVal chunks) {
     TdlVal whole = op2(&k->b, OP_FLOORDIV, trips, chunks), one = i64(k, 1), group = one;
     TdlVal rest = op2(&k->b, OP_LT, op2(&k->b, OP_MUL, whole, chunks), trips);
     TdlVal n = op2(&k->b, OP_ADD, whole, choose(&k->b, rest, one, k->zero));
+    if (k->reach.id) n = op2(&k->b, OP_MAX, n, k->reach);
     if (k->lanes) group = i64(k, LANES);
-    for (int i = 0; i < 3 && !k->lanes; i++) group = choose(&k->b, op2(&k->b, OP_GT, n, i64(k, GROUPS[i][0])), i64(k, GROUPS[i][1]), group);
+    for (int i = 0; i < 3 && !k->lanes; i++) {
+        TdlVal many = op2(&k->b, OP_GT, n, i64(k, GROUPS[i][0])), multiple = i64(k, GROUPS[i][1]);
+        group = choose(&k->b, many, multiple, group);
+    }
     TdlVal up = op2(&k->b, OP_ADD, n, op2(&k->b, OP_SUB, group, one));
     return op2(&k->b, OP_MUL, op2(&k->b, OP_FLOORDIV, up, group), group);
+}
+
+/* A loop at the end of what b points to; the builder then stands at its end. */
+static TdlOp loop_over(TdlBuilder *b, TdlVal lo, TdlVal hi, const TdlVal *init, TdlVal *index) {
+    TdlFunc *f = b->f;
+    TdlVal list[3] = {lo, hi};
+    TdlType type = {0};
+    if (init) list[2] = *init, type = ir_type(f, *init);
+    TdlOp loop = ir_emit(b, OP_FOR, list, init ? 3 : 2, &type, init != NULL);
+    TdlRegion body = ir_op(f, loop)->regions[0];
+    *index = ir_region_arg(f, body, ty_scalar(f->module, EL_I64), SYM_NONE);
+    if (init) ir_region_arg(f, body, type, SYM_NONE);
+    *b = ir_at_end(f, body, b->span);
+    return loop;
+}
+
+/* The loop over chunks, whose body k->body becomes. Where neighbours meet, those of even numbers have their turn, then the
+ * others. */
+static void loop_over_chunks(Chunks *k) {
+    TdlBuilder b = k->b;
+    TdlFunc *f = b.f;
+    TdlVal turn, half;
+    if (k->reach.id) {
+        TdlVal two = ir_const_int(&b, EL_I64, 2), more = op2(&b, OP_ADD, k->chunks, ir_const_int(&b, EL_I64, 1));
+        k->all = loop_over(&b, k->zero, two, NULL, &turn);
+        TdlBuilder outer = b;
+        k->loop = loop_over(&b, k->zero, op2(&outer, OP_FLOORDIV, op2(&outer, OP_SUB, more, turn), two), NULL, &half);
+        k->c = op2(&b, OP_ADD, op2(&b, OP_MUL, half, two), turn);
+        outer = ir_after(f, k->loop);
+        ir_emit(&outer, OP_YIELD, NULL, 0, NULL, 0);
+    } else {
+        k->loop = k->all = loop_over(&b, k->zero, k->chunks, NULL, &k->c);
+    }
+    k->body = b.region;
 }
 
 /* Opens the loop over chunks of lo..hi in front of o. Bounds are written as max and min with those of the whole, so that it
@@ -80,11 +121,9 @@ static void open_chunks(Threads *t, Chunks *k, TdlVal lo, TdlVal hi, ThreadCost 
     TdlVal trips = op2(&k->b, OP_MAX, op2(&k->b, OP_SUB, hi, lo), k->zero);
     k->chunks = count_chunks(k, work, grain);
     k->length = chunk_length(k, trips, k->chunks);
-    k->loop = ir_emit(&k->b, OP_FOR, (TdlVal[]){k->zero, k->chunks}, 2, NULL, 0);
+    loop_over_chunks(k);
     op_set_int(f, k->loop, "parallel", 1);
     op_set_int(f, k->loop, "threads", k->most);
-    k->body = ir_op(f, k->loop)->regions[0];
-    k->c = ir_region_arg(f, k->body, ty_scalar(t->m, EL_I64), SYM_NONE);
     TdlBuilder in = ir_at_end(f, k->body, k->b.span);
     TdlVal begin = op2(&in, OP_MIN, op2(&in, OP_MUL, k->c, k->length), trips);
     k->lo = op2(&in, OP_MAX, op2(&in, OP_ADD, lo, begin), lo);
@@ -126,20 +165,6 @@ static TdlVal own_copy(Threads *t, Chunks *k, TdlVal acc, TdlVal copies) {
     ir_emit(&arm, OP_FILL, fill, 2, NULL, 0);
     ir_emit(&arm, OP_YIELD, &copy, 1, NULL, 0);
     return ir_result(f, branch, 0);
-}
-
-/* A loop behind what b points to; the builder then stands at its end. */
-static TdlOp loop_over(TdlBuilder *b, TdlVal lo, TdlVal hi, const TdlVal *init, TdlVal *index) {
-    TdlFunc *f = b->f;
-    TdlVal list[3] = {lo, hi};
-    TdlType type = {0};
-    if (init) list[2] = *init, type = ir_type(f, *init);
-    TdlOp loop = ir_emit(b, OP_FOR, list, init ? 3 : 2, &type, init != NULL);
-    TdlRegion body = ir_op(f, loop)->regions[0];
-    *index = ir_region_arg(f, body, ty_scalar(f->module, EL_I64), SYM_NONE);
-    if (init) ir_region_arg(f, body, type, SYM_NONE);
-    *b = ir_at_end(f, body, b->span);
-    return loop;
 }
 
 /* Behind the loop: acc += copy, for each in turn. */
@@ -198,7 +223,7 @@ static void take_sums(Threads *t, Chunks *k, const TdlVal *sums) {
     TdlBuilder in = ir_at_end(f, k->body, k->b.span);
     for (uint32_t i = 0; i < ir_op(f, t->loop)->nresults; i++) {
         TdlVal result = ir_result(f, t->loop, i);
-        TdlVal all = add_sums(t, k, ir_after(f, k->loop), sums[i], t->carried.p[i]);
+        TdlVal all = add_sums(t, k, ir_after(f, k->all), sums[i], t->carried.p[i]);
         ir_replace_uses(f, result, all);
         ir_emit(&in, OP_STORE, (TdlVal[]){result, sums[i], k->c}, 3, NULL, 0);
     }
@@ -214,19 +239,24 @@ static void cut_loop(Threads *t, Chunks *k, ThreadCost work, ThreadCost grain) {
     for (uint32_t i = 0; i < nsums; i++)
         sums[i] = alloc(&k->b, rows_of(t, ty_buf(t->m, ir_type(f, ir_result(f, t->loop, i))), k->most));
     for (uint32_t i = 0; i < t->memory.n; i++) {
+        TdlVal reach = t->memory.p[i].shifted ? threads_reach(t, &k->b, &t->memory.p[i]) : (TdlVal){0};
+        if (reach.id) k->reach = k->reach.id ? op2(&k->b, OP_MAX, k->reach, reach) : reach;
+        if (reach.id) continue;
         accs[i] = ir_op(f, t->memory.p[i].stores.p[0])->operands[1];
         copies[i] = alloc(&k->b, rows_of(t, ir_type(f, accs[i]), k->most - 1));
     }
     open_chunks(t, k, lo, hi, work, grain);
     for (uint32_t i = 0; i < t->memory.n; i++) {
         const ThreadMemory *m = &t->memory.p[i];
+        if (m->shifted) continue;
         TdlVal own = own_copy(t, k, accs[i], copies[i]);
         for (uint32_t j = 0; j < m->loads.n; j++) set_buffer(t, m->loads.p[j], 0, own);
         for (uint32_t j = 0; j < m->stores.n; j++) set_buffer(t, m->stores.p[j], 1, own);
     }
     move_loop(t, k);
     take_sums(t, k, sums);
-    for (uint32_t i = t->memory.n; i-- > 0;) add_copies(t, k, ir_after(f, k->loop), accs[i], copies[i]);
+    for (uint32_t i = t->memory.n; i-- > 0;)
+        if (!t->memory.p[i].shifted) add_copies(t, k, ir_after(f, k->all), accs[i], copies[i]);
     t->uses = ir_use_counts(f, t->a);
 }
 
@@ -252,7 +282,8 @@ static void find_alloc(void *user, TdlFunc *f, TdlOp o) { *(bool *)user |= ir_op
 /* *large: it stays one loop, and those inside too, which vector lanes may run side by side. */
 static bool take_loop(Threads *t, TdlOp o, bool *large) {
     if (!fits(t, o, large)) return false;
-    bool memory = t->memory.n > 0;
+    bool memory = false;
+    for (uint32_t i = 0; i < t->memory.n; i++) memory |= !t->memory.p[i].shifted;
     ir_walk(t->f, t->body, find_alloc, &memory);
     Chunks k = {.b = ir_before(t->f, o), .most = memory ? COPIES : CHUNKS};
     k.b.span = ir_op(t->f, o)->span;
@@ -260,6 +291,7 @@ static bool take_loop(Threads *t, TdlOp o, bool *large) {
     ThreadCost work = cost_of_loop(t, &k.b, o), elements = cost_number(0);
     if (is_small(work)) return false;
     for (uint32_t i = 0; i < t->memory.n; i++) {
+        if (t->memory.p[i].shifted) continue;
         ThreadCost n = cost_number(1);
         TdlType type = ir_type(t->f, t->memory.p[i].buf);
         for (uint32_t j = 0; j < ty_rank(t->m, type); j++) n = cost_mul(&k.b, n, cost_of_dim(t, &k.b, ty_dims(t->m, type)[j]));
@@ -294,7 +326,8 @@ static void take_contraction(Threads *t, TdlOp o) {
     k.b.span = ir_op(f, o)->span;
     ThreadCost work = cost_of_contraction(t, &k.b, o);
     if (is_small(work)) return;
-    open_chunks(t, &k, i64(&k, 0), ir_dim(&k.b, rows), work, cost_number(GRAIN));
+    TdlVal none = i64(&k, 0), all = ir_dim(&k.b, rows);
+    open_chunks(t, &k, none, all, work, cost_number(GRAIN));
     TdlBuilder in = ir_at_end(f, k.body, k.b.span);
     TdlVal some = op2(&in, OP_LT, k.lo, k.hi);
     TdlOp branch = ir_emit(&in, OP_IF, &some, 1, NULL, 0);

@@ -14,7 +14,9 @@ typedef struct {
     TdlVal buf;             /* an allocation or a parameter */
     uint64_t own;           /* axes at which every access has the loop's index */
     bool written, other;    /* other: not only read by loads, and added to by stores */
-    bool scattered;         /* some index is no arithmetic of loop indices */
+    uint64_t shifts;        /* axes at which every access has the loop's index plus what is bounded outside of the loop */
+    bool shifted;           /* only added to, and at one of these: neighbours alone meet */
+    bool scattered;         /* some index follows the loop's in another way, or is read from memory */
     uint32_t nloads;
     TDL_VEC(TdlOp) loads, stores; /* of what is only added to */
 } ThreadMemory;
@@ -41,6 +43,8 @@ typedef struct { double n; TdlVal v; } ThreadCost;
 
 /* promised: what `parallel` says of one run of the loop is enough; otherwise it is to be shown, for all runs together. */
 bool threads_legal(Threads *t, TdlOp loop, bool promised);
+/* How many iterations apart two of them can meet in memory that is shifted; computed at b, in front of the loop. */
+TdlVal threads_reach(Threads *t, TdlBuilder *b, const ThreadMemory *m);
 
 ThreadCost cost_number(double n);
 ThreadCost cost_of_dim(Threads *t, TdlBuilder *b, TdlDim d);

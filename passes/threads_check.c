@@ -2,7 +2,8 @@
  *
  * What one iteration allocates is its own, and so is the part of other memory that every access names with the loop's
  * index at one axis. Of a loop that is `parallel` the rest is promised. Memory that the iterations only add to, by
- * store(load + x), gets a copy for each chunk; so do carried sums (max, min, and, or). Where additions are of floats,
+ * store(load + x), gets a copy for each chunk; but where each iteration adds near its own index, so that only neighbours
+ * meet, chunks take turns instead. So do carried sums (max, min, and, or). Where additions are of floats,
  * strict_fp forbids it. */
 #include "passes/threads.h"
 #include "passes/loops.h"
@@ -10,7 +11,7 @@
 enum {
     COPIES = 512 << 10,      /* bytes of a chunk's copies, estimated: */
     UNKNOWN = 16,            /* so much is a dimension that is not known */
-    SCATTERED = 64 << 10     /* bytes, known, of what is added to at places that are known at run time alone */
+    SCATTERED = 64 << 10     /* bytes, known, of what is added to at other places in each iteration */
 };
 
 static bool is_op(const Threads *t, TdlVal x, TdlOpcode code) {
@@ -34,7 +35,7 @@ static const TdlPort *port_of(const Threads *t, TdlVal buf) {
 static ThreadMemory *find_memory(Threads *t, TdlVal buf) {
     for (uint32_t i = 0; i < t->memory.n; i++)
         if (t->memory.p[i].buf.id == buf.id) return &t->memory.p[i];
-    VEC_PUSH(t->a, t->memory, ((ThreadMemory){.buf = buf, .own = UINT64_MAX}));
+    VEC_PUSH(t->a, t->memory, ((ThreadMemory){.buf = buf, .own = UINT64_MAX, .shifts = UINT64_MAX}));
     return &VEC_LAST(t->memory);
 }
 
@@ -59,16 +60,97 @@ static uint64_t axes_of_view(const Threads *t, TdlVal buf) {
     return axes;
 }
 
-/* Computed from the indices of loops and what is the same in every iteration. */
-static bool is_arithmetic(const Threads *t, TdlVal x) {
+/* x as a sum: how often the loop's index is in it, and between what values outside of the loop the rest lies. With b the
+ * ends are computed there. False: it is no such sum. */
+typedef struct { int index; TdlVal lo, hi; } Sum;
+
+static bool add_up(const Threads *t, TdlBuilder *b, TdlVal x, int sign, Sum *s);
+
+static void add_range(TdlBuilder *b, TdlVal lo, TdlVal hi, int sign, Sum *s) {
+    if (!b) return;
+    TdlOpcode code = sign > 0 ? OP_ADD : OP_SUB;
+    s->lo = ir_binary(b, code, s->lo, sign > 0 ? lo : hi);
+    s->hi = ir_binary(b, code, s->hi, sign > 0 ? hi : lo);
+}
+
+typedef struct { const Threads *t; bool known; } Params;
+
+static void look(void *user, TdlSym var) {
+    Params *p = user;
+    bool param = false;
+    for (uint32_t i = 0; i < p->t->f->dims.n; i++) param |= sym_eq(p->t->f->dims.p[i], var);
+    p->known &= param;
+}
+
+/* A bound of a loop inside; constants and sizes in the body are made again at b. */
+static bool outside(const Threads *t, TdlBuilder *b, TdlVal x, TdlVal *out) {
+    TdlOp def = ir_val(t->f, x)->def;
+    *out = x;
+    if (!ir_defined_in(t->f, x, t->body)) return true;
+    if (!def.id || (ir_op(t->f, def)->code != OP_CONST && ir_op(t->f, def)->code != OP_DIM)) return false;
+    Params p = {t, true};
+    ir_dim_vars(t->f, def, look, &p);
+    if (!p.known) return false;
+    TdlValMap map = valmap_new(t->a, t->f);
+    if (b) *out = ir_result(t->f, ir_clone_op(b, t->f, def, &map, NULL), 0);
+    return true;
+}
+
+static bool add_loop_index(const Threads *t, TdlBuilder *b, TdlVal x, int sign, Sum *s) {
+    TdlOp loop = ir_region(t->f, ir_val(t->f, x)->region)->parent;
+    TdlVal lo, hi;
+    if (ir_val(t->f, x)->index || ir_op(t->f, loop)->code != OP_FOR) return false;
+    if (!outside(t, b, ir_op(t->f, loop)->operands[0], &lo) || !outside(t, b, ir_op(t->f, loop)->operands[1], &hi)) return false;
+    if (b) hi = ir_binary(b, OP_SUB, hi, ir_const_int(b, EL_I64, 1));
+    add_range(b, lo, hi, sign, s);
+    return true;
+}
+
+static bool add_up(const Threads *t, TdlBuilder *b, TdlVal x, int sign, Sum *s) {
+    TdlOp def = ir_val(t->f, x)->def;
+    TdlVal same;
+    if (x.id == t->index.id) return s->index += sign, true;
+    if (outside(t, b, x, &same)) return add_range(b, same, same, sign, s), true;
+    if (!def.id) return add_loop_index(t, b, x, sign, s);
+    TdlOpcode code = ir_op(t->f, def)->code;
+    if (code != OP_ADD && code != OP_SUB) return false;
+    if (!add_up(t, b, ir_op(t->f, def)->operands[0], sign, s)) return false;
+    return add_up(t, b, ir_op(t->f, def)->operands[1], code == OP_SUB ? -sign : sign, s);
+}
+
+/* The axes at which indices from operand `first` on are the loop's plus what is bounded. */
+static uint64_t shifts_of(const Threads *t, TdlOp o, uint32_t first) {
+    uint64_t axes = 0;
+    for (uint32_t i = first; i < ir_op(t->f, o)->noperands && i - first < 64; i++) {
+        Sum s = {0};
+        if (add_up(t, NULL, ir_op(t->f, o)->operands[i], 1, &s) && s.index == 1) axes |= UINT64_C(1) << (i - first);
+    }
+    return axes;
+}
+
+/* The same for every iteration: made of the indices of loops inside and of what is outside. */
+static bool is_same(const Threads *t, TdlVal x) {
     TdlOp def = ir_val(t->f, x)->def;
     if (!ir_defined_in(t->f, x, t->body)) return true;
-    if (!def.id) return ir_val(t->f, x)->index == 0 && ir_op(t->f, ir_region(t->f, ir_val(t->f, x)->region)->parent)->code == OP_FOR;
-    TdlOpcode code = ir_op(t->f, def)->code;
-    if (code != OP_ADD && code != OP_SUB && code != OP_MUL && code != OP_FLOORDIV && code != OP_MOD && code != OP_CONST && code != OP_DIM) return false;
+    if (!def.id) return x.id != t->index.id && !ir_val(t->f, x)->index && ir_op(t->f, ir_region(t->f, ir_val(t->f, x)->region)->parent)->code == OP_FOR;
+    if (!(op_info(ir_op(t->f, def)->code)->flags & OPF_PURE)) return false;
     for (uint32_t i = 0; i < ir_op(t->f, def)->noperands; i++)
-        if (!is_arithmetic(t, ir_op(t->f, def)->operands[i])) return false;
-    return true;
+        if (!is_same(t, ir_op(t->f, def)->operands[i])) return false;
+    return !ir_op(t->f, def)->nregions;
+}
+
+TdlVal threads_reach(Threads *t, TdlBuilder *b, const ThreadMemory *m) {
+    uint32_t axis = 0;
+    TdlVal lo = {0}, hi = {0};
+    while (!(m->shifts >> axis & 1)) axis++;
+    for (uint32_t i = 0; i < m->stores.n; i++) {
+        TdlVal zero = ir_const_int(b, EL_I64, 0);
+        Sum s = {.lo = zero, .hi = zero};
+        add_up(t, b, ir_op(t->f, m->stores.p[i])->operands[2 + axis], 1, &s);
+        lo = i ? ir_binary(b, OP_MIN, lo, s.lo) : s.lo;
+        hi = i ? ir_binary(b, OP_MAX, hi, s.hi) : s.hi;
+    }
+    return ir_binary(b, OP_SUB, hi, lo);
 }
 
 /* Operand `at` of o is used, with indices from `first` on (0: as a whole). NULL: it is memory of the iteration. */
@@ -81,7 +163,8 @@ static ThreadMemory *use(Threads *t, TdlOp o, uint32_t at, uint32_t first) {
     bool viewed = is_op(t, buf, OP_VIEW);
     m->own &= viewed ? axes_of_view(t, buf) : first ? axes_of(t, d, first) : 0;
     m->other |= viewed || !first;
-    for (uint32_t i = first; first && i < d->noperands; i++) m->scattered |= !is_arithmetic(t, d->operands[i]);
+    m->shifts &= viewed || !first ? 0 : shifts_of(t, o, first);
+    for (uint32_t i = first; first && i < d->noperands; i++) m->scattered |= !is_same(t, d->operands[i]);
     return m;
 }
 
@@ -240,23 +323,18 @@ static bool only_added_to(const Threads *t, const ThreadMemory *m) {
     return true;
 }
 
-static void note_dim(void *user, TdlSym var) {
-    Threads *t = user;
-    bool param = false;
-    for (uint32_t i = 0; i < t->f->dims.n; i++) param |= sym_eq(t->f->dims.p[i], var);
-    t->legal &= param;
-}
-
 /* Bytes where each dimension that is not known counts UNKNOWN; *known: all are. */
 static double bytes_of(Threads *t, TdlVal buf, bool *known) {
     TdlType type = ir_type(t->f, buf);
     double n = el_bytes(ty_elem(t->m, type));
+    Params p = {t, true};
     for (uint32_t i = 0; i < ty_rank(t->m, type); i++) {
         int64_t size = UNKNOWN;
         *known &= dim_is_const(t->m, ty_dims(t->m, type)[i], &size);
-        dim_vars(t->m, ty_dims(t->m, type)[i], note_dim, t);
+        dim_vars(t->m, ty_dims(t->m, type)[i], look, &p);
         n *= (double)size;
     }
+    t->legal &= p.known;
     return n;
 }
 
@@ -270,9 +348,11 @@ static void check_memory(Threads *t) {
         if (!m->written || own_axes(t, m, &shared)) continue;
         t->legal &= !shared && only_added_to(t, m);
         double size = bytes_of(t, m->buf, &known);
-        bytes += size;
-        t->legal &= !(m->scattered && (!known || size > SCATTERED));
-        t->memory.p[n++] = *m;
+        bool shifted = m->scattered && m->shifts && !(known && size <= SCATTERED);
+        if (!shifted) bytes += size;
+        t->legal &= shifted || !(m->scattered && (!known || size > SCATTERED));
+        t->memory.p[n] = *m;
+        t->memory.p[n++].shifted = shifted;
     }
     t->memory.n = n;
     t->large = t->legal && bytes > COPIES;

@@ -122,8 +122,8 @@ static ThreadCost axes_cost(Threads *t, TdlBuilder *b, TdlOp o, uint32_t operand
 }
 
 ThreadCost cost_of_contraction(Threads *t, TdlBuilder *b, TdlOp o) {
-    ThreadCost n = cost_mul(b, axes_cost(t, b, o, 1, NULL), axes_cost(t, b, o, 2, op_attr(t->f, o, "axes_a")));
-    return cost_mul(b, n, cost_number(1.0 / PRODUCTS));
+    ThreadCost a = axes_cost(t, b, o, 1, NULL), rest = axes_cost(t, b, o, 2, op_attr(t->f, o, "axes_a"));
+    return cost_mul(b, cost_mul(b, a, rest), cost_number(1.0 / PRODUCTS));
 }
 
 static ThreadCost region_cost(Threads *t, TdlBuilder *b, TdlRegion r) {
