@@ -50,7 +50,8 @@ LLVMBasicBlockRef cg_here(const Cg *g) { return LLVMGetInsertBlock(g->u->b); }
 
 LLVMValueRef cg_intrinsic(CgUnit *u, const char *name, const LLVMTypeRef *types, unsigned ntypes, LLVMValueRef *args,
                           unsigned n) {
-    LLVMTypeRef list[2] = {types[0], ntypes > 1 ? types[1] : types[0]};
+    LLVMTypeRef list[2] = {0};
+    for (unsigned i = 0; i < ntypes && i < 2; i++) list[i] = types[i];
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     LLVMValueRef fn = LLVMGetIntrinsicDeclaration(u->mod, id, list, ntypes);
     return LLVMBuildCall2(u->b, LLVMGlobalGetValueType(fn), fn, args, n, "");
