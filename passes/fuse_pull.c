@@ -25,11 +25,15 @@ enum { MAX_LOADS = 4, MAX_FLOPS = 8, MAX_COPIES = 4, STENCIL = 24 /* flops an el
 /* idx is loop index `arg`, or that plus or minus something that no loop changes: distinct for distinct arg. */
 static bool steps_with(const TdlFunc *f, TdlVal idx, TdlVal arg) {
     TdlDim d;
-    if (idx.id == arg.id) return true;
-    TdlOp o = ir_val(f, idx)->def;
-    if (!o.id || (ir_op(f, o)->code != OP_ADD && ir_op(f, o)->code != OP_SUB)) return false;
-    const TdlVal *x = ir_op(f, o)->operands;
-    return (x[0].id == arg.id && ir_val_dim(f, x[1], &d)) || (x[1].id == arg.id && ir_val_dim(f, x[0], &d));
+    while (idx.id != arg.id) {
+        TdlOp o = ir_val(f, idx)->def;
+        if (!o.id || (ir_op(f, o)->code != OP_ADD && ir_op(f, o)->code != OP_SUB)) return false;
+        const TdlVal *x = ir_op(f, o)->operands;
+        if (ir_val_dim(f, x[1], &d)) idx = x[0];
+        else if (ir_val_dim(f, x[0], &d)) idx = x[1];
+        else return false;
+    }
+    return true;
 }
 
 /* True when the index operation reads each element of the producer's result at most once a visit of the producer. */
