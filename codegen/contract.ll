@@ -68,7 +68,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %53 = load i64, ptr %52, align 8
   %54 = icmp slt i64 %53, 1
   %55 = select i1 %51, i1 true, i1 %54
-  br i1 %55, label %553, label %56
+  br i1 %55, label %605, label %56
 56:                                               ; preds = %49
   %57 = getelementptr inbounds i8, ptr %11, i64 16
   %58 = load i64, ptr %57, align 8
@@ -78,7 +78,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   br i1 %14, label %62, label %139
 61:                                               ; preds = %56
   store i64 0, ptr %57, align 8
-  br i1 %14, label %62, label %286
+  br i1 %14, label %62, label %338
 62:                                               ; preds = %61, %60
   %63 = phi i64 [ 0, %61 ], [ %58, %60 ]
   %64 = icmp eq i64 %50, 1
@@ -133,7 +133,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %100 = load i64, ptr %99, align 8
   %101 = getelementptr inbounds i8, ptr %11, i64 88
   %102 = load i64, ptr %101, align 8
-  br i1 %64, label %282, label %103
+  br i1 %64, label %334, label %103
 103:                                              ; preds = %86
   br i1 %70, label %138, label %104
 104:                                              ; preds = %103
@@ -170,7 +170,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %135 = shl nsw i64 %128, 3
   %136 = add nsw i64 %134, %135
   %137 = icmp slt i64 %123, %136
-  br i1 %137, label %138, label %278
+  br i1 %137, label %138, label %330
 138:                                              ; preds = %104, %103
   store i64 %53, ptr %11, align 8
   store i64 %50, ptr %52, align 8
@@ -182,550 +182,617 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   store i64 %92, ptr %97, align 8
   store i64 %102, ptr %99, align 8
   store i64 %100, ptr %101, align 8
-  br label %278
+  br label %330
 139:                                              ; preds = %60
   %140 = icmp eq i64 %58, 0
-  br i1 %140, label %286, label %141
+  br i1 %140, label %338, label %141
 141:                                              ; preds = %139
   call void @llvm.lifetime.start.p0(i64 192, ptr nonnull %6)
   call void @llvm.memset.p0.i64(ptr noundef nonnull align 16 dereferenceable(192) %6, i8 0, i64 192, i1 false)
   call void @llvm.lifetime.start.p0(i64 8192, ptr nonnull %7)
   call void @llvm.lifetime.start.p0(i64 8192, ptr nonnull %8)
   call void @llvm.lifetime.start.p0(i64 8192, ptr nonnull %9)
-  %142 = icmp sgt i64 %13, 0
-  br i1 %142, label %143, label %161
-143:                                              ; preds = %141
-  %144 = getelementptr inbounds i8, ptr %11, i64 128
-  %145 = load ptr, ptr %144, align 8
-  br label %146
-146:                                              ; preds = %146, %143
-  %147 = phi i64 [ 0, %143 ], [ %155, %146 ]
-  %148 = phi i64 [ 0, %143 ], [ %156, %146 ]
-  %149 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %148
-  %150 = getelementptr inbounds %struct.TdlrtLoop, ptr %145, i64 %148
-  call void @llvm.memcpy.p0.p0.i64(ptr noundef nonnull align 8 dereferenceable(24) %149, ptr noundef nonnull align 8 dereferenceable(24) %150, i64 24, i1 false)
-  %151 = load i64, ptr %149, align 8
-  %152 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %147
-  %153 = load i64, ptr %152, align 8
-  %154 = icmp slt i64 %151, %153
-  %155 = select i1 %154, i64 %147, i64 %148
-  %156 = add nuw nsw i64 %148, 1
-  %157 = icmp eq i64 %156, %13
-  br i1 %157, label %158, label %146
-158:                                              ; preds = %146
-  %159 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %155
-  %160 = load i64, ptr %159, align 8
-  br label %161
-161:                                              ; preds = %158, %141
-  %162 = phi i64 [ 0, %141 ], [ %160, %158 ]
-  %163 = phi i64 [ 0, %141 ], [ %155, %158 ]
-  %164 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %163
-  %165 = getelementptr inbounds i8, ptr %164, i64 8
-  %166 = load i64, ptr %165, align 8
-  %167 = getelementptr inbounds i8, ptr %164, i64 16
-  %168 = load i64, ptr %167, align 8
-  %169 = getelementptr %struct.TdlrtLoop, ptr %6, i64 %13
-  %170 = getelementptr i8, ptr %169, i64 -24
-  call void @llvm.memcpy.p0.p0.i64(ptr noundef nonnull align 8 dereferenceable(24) %164, ptr noundef nonnull align 8 dereferenceable(24) %170, i64 24, i1 false)
-  store i64 %162, ptr %170, align 8
-  %171 = getelementptr i8, ptr %169, i64 -16
-  store i64 %166, ptr %171, align 8
-  %172 = getelementptr i8, ptr %169, i64 -8
-  store i64 %168, ptr %172, align 8
-  %173 = getelementptr inbounds i8, ptr %11, i64 128
-  store ptr %6, ptr %173, align 8
-  store i64 %162, ptr %57, align 8
-  %174 = getelementptr inbounds i8, ptr %11, i64 40
-  store i64 %166, ptr %174, align 8
-  %175 = getelementptr inbounds i8, ptr %11, i64 56
-  store i64 %168, ptr %175, align 8
-  %176 = icmp sgt i64 %13, 1
-  br i1 %176, label %177, label %188
-177:                                              ; preds = %161
-  %178 = add nsw i64 %13, -2
-  br label %179
-179:                                              ; preds = %179, %177
-  %180 = phi i64 [ %186, %179 ], [ 0, %177 ]
-  %181 = phi i64 [ %185, %179 ], [ 1, %177 ]
-  %182 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %180
-  %183 = load i64, ptr %182, align 8
-  %184 = call i64 @llvm.smax.i64(i64 %183, i64 0)
-  %185 = mul nuw nsw i64 %184, %181
-  %186 = add nuw nsw i64 %180, 1
-  %187 = icmp eq i64 %180, %178
-  br i1 %187, label %188, label %179
-188:                                              ; preds = %179, %161
-  %189 = phi i64 [ 1, %161 ], [ %185, %179 ]
-  %190 = load i64, ptr %0, align 8
-  %191 = shl nsw i64 %190, 9
-  %192 = sdiv i64 524288, %191
-  %193 = call noundef i64 @llvm.smin.i64(i64 %192, i64 512)
-  %194 = icmp slt i64 %162, 512
-  br i1 %194, label %195, label %197
-195:                                              ; preds = %188
-  %196 = sdiv i64 512, %162
-  br label %197
-197:                                              ; preds = %195, %188
-  %198 = phi i64 [ %196, %195 ], [ 1, %188 ]
+  %142 = load i64, ptr %0, align 8
+  %143 = icmp sgt i64 %13, 0
+  br i1 %143, label %144, label %175
+144:                                              ; preds = %141
+  %145 = getelementptr inbounds i8, ptr %11, i64 128
+  %146 = load ptr, ptr %145, align 8
+  br label %147
+147:                                              ; preds = %169, %144
+  %148 = phi i64 [ 0, %144 ], [ %173, %169 ]
+  %149 = icmp eq i64 %148, 0
+  br i1 %149, label %169, label %150
+150:                                              ; preds = %147
+  %151 = getelementptr inbounds %struct.TdlrtLoop, ptr %146, i64 %148, i32 2
+  %152 = load i64, ptr %151, align 8
+  br label %159
+153:                                              ; preds = %169
+  %154 = icmp eq i64 %13, 1
+  br i1 %154, label %175, label %155
+155:                                              ; preds = %153
+  %156 = getelementptr inbounds i8, ptr %11, i64 64
+  %157 = load i64, ptr %156, align 8
+  %158 = icmp eq i64 %157, %142
+  br label %185
+159:                                              ; preds = %165, %150
+  %160 = phi i64 [ %167, %165 ], [ %148, %150 ]
+  %161 = getelementptr %struct.TdlrtLoop, ptr %6, i64 %160
+  %162 = getelementptr i8, ptr %161, i64 -8
+  %163 = load i64, ptr %162, align 8
+  %164 = icmp slt i64 %163, %152
+  br i1 %164, label %165, label %169
+165:                                              ; preds = %159
+  %166 = getelementptr i8, ptr %161, i64 -24
+  call void @llvm.memcpy.p0.p0.i64(ptr noundef nonnull align 8 dereferenceable(24) %161, ptr noundef nonnull align 8 dereferenceable(24) %166, i64 24, i1 false)
+  %167 = add nsw i64 %160, -1
+  %168 = icmp sgt i64 %160, 1
+  br i1 %168, label %159, label %169
+169:                                              ; preds = %165, %159, %147
+  %170 = phi i64 [ 0, %147 ], [ 0, %165 ], [ %160, %159 ]
+  %171 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %170
+  %172 = getelementptr inbounds %struct.TdlrtLoop, ptr %146, i64 %148
+  call void @llvm.memcpy.p0.p0.i64(ptr noundef nonnull align 8 dereferenceable(24) %171, ptr noundef nonnull align 8 dereferenceable(24) %172, i64 24, i1 false)
+  %173 = add nuw nsw i64 %148, 1
+  %174 = icmp eq i64 %173, %13
+  br i1 %174, label %153, label %147
+175:                                              ; preds = %209, %153, %141
+  %176 = phi i64 [ 0, %153 ], [ 0, %141 ], [ %211, %209 ]
+  %177 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %176
+  %178 = load i64, ptr %177, align 8
+  %179 = getelementptr inbounds i8, ptr %177, i64 8
+  %180 = load i64, ptr %179, align 8
+  %181 = getelementptr inbounds i8, ptr %177, i64 16
+  %182 = load i64, ptr %181, align 8
+  %183 = add nsw i64 %176, 1
+  %184 = icmp slt i64 %183, %13
+  br i1 %184, label %214, label %221
+185:                                              ; preds = %209, %155
+  %186 = phi i64 [ 0, %155 ], [ %211, %209 ]
+  %187 = phi i64 [ 1, %155 ], [ %212, %209 ]
+  %188 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %187
+  %189 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %186
+  br i1 %158, label %205, label %190
+190:                                              ; preds = %185
+  %191 = getelementptr inbounds i8, ptr %188, i64 16
+  %192 = load i64, ptr %191, align 8
+  %193 = icmp eq i64 %192, %142
+  %194 = getelementptr inbounds i8, ptr %189, i64 16
+  %195 = load i64, ptr %194, align 8
+  %196 = icmp ne i64 %195, %142
+  %197 = xor i1 %193, %196
+  br i1 %197, label %205, label %198
+198:                                              ; preds = %190
+  br i1 %193, label %199, label %202
+199:                                              ; preds = %198
+  %200 = load i64, ptr %188, align 8
+  %201 = icmp sgt i64 %200, 7
+  br label %209
+202:                                              ; preds = %198
+  %203 = load i64, ptr %189, align 8
+  %204 = icmp slt i64 %203, 8
+  br label %209
+205:                                              ; preds = %190, %185
+  %206 = load i64, ptr %188, align 8
+  %207 = load i64, ptr %189, align 8
+  %208 = icmp sgt i64 %206, %207
+  br label %209
+209:                                              ; preds = %205, %202, %199
+  %210 = phi i1 [ %208, %205 ], [ %201, %199 ], [ %204, %202 ]
+  %211 = select i1 %210, i64 %187, i64 %186
+  %212 = add nuw nsw i64 %187, 1
+  %213 = icmp eq i64 %212, %13
+  br i1 %213, label %175, label %185
+214:                                              ; preds = %214, %175
+  %215 = phi i64 [ %219, %214 ], [ %183, %175 ]
+  %216 = phi i64 [ %215, %214 ], [ %176, %175 ]
+  %217 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %216
+  %218 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %215
+  call void @llvm.memcpy.p0.p0.i64(ptr noundef nonnull align 8 dereferenceable(24) %217, ptr noundef nonnull align 8 dereferenceable(24) %218, i64 24, i1 false)
+  %219 = add nsw i64 %215, 1
+  %220 = icmp eq i64 %219, %13
+  br i1 %220, label %221, label %214
+221:                                              ; preds = %214, %175
+  %222 = phi i64 [ %176, %175 ], [ %215, %214 ]
+  %223 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %222
+  store i64 %178, ptr %223, align 8
+  %224 = getelementptr inbounds i8, ptr %223, i64 8
+  store i64 %180, ptr %224, align 8
+  %225 = getelementptr inbounds i8, ptr %223, i64 16
+  store i64 %182, ptr %225, align 8
+  %226 = getelementptr inbounds i8, ptr %11, i64 128
+  store ptr %6, ptr %226, align 8
+  store i64 %178, ptr %57, align 8
+  %227 = getelementptr inbounds i8, ptr %11, i64 40
+  store i64 %180, ptr %227, align 8
+  %228 = getelementptr inbounds i8, ptr %11, i64 56
+  store i64 %182, ptr %228, align 8
+  %229 = icmp sgt i64 %13, 1
+  br i1 %229, label %230, label %241
+230:                                              ; preds = %221
+  %231 = add nsw i64 %13, -2
+  br label %232
+232:                                              ; preds = %232, %230
+  %233 = phi i64 [ %239, %232 ], [ 0, %230 ]
+  %234 = phi i64 [ %238, %232 ], [ 1, %230 ]
+  %235 = getelementptr inbounds %struct.TdlrtLoop, ptr %6, i64 %233
+  %236 = load i64, ptr %235, align 8
+  %237 = call i64 @llvm.smax.i64(i64 %236, i64 0)
+  %238 = mul nuw nsw i64 %237, %234
+  %239 = add nuw nsw i64 %233, 1
+  %240 = icmp eq i64 %233, %231
+  br i1 %240, label %241, label %232
+241:                                              ; preds = %232, %221
+  %242 = phi i64 [ 1, %221 ], [ %238, %232 ]
+  %243 = shl nsw i64 %142, 9
+  %244 = sdiv i64 524288, %243
+  %245 = call noundef i64 @llvm.smin.i64(i64 %244, i64 512)
+  %246 = icmp slt i64 %178, 512
+  br i1 %246, label %247, label %249
+247:                                              ; preds = %241
+  %248 = sdiv i64 512, %178
+  br label %249
+249:                                              ; preds = %247, %241
+  %250 = phi i64 [ %248, %247 ], [ 1, %241 ]
   call void @llvm.lifetime.start.p0(i64 112, ptr nonnull %10)
-  %199 = getelementptr inbounds i8, ptr %10, i64 24
-  %200 = getelementptr inbounds i8, ptr %10, i64 40
-  call void @llvm.memset.p0.i64(ptr noundef nonnull align 8 dereferenceable(112) %200, i8 0, i64 40, i1 false)
-  %201 = getelementptr inbounds i8, ptr %10, i64 88
-  store ptr %7, ptr %201, align 8
-  %202 = getelementptr inbounds i8, ptr %10, i64 96
-  store ptr %8, ptr %202, align 8
-  %203 = getelementptr inbounds i8, ptr %10, i64 104
-  store ptr %9, ptr %203, align 8
-  %204 = icmp sgt i64 %189, 0
-  br i1 %204, label %205, label %277
-205:                                              ; preds = %197
-  %206 = getelementptr inbounds i8, ptr %10, i64 80
-  %207 = getelementptr inbounds i8, ptr %10, i64 16
-  %208 = getelementptr inbounds i8, ptr %10, i64 8
-  %209 = getelementptr inbounds i8, ptr %11, i64 104
-  %210 = getelementptr inbounds i8, ptr %10, i64 32
-  %211 = getelementptr inbounds i8, ptr %11, i64 136
-  %212 = getelementptr inbounds i8, ptr %11, i64 120
-  br label %213
-213:                                              ; preds = %270, %205
-  %214 = phi i64 [ %50, %205 ], [ %271, %270 ]
-  %215 = phi i64 [ %162, %205 ], [ %272, %270 ]
-  %216 = phi i64 [ %162, %205 ], [ %273, %270 ]
-  %217 = phi i64 [ 0, %205 ], [ %276, %270 ]
-  %218 = phi i64 [ 0, %205 ], [ %274, %270 ]
-  %219 = sub nsw i64 %189, %218
-  %220 = call noundef i64 @llvm.smin.i64(i64 %198, i64 %219)
-  store i64 %220, ptr %206, align 8
-  %221 = load i64, ptr %12, align 8
-  %222 = add nsw i64 %221, -1
-  call fastcc void @offsets(ptr noundef nonnull %6, i64 noundef %222, i64 noundef %218, i64 noundef %220, ptr noundef nonnull %7)
-  %223 = icmp sgt i64 %220, 0
-  br i1 %223, label %224, label %229
-224:                                              ; preds = %213
-  %225 = mul i64 %217, %198
-  %226 = sub i64 %189, %225
-  %227 = call i64 @llvm.smin.i64(i64 %198, i64 %226)
-  %228 = shl nuw i64 %227, 4
-  call void @llvm.memcpy.p0.p0.i64(ptr nonnull align 16 %8, ptr nonnull align 16 %7, i64 %228, i1 false)
-  br label %229
-229:                                              ; preds = %224, %213
-  store i64 0, ptr %207, align 8
-  %230 = icmp sgt i64 %216, 0
-  br i1 %230, label %231, label %270
-231:                                              ; preds = %229
-  %232 = icmp sgt i64 %218, 0
-  br label %233
-233:                                              ; preds = %263, %231
-  %234 = phi i64 [ %214, %231 ], [ %264, %263 ]
-  %235 = phi i64 [ %215, %231 ], [ %265, %263 ]
-  %236 = phi i64 [ 0, %231 ], [ %268, %263 ]
-  %237 = phi i64 [ %214, %231 ], [ %267, %263 ]
+  %251 = getelementptr inbounds i8, ptr %10, i64 24
+  %252 = getelementptr inbounds i8, ptr %10, i64 40
+  call void @llvm.memset.p0.i64(ptr noundef nonnull align 8 dereferenceable(112) %252, i8 0, i64 40, i1 false)
+  %253 = getelementptr inbounds i8, ptr %10, i64 88
+  store ptr %7, ptr %253, align 8
+  %254 = getelementptr inbounds i8, ptr %10, i64 96
+  store ptr %8, ptr %254, align 8
+  %255 = getelementptr inbounds i8, ptr %10, i64 104
+  store ptr %9, ptr %255, align 8
+  %256 = icmp sgt i64 %242, 0
+  br i1 %256, label %257, label %329
+257:                                              ; preds = %249
+  %258 = getelementptr inbounds i8, ptr %10, i64 80
+  %259 = getelementptr inbounds i8, ptr %10, i64 16
+  %260 = getelementptr inbounds i8, ptr %10, i64 8
+  %261 = getelementptr inbounds i8, ptr %11, i64 104
+  %262 = getelementptr inbounds i8, ptr %10, i64 32
+  %263 = getelementptr inbounds i8, ptr %11, i64 136
+  %264 = getelementptr inbounds i8, ptr %11, i64 120
+  br label %265
+265:                                              ; preds = %322, %257
+  %266 = phi i64 [ %50, %257 ], [ %323, %322 ]
+  %267 = phi i64 [ %178, %257 ], [ %324, %322 ]
+  %268 = phi i64 [ %178, %257 ], [ %325, %322 ]
+  %269 = phi i64 [ 0, %257 ], [ %328, %322 ]
+  %270 = phi i64 [ 0, %257 ], [ %326, %322 ]
+  %271 = sub nsw i64 %242, %270
+  %272 = call noundef i64 @llvm.smin.i64(i64 %250, i64 %271)
+  store i64 %272, ptr %258, align 8
+  %273 = load i64, ptr %12, align 8
+  %274 = add nsw i64 %273, -1
+  call fastcc void @offsets(ptr noundef nonnull %6, i64 noundef %274, i64 noundef %270, i64 noundef %272, ptr noundef nonnull %7)
+  %275 = icmp sgt i64 %272, 0
+  br i1 %275, label %276, label %281
+276:                                              ; preds = %265
+  %277 = mul i64 %269, %250
+  %278 = sub i64 %242, %277
+  %279 = call i64 @llvm.smin.i64(i64 %250, i64 %278)
+  %280 = shl nuw i64 %279, 4
+  call void @llvm.memcpy.p0.p0.i64(ptr nonnull align 16 %8, ptr nonnull align 16 %7, i64 %280, i1 false)
+  br label %281
+281:                                              ; preds = %276, %265
+  store i64 0, ptr %259, align 8
+  %282 = icmp sgt i64 %268, 0
+  br i1 %282, label %283, label %322
+283:                                              ; preds = %281
+  %284 = icmp sgt i64 %270, 0
+  br label %285
+285:                                              ; preds = %315, %283
+  %286 = phi i64 [ %266, %283 ], [ %316, %315 ]
+  %287 = phi i64 [ %267, %283 ], [ %317, %315 ]
+  %288 = phi i64 [ 0, %283 ], [ %320, %315 ]
+  %289 = phi i64 [ %266, %283 ], [ %319, %315 ]
   store i64 0, ptr %10, align 8
-  %238 = icmp sgt i64 %237, 0
-  br i1 %238, label %239, label %263
-239:                                              ; preds = %239, %233
-  %240 = phi i64 [ %258, %239 ], [ %237, %233 ]
-  %241 = phi i64 [ %257, %239 ], [ 0, %233 ]
-  %242 = sub nsw i64 %240, %241
-  %243 = call noundef i64 @llvm.smin.i64(i64 %193, i64 %242)
-  store i64 %243, ptr %208, align 8
-  %244 = load i64, ptr %57, align 8
-  %245 = load i64, ptr %207, align 8
-  %246 = sub nsw i64 %244, %245
-  %247 = call noundef i64 @llvm.smin.i64(i64 %246, i64 512)
-  store i64 %247, ptr %199, align 8
-  %248 = load i64, ptr %209, align 8
-  %249 = icmp ne i64 %248, 0
-  %250 = or i1 %232, %249
-  %251 = icmp sgt i64 %245, 0
-  %252 = select i1 %250, i1 true, i1 %251
-  %253 = zext i1 %252 to i64
-  store i64 %253, ptr %210, align 8
-  %254 = load ptr, ptr %211, align 8
-  %255 = load i64, ptr %212, align 8
-  call fastcc void @offsets(ptr noundef %254, i64 noundef %255, i64 noundef %241, i64 noundef %243, ptr noundef nonnull %9)
+  %290 = icmp sgt i64 %289, 0
+  br i1 %290, label %291, label %315
+291:                                              ; preds = %291, %285
+  %292 = phi i64 [ %310, %291 ], [ %289, %285 ]
+  %293 = phi i64 [ %309, %291 ], [ 0, %285 ]
+  %294 = sub nsw i64 %292, %293
+  %295 = call noundef i64 @llvm.smin.i64(i64 %245, i64 %294)
+  store i64 %295, ptr %260, align 8
+  %296 = load i64, ptr %57, align 8
+  %297 = load i64, ptr %259, align 8
+  %298 = sub nsw i64 %296, %297
+  %299 = call noundef i64 @llvm.smin.i64(i64 %298, i64 512)
+  store i64 %299, ptr %251, align 8
+  %300 = load i64, ptr %261, align 8
+  %301 = icmp ne i64 %300, 0
+  %302 = or i1 %284, %301
+  %303 = icmp sgt i64 %297, 0
+  %304 = select i1 %302, i1 true, i1 %303
+  %305 = zext i1 %304 to i64
+  store i64 %305, ptr %262, align 8
+  %306 = load ptr, ptr %263, align 8
+  %307 = load i64, ptr %264, align 8
+  call fastcc void @offsets(ptr noundef %306, i64 noundef %307, i64 noundef %293, i64 noundef %295, ptr noundef nonnull %9)
   call fastcc void @part(ptr noundef nonnull readonly %0, ptr noundef nonnull %11, ptr noundef nonnull %10)
-  %256 = load i64, ptr %10, align 8
-  %257 = add nsw i64 %256, %193
-  store i64 %257, ptr %10, align 8
-  %258 = load i64, ptr %11, align 8
-  %259 = icmp slt i64 %257, %258
-  br i1 %259, label %239, label %260
-260:                                              ; preds = %239
-  %261 = load i64, ptr %207, align 8
-  %262 = load i64, ptr %57, align 8
-  br label %263
-263:                                              ; preds = %260, %233
-  %264 = phi i64 [ %258, %260 ], [ %234, %233 ]
-  %265 = phi i64 [ %262, %260 ], [ %235, %233 ]
-  %266 = phi i64 [ %261, %260 ], [ %236, %233 ]
-  %267 = phi i64 [ %258, %260 ], [ %237, %233 ]
-  %268 = add nsw i64 %266, 512
-  store i64 %268, ptr %207, align 8
-  %269 = icmp slt i64 %268, %265
-  br i1 %269, label %233, label %270
-270:                                              ; preds = %263, %229
-  %271 = phi i64 [ %214, %229 ], [ %264, %263 ]
-  %272 = phi i64 [ %215, %229 ], [ %265, %263 ]
-  %273 = phi i64 [ %216, %229 ], [ %265, %263 ]
-  %274 = add nsw i64 %218, %198
-  %275 = icmp slt i64 %274, %189
-  %276 = add i64 %217, 1
-  br i1 %275, label %213, label %277
-277:                                              ; preds = %270, %197
+  %308 = load i64, ptr %10, align 8
+  %309 = add nsw i64 %308, %245
+  store i64 %309, ptr %10, align 8
+  %310 = load i64, ptr %11, align 8
+  %311 = icmp slt i64 %309, %310
+  br i1 %311, label %291, label %312
+312:                                              ; preds = %291
+  %313 = load i64, ptr %259, align 8
+  %314 = load i64, ptr %57, align 8
+  br label %315
+315:                                              ; preds = %312, %285
+  %316 = phi i64 [ %310, %312 ], [ %286, %285 ]
+  %317 = phi i64 [ %314, %312 ], [ %287, %285 ]
+  %318 = phi i64 [ %313, %312 ], [ %288, %285 ]
+  %319 = phi i64 [ %310, %312 ], [ %289, %285 ]
+  %320 = add nsw i64 %318, 512
+  store i64 %320, ptr %259, align 8
+  %321 = icmp slt i64 %320, %317
+  br i1 %321, label %285, label %322
+322:                                              ; preds = %315, %281
+  %323 = phi i64 [ %266, %281 ], [ %316, %315 ]
+  %324 = phi i64 [ %267, %281 ], [ %317, %315 ]
+  %325 = phi i64 [ %268, %281 ], [ %317, %315 ]
+  %326 = add nsw i64 %270, %250
+  %327 = icmp slt i64 %326, %242
+  %328 = add i64 %269, 1
+  br i1 %327, label %265, label %329
+329:                                              ; preds = %322, %249
   call void @llvm.lifetime.end.p0(i64 112, ptr nonnull %10)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %9)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %8)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %7)
   call void @llvm.lifetime.end.p0(i64 192, ptr nonnull %6)
-  br label %553
-278:                                              ; preds = %138, %104
-  %279 = phi i64 [ %50, %138 ], [ %53, %104 ]
-  %280 = phi i64 [ %53, %138 ], [ %50, %104 ]
-  %281 = icmp eq i64 %63, 0
-  br i1 %281, label %286, label %317
-282:                                              ; preds = %86
-  %283 = icmp eq i64 %63, 0
-  br i1 %283, label %286, label %284
-284:                                              ; preds = %282
-  %285 = load i64, ptr %0, align 8
-  br label %320
-286:                                              ; preds = %282, %278, %139, %61
-  %287 = phi i64 [ %280, %278 ], [ 1, %282 ], [ %50, %139 ], [ %50, %61 ]
-  %288 = phi i64 [ %279, %278 ], [ %53, %282 ], [ %53, %139 ], [ %53, %61 ]
-  %289 = getelementptr inbounds i8, ptr %11, i64 104
-  %290 = load i64, ptr %289, align 8
-  %291 = icmp eq i64 %290, 0
-  br i1 %291, label %292, label %553
-292:                                              ; preds = %286
-  %293 = load i64, ptr %0, align 8
-  %294 = getelementptr inbounds i8, ptr %11, i64 72
-  %295 = getelementptr inbounds i8, ptr %11, i64 80
-  %296 = getelementptr inbounds i8, ptr %11, i64 88
-  %297 = load ptr, ptr %294, align 8
-  %298 = load i64, ptr %295, align 8
-  %299 = load i64, ptr %296, align 8
-  %300 = icmp sgt i64 %288, 0
-  br label %301
-301:                                              ; preds = %307, %292
-  %302 = phi i64 [ %287, %292 ], [ %308, %307 ]
-  %303 = phi i64 [ 0, %292 ], [ %309, %307 ]
-  br i1 %300, label %304, label %307
-304:                                              ; preds = %301
-  %305 = mul nsw i64 %298, %303
-  %306 = getelementptr inbounds i8, ptr %297, i64 %305
-  br label %311
-307:                                              ; preds = %311, %301
-  %308 = phi i64 [ %302, %301 ], [ %287, %311 ]
-  %309 = add nuw nsw i64 %303, 1
-  %310 = icmp slt i64 %309, %308
-  br i1 %310, label %301, label %553
-311:                                              ; preds = %311, %304
-  %312 = phi i64 [ %315, %311 ], [ 0, %304 ]
-  %313 = mul nsw i64 %299, %312
-  %314 = getelementptr inbounds i8, ptr %306, i64 %313
-  tail call void @llvm.memset.p0.i64(ptr align 1 %314, i8 0, i64 %293, i1 false)
-  %315 = add nuw nsw i64 %312, 1
-  %316 = icmp eq i64 %315, %288
-  br i1 %316, label %307, label %311
-317:                                              ; preds = %278
-  %318 = icmp ult i64 %280, 4
-  %319 = load i64, ptr %0, align 8
-  br i1 %318, label %320, label %446
-320:                                              ; preds = %317, %284
-  %321 = phi i64 [ %285, %284 ], [ %319, %317 ]
-  %322 = phi i64 [ %53, %284 ], [ %279, %317 ]
-  %323 = phi i64 [ 1, %284 ], [ %280, %317 ]
-  %324 = getelementptr inbounds i8, ptr %11, i64 40
-  %325 = load i64, ptr %324, align 8
-  %326 = icmp eq i64 %325, %321
-  %327 = getelementptr inbounds i8, ptr %11, i64 56
-  %328 = load i64, ptr %327, align 8
-  %329 = icmp eq i64 %328, %321
-  %330 = select i1 %326, i1 %329, i1 false
-  br i1 %330, label %331, label %386
-331:                                              ; preds = %320
-  %332 = getelementptr inbounds i8, ptr %11, i64 64
-  %333 = load i64, ptr %332, align 8
-  %334 = icmp ne i64 %333, %321
-  %335 = icmp eq i64 %322, 1
-  %336 = select i1 %334, i1 true, i1 %335
-  br i1 %336, label %337, label %386
-337:                                              ; preds = %331
-  %338 = getelementptr inbounds i8, ptr %11, i64 24
-  %339 = load ptr, ptr %338, align 8
-  %340 = getelementptr inbounds i8, ptr %11, i64 32
-  %341 = load i64, ptr %340, align 8
-  %342 = getelementptr inbounds i8, ptr %11, i64 72
-  %343 = load ptr, ptr %342, align 8
-  %344 = getelementptr inbounds i8, ptr %11, i64 80
-  %345 = load i64, ptr %344, align 8
-  %346 = icmp ult i64 %322, 8
-  %347 = getelementptr inbounds i8, ptr %0, i64 192
-  %348 = getelementptr inbounds i8, ptr %11, i64 48
-  %349 = getelementptr inbounds i8, ptr %11, i64 88
-  %350 = getelementptr inbounds i8, ptr %11, i64 104
-  %351 = load ptr, ptr %348, align 8
-  %352 = load i64, ptr %349, align 8
-  %353 = load i64, ptr %350, align 8
-  %354 = getelementptr inbounds i8, ptr %0, i64 184
-  br label %355
-355:                                              ; preds = %383, %337
-  %356 = phi i64 [ 0, %337 ], [ %384, %383 ]
-  %357 = mul nsw i64 %341, %356
-  %358 = getelementptr inbounds i8, ptr %339, i64 %357
-  %359 = mul nsw i64 %345, %356
-  %360 = getelementptr inbounds i8, ptr %343, i64 %359
-  br i1 %346, label %361, label %364
-361:                                              ; preds = %364, %355
-  %362 = phi i64 [ 0, %355 ], [ %365, %364 ]
-  %363 = icmp slt i64 %362, %322
-  br i1 %363, label %374, label %383
-364:                                              ; preds = %364, %355
-  %365 = phi i64 [ %372, %364 ], [ 8, %355 ]
-  %366 = phi i64 [ %365, %364 ], [ 0, %355 ]
-  %367 = load ptr, ptr %347, align 8
-  %368 = mul nsw i64 %333, %366
-  %369 = getelementptr inbounds i8, ptr %351, i64 %368
-  %370 = mul nsw i64 %352, %366
-  %371 = getelementptr inbounds i8, ptr %360, i64 %370
-  tail call void %367(i64 noundef %63, ptr noundef %358, ptr noundef %369, i64 noundef %333, ptr noundef %371, i64 noundef %352, i64 noundef %353)
-  %372 = add nuw nsw i64 %365, 8
-  %373 = icmp sgt i64 %372, %322
-  br i1 %373, label %361, label %364
-374:                                              ; preds = %374, %361
-  %375 = phi i64 [ %381, %374 ], [ %362, %361 ]
-  %376 = load ptr, ptr %354, align 8
-  %377 = mul nsw i64 %333, %375
-  %378 = getelementptr inbounds i8, ptr %351, i64 %377
-  %379 = mul nsw i64 %352, %375
-  %380 = getelementptr inbounds i8, ptr %360, i64 %379
-  tail call void %376(i64 noundef %63, ptr noundef %358, ptr noundef %378, i64 noundef %333, ptr noundef %380, i64 noundef %352, i64 noundef %353)
-  %381 = add nuw nsw i64 %375, 1
-  %382 = icmp slt i64 %381, %322
-  br i1 %382, label %374, label %383
-383:                                              ; preds = %374, %361
-  %384 = add nuw nsw i64 %356, 1
-  %385 = icmp eq i64 %384, %323
-  br i1 %385, label %553, label %355
-386:                                              ; preds = %331, %320
-  %387 = icmp eq i64 %323, 1
-  br i1 %387, label %388, label %446
-388:                                              ; preds = %386
-  %389 = getelementptr inbounds i8, ptr %11, i64 64
-  %390 = load i64, ptr %389, align 8
-  %391 = icmp eq i64 %390, %321
-  %392 = getelementptr inbounds i8, ptr %11, i64 88
+  br label %605
+330:                                              ; preds = %138, %104
+  %331 = phi i64 [ %50, %138 ], [ %53, %104 ]
+  %332 = phi i64 [ %53, %138 ], [ %50, %104 ]
+  %333 = icmp eq i64 %63, 0
+  br i1 %333, label %338, label %369
+334:                                              ; preds = %86
+  %335 = icmp eq i64 %63, 0
+  br i1 %335, label %338, label %336
+336:                                              ; preds = %334
+  %337 = load i64, ptr %0, align 8
+  br label %372
+338:                                              ; preds = %334, %330, %139, %61
+  %339 = phi i64 [ %332, %330 ], [ 1, %334 ], [ %50, %139 ], [ %50, %61 ]
+  %340 = phi i64 [ %331, %330 ], [ %53, %334 ], [ %53, %139 ], [ %53, %61 ]
+  %341 = getelementptr inbounds i8, ptr %11, i64 104
+  %342 = load i64, ptr %341, align 8
+  %343 = icmp eq i64 %342, 0
+  br i1 %343, label %344, label %605
+344:                                              ; preds = %338
+  %345 = load i64, ptr %0, align 8
+  %346 = getelementptr inbounds i8, ptr %11, i64 72
+  %347 = getelementptr inbounds i8, ptr %11, i64 80
+  %348 = getelementptr inbounds i8, ptr %11, i64 88
+  %349 = load ptr, ptr %346, align 8
+  %350 = load i64, ptr %347, align 8
+  %351 = load i64, ptr %348, align 8
+  %352 = icmp sgt i64 %340, 0
+  br label %353
+353:                                              ; preds = %359, %344
+  %354 = phi i64 [ %339, %344 ], [ %360, %359 ]
+  %355 = phi i64 [ 0, %344 ], [ %361, %359 ]
+  br i1 %352, label %356, label %359
+356:                                              ; preds = %353
+  %357 = mul nsw i64 %350, %355
+  %358 = getelementptr inbounds i8, ptr %349, i64 %357
+  br label %363
+359:                                              ; preds = %363, %353
+  %360 = phi i64 [ %354, %353 ], [ %339, %363 ]
+  %361 = add nuw nsw i64 %355, 1
+  %362 = icmp slt i64 %361, %360
+  br i1 %362, label %353, label %605
+363:                                              ; preds = %363, %356
+  %364 = phi i64 [ %367, %363 ], [ 0, %356 ]
+  %365 = mul nsw i64 %351, %364
+  %366 = getelementptr inbounds i8, ptr %358, i64 %365
+  tail call void @llvm.memset.p0.i64(ptr align 1 %366, i8 0, i64 %345, i1 false)
+  %367 = add nuw nsw i64 %364, 1
+  %368 = icmp eq i64 %367, %340
+  br i1 %368, label %359, label %363
+369:                                              ; preds = %330
+  %370 = icmp ult i64 %332, 4
+  %371 = load i64, ptr %0, align 8
+  br i1 %370, label %372, label %498
+372:                                              ; preds = %369, %336
+  %373 = phi i64 [ %337, %336 ], [ %371, %369 ]
+  %374 = phi i64 [ %53, %336 ], [ %331, %369 ]
+  %375 = phi i64 [ 1, %336 ], [ %332, %369 ]
+  %376 = getelementptr inbounds i8, ptr %11, i64 40
+  %377 = load i64, ptr %376, align 8
+  %378 = icmp eq i64 %377, %373
+  %379 = getelementptr inbounds i8, ptr %11, i64 56
+  %380 = load i64, ptr %379, align 8
+  %381 = icmp eq i64 %380, %373
+  %382 = select i1 %378, i1 %381, i1 false
+  br i1 %382, label %383, label %438
+383:                                              ; preds = %372
+  %384 = getelementptr inbounds i8, ptr %11, i64 64
+  %385 = load i64, ptr %384, align 8
+  %386 = icmp ne i64 %385, %373
+  %387 = icmp eq i64 %374, 1
+  %388 = select i1 %386, i1 true, i1 %387
+  br i1 %388, label %389, label %438
+389:                                              ; preds = %383
+  %390 = getelementptr inbounds i8, ptr %11, i64 24
+  %391 = load ptr, ptr %390, align 8
+  %392 = getelementptr inbounds i8, ptr %11, i64 32
   %393 = load i64, ptr %392, align 8
-  %394 = icmp eq i64 %393, %321
-  %395 = select i1 %391, i1 %394, i1 false
-  br i1 %395, label %396, label %446
-396:                                              ; preds = %388
-  %397 = sdiv i64 16384, %321
-  %398 = getelementptr inbounds i8, ptr %11, i64 72
-  %399 = getelementptr inbounds i8, ptr %11, i64 48
-  %400 = getelementptr inbounds i8, ptr %11, i64 104
-  %401 = getelementptr inbounds i8, ptr %0, i64 176
-  %402 = getelementptr inbounds i8, ptr %11, i64 24
-  %403 = getelementptr inbounds i8, ptr %0, i64 168
-  %404 = load ptr, ptr %398, align 8
-  %405 = load ptr, ptr %399, align 8
-  %406 = load i64, ptr %400, align 8
-  %407 = icmp eq i64 %406, 0
-  %408 = icmp ult i64 %63, 8
-  %409 = load ptr, ptr %402, align 8
-  br label %410
-410:                                              ; preds = %443, %396
-  %411 = phi i64 [ 0, %396 ], [ %444, %443 ]
-  %412 = sub nsw i64 %322, %411
-  %413 = tail call noundef i64 @llvm.smin.i64(i64 %397, i64 %412)
-  %414 = load i64, ptr %0, align 8
-  %415 = mul nsw i64 %414, %411
-  %416 = getelementptr inbounds i8, ptr %404, i64 %415
-  %417 = getelementptr inbounds i8, ptr %405, i64 %415
-  br i1 %407, label %418, label %420
-418:                                              ; preds = %410
-  %419 = mul nsw i64 %414, %413
-  tail call void @llvm.memset.p0.i64(ptr align 1 %416, i8 0, i64 %419, i1 false)
-  br label %420
-420:                                              ; preds = %418, %410
-  br i1 %408, label %421, label %424
-421:                                              ; preds = %424, %420
-  %422 = phi i64 [ 0, %420 ], [ %425, %424 ]
-  %423 = icmp ult i64 %422, %63
-  br i1 %423, label %434, label %443
-424:                                              ; preds = %424, %420
-  %425 = phi i64 [ %432, %424 ], [ 8, %420 ]
-  %426 = phi i64 [ %425, %424 ], [ 0, %420 ]
-  %427 = load ptr, ptr %401, align 8
-  %428 = mul nsw i64 %325, %426
-  %429 = getelementptr inbounds i8, ptr %409, i64 %428
-  %430 = mul nsw i64 %328, %426
-  %431 = getelementptr inbounds i8, ptr %417, i64 %430
-  tail call void %427(i64 noundef %413, ptr noundef %429, i64 noundef %325, ptr noundef %431, i64 noundef %328, ptr noundef %416)
-  %432 = add nuw nsw i64 %425, 8
-  %433 = icmp ugt i64 %432, %63
-  br i1 %433, label %421, label %424
-434:                                              ; preds = %434, %421
-  %435 = phi i64 [ %441, %434 ], [ %422, %421 ]
-  %436 = load ptr, ptr %403, align 8
-  %437 = mul nsw i64 %325, %435
-  %438 = getelementptr inbounds i8, ptr %409, i64 %437
-  %439 = mul nsw i64 %328, %435
-  %440 = getelementptr inbounds i8, ptr %417, i64 %439
-  tail call void %436(i64 noundef %413, ptr noundef %438, i64 noundef %325, ptr noundef %440, i64 noundef %328, ptr noundef %416)
-  %441 = add nuw i64 %435, 1
-  %442 = icmp eq i64 %441, %63
-  br i1 %442, label %443, label %434
-443:                                              ; preds = %434, %421
-  %444 = add nsw i64 %411, %397
-  %445 = icmp slt i64 %444, %322
-  br i1 %445, label %410, label %553
-446:                                              ; preds = %388, %386, %317
-  %447 = phi i64 [ %319, %317 ], [ %321, %388 ], [ %321, %386 ]
-  %448 = phi i64 [ %280, %317 ], [ 1, %388 ], [ %323, %386 ]
-  %449 = phi i64 [ %279, %317 ], [ %322, %388 ], [ %322, %386 ]
-  %450 = add nuw nsw i64 %63, 511
-  %451 = lshr i64 %450, 9
-  %452 = shl nsw i64 %447, 9
-  %453 = sdiv i64 524288, %452
+  %394 = getelementptr inbounds i8, ptr %11, i64 72
+  %395 = load ptr, ptr %394, align 8
+  %396 = getelementptr inbounds i8, ptr %11, i64 80
+  %397 = load i64, ptr %396, align 8
+  %398 = icmp ult i64 %374, 8
+  %399 = getelementptr inbounds i8, ptr %0, i64 192
+  %400 = getelementptr inbounds i8, ptr %11, i64 48
+  %401 = getelementptr inbounds i8, ptr %11, i64 88
+  %402 = getelementptr inbounds i8, ptr %11, i64 104
+  %403 = load ptr, ptr %400, align 8
+  %404 = load i64, ptr %401, align 8
+  %405 = load i64, ptr %402, align 8
+  %406 = getelementptr inbounds i8, ptr %0, i64 184
+  br label %407
+407:                                              ; preds = %435, %389
+  %408 = phi i64 [ 0, %389 ], [ %436, %435 ]
+  %409 = mul nsw i64 %393, %408
+  %410 = getelementptr inbounds i8, ptr %391, i64 %409
+  %411 = mul nsw i64 %397, %408
+  %412 = getelementptr inbounds i8, ptr %395, i64 %411
+  br i1 %398, label %413, label %416
+413:                                              ; preds = %416, %407
+  %414 = phi i64 [ 0, %407 ], [ %417, %416 ]
+  %415 = icmp slt i64 %414, %374
+  br i1 %415, label %426, label %435
+416:                                              ; preds = %416, %407
+  %417 = phi i64 [ %424, %416 ], [ 8, %407 ]
+  %418 = phi i64 [ %417, %416 ], [ 0, %407 ]
+  %419 = load ptr, ptr %399, align 8
+  %420 = mul nsw i64 %385, %418
+  %421 = getelementptr inbounds i8, ptr %403, i64 %420
+  %422 = mul nsw i64 %404, %418
+  %423 = getelementptr inbounds i8, ptr %412, i64 %422
+  tail call void %419(i64 noundef %63, ptr noundef %410, ptr noundef %421, i64 noundef %385, ptr noundef %423, i64 noundef %404, i64 noundef %405)
+  %424 = add nuw nsw i64 %417, 8
+  %425 = icmp sgt i64 %424, %374
+  br i1 %425, label %413, label %416
+426:                                              ; preds = %426, %413
+  %427 = phi i64 [ %433, %426 ], [ %414, %413 ]
+  %428 = load ptr, ptr %406, align 8
+  %429 = mul nsw i64 %385, %427
+  %430 = getelementptr inbounds i8, ptr %403, i64 %429
+  %431 = mul nsw i64 %404, %427
+  %432 = getelementptr inbounds i8, ptr %412, i64 %431
+  tail call void %428(i64 noundef %63, ptr noundef %410, ptr noundef %430, i64 noundef %385, ptr noundef %432, i64 noundef %404, i64 noundef %405)
+  %433 = add nuw nsw i64 %427, 1
+  %434 = icmp slt i64 %433, %374
+  br i1 %434, label %426, label %435
+435:                                              ; preds = %426, %413
+  %436 = add nuw nsw i64 %408, 1
+  %437 = icmp eq i64 %436, %375
+  br i1 %437, label %605, label %407
+438:                                              ; preds = %383, %372
+  %439 = icmp eq i64 %375, 1
+  br i1 %439, label %440, label %498
+440:                                              ; preds = %438
+  %441 = getelementptr inbounds i8, ptr %11, i64 64
+  %442 = load i64, ptr %441, align 8
+  %443 = icmp eq i64 %442, %373
+  %444 = getelementptr inbounds i8, ptr %11, i64 88
+  %445 = load i64, ptr %444, align 8
+  %446 = icmp eq i64 %445, %373
+  %447 = select i1 %443, i1 %446, i1 false
+  br i1 %447, label %448, label %498
+448:                                              ; preds = %440
+  %449 = sdiv i64 16384, %373
+  %450 = getelementptr inbounds i8, ptr %11, i64 72
+  %451 = getelementptr inbounds i8, ptr %11, i64 48
+  %452 = getelementptr inbounds i8, ptr %11, i64 104
+  %453 = getelementptr inbounds i8, ptr %0, i64 176
+  %454 = getelementptr inbounds i8, ptr %11, i64 24
+  %455 = getelementptr inbounds i8, ptr %0, i64 168
+  %456 = load ptr, ptr %450, align 8
+  %457 = load ptr, ptr %451, align 8
+  %458 = load i64, ptr %452, align 8
+  %459 = icmp eq i64 %458, 0
+  %460 = icmp ult i64 %63, 8
+  %461 = load ptr, ptr %454, align 8
+  br label %462
+462:                                              ; preds = %495, %448
+  %463 = phi i64 [ 0, %448 ], [ %496, %495 ]
+  %464 = sub nsw i64 %374, %463
+  %465 = tail call noundef i64 @llvm.smin.i64(i64 %449, i64 %464)
+  %466 = load i64, ptr %0, align 8
+  %467 = mul nsw i64 %466, %463
+  %468 = getelementptr inbounds i8, ptr %456, i64 %467
+  %469 = getelementptr inbounds i8, ptr %457, i64 %467
+  br i1 %459, label %470, label %472
+470:                                              ; preds = %462
+  %471 = mul nsw i64 %466, %465
+  tail call void @llvm.memset.p0.i64(ptr align 1 %468, i8 0, i64 %471, i1 false)
+  br label %472
+472:                                              ; preds = %470, %462
+  br i1 %460, label %473, label %476
+473:                                              ; preds = %476, %472
+  %474 = phi i64 [ 0, %472 ], [ %477, %476 ]
+  %475 = icmp ult i64 %474, %63
+  br i1 %475, label %486, label %495
+476:                                              ; preds = %476, %472
+  %477 = phi i64 [ %484, %476 ], [ 8, %472 ]
+  %478 = phi i64 [ %477, %476 ], [ 0, %472 ]
+  %479 = load ptr, ptr %453, align 8
+  %480 = mul nsw i64 %377, %478
+  %481 = getelementptr inbounds i8, ptr %461, i64 %480
+  %482 = mul nsw i64 %380, %478
+  %483 = getelementptr inbounds i8, ptr %469, i64 %482
+  tail call void %479(i64 noundef %465, ptr noundef %481, i64 noundef %377, ptr noundef %483, i64 noundef %380, ptr noundef %468)
+  %484 = add nuw nsw i64 %477, 8
+  %485 = icmp ugt i64 %484, %63
+  br i1 %485, label %473, label %476
+486:                                              ; preds = %486, %473
+  %487 = phi i64 [ %493, %486 ], [ %474, %473 ]
+  %488 = load ptr, ptr %455, align 8
+  %489 = mul nsw i64 %377, %487
+  %490 = getelementptr inbounds i8, ptr %461, i64 %489
+  %491 = mul nsw i64 %380, %487
+  %492 = getelementptr inbounds i8, ptr %469, i64 %491
+  tail call void %488(i64 noundef %465, ptr noundef %490, i64 noundef %377, ptr noundef %492, i64 noundef %380, ptr noundef %468)
+  %493 = add nuw i64 %487, 1
+  %494 = icmp eq i64 %493, %63
+  br i1 %494, label %495, label %486
+495:                                              ; preds = %486, %473
+  %496 = add nsw i64 %463, %449
+  %497 = icmp slt i64 %496, %374
+  br i1 %497, label %462, label %605
+498:                                              ; preds = %440, %438, %369
+  %499 = phi i64 [ %371, %369 ], [ %373, %440 ], [ %373, %438 ]
+  %500 = phi i64 [ %332, %369 ], [ 1, %440 ], [ %375, %438 ]
+  %501 = phi i64 [ %331, %369 ], [ %374, %440 ], [ %374, %438 ]
+  %502 = add nuw nsw i64 %63, 511
+  %503 = lshr i64 %502, 9
+  %504 = shl nsw i64 %499, 9
+  %505 = sdiv i64 524288, %504
   call void @llvm.lifetime.start.p0(i64 16, ptr nonnull %3)
   call void @llvm.memset.p0.i64(ptr noundef nonnull align 8 dereferenceable(16) %3, i8 0, i64 16, i1 false)
   call void @llvm.lifetime.start.p0(i64 16, ptr nonnull %4)
   call void @llvm.memset.p0.i64(ptr noundef nonnull align 8 dereferenceable(16) %4, i8 0, i64 16, i1 false)
-  %454 = add nsw i64 %63, -1
-  %455 = add nuw i64 %454, %451
-  %456 = sdiv i64 %455, %451
+  %506 = add nsw i64 %63, -1
+  %507 = add nuw i64 %506, %503
+  %508 = sdiv i64 %507, %503
   call void @llvm.lifetime.start.p0(i64 112, ptr nonnull %5)
-  %457 = getelementptr inbounds i8, ptr %5, i64 8
-  %458 = getelementptr inbounds i8, ptr %5, i64 16
-  %459 = getelementptr inbounds i8, ptr %5, i64 24
-  %460 = getelementptr inbounds i8, ptr %5, i64 32
-  %461 = getelementptr inbounds i8, ptr %5, i64 72
-  %462 = getelementptr inbounds i8, ptr %5, i64 40
-  call void @llvm.memset.p0.i64(ptr noundef nonnull align 8 dereferenceable(48) %462, i8 0, i64 32, i1 false)
-  %463 = icmp ugt i64 %448, 95
-  br i1 %463, label %464, label %469
-464:                                              ; preds = %446
-  %465 = mul i64 %447, %63
-  %466 = mul i64 %465, %449
-  %467 = icmp sgt i64 %466, 524288
-  %468 = zext i1 %467 to i64
-  br label %469
-469:                                              ; preds = %464, %446
-  %470 = phi i64 [ 0, %446 ], [ %468, %464 ]
-  store i64 %470, ptr %461, align 8
-  %471 = getelementptr inbounds i8, ptr %5, i64 80
-  store i64 1, ptr %471, align 8
-  %472 = getelementptr inbounds i8, ptr %5, i64 88
-  store ptr %3, ptr %472, align 8
-  %473 = getelementptr inbounds i8, ptr %5, i64 96
-  store ptr %4, ptr %473, align 8
-  %474 = getelementptr inbounds i8, ptr %5, i64 104
-  store ptr null, ptr %474, align 8
-  store i64 0, ptr %458, align 8
-  %475 = getelementptr inbounds i8, ptr %11, i64 104
-  %476 = getelementptr inbounds i8, ptr %0, i64 24
-  %477 = getelementptr inbounds i8, ptr %11, i64 96
-  %478 = getelementptr inbounds i8, ptr %11, i64 24
-  %479 = getelementptr inbounds i8, ptr %11, i64 32
-  %480 = getelementptr inbounds i8, ptr %11, i64 40
-  br label %481
-481:                                              ; preds = %546, %469
-  %482 = phi i64 [ %63, %469 ], [ %547, %546 ]
-  %483 = phi i64 [ 0, %469 ], [ %550, %546 ]
-  %484 = phi i64 [ %448, %469 ], [ %549, %546 ]
+  %509 = getelementptr inbounds i8, ptr %5, i64 8
+  %510 = getelementptr inbounds i8, ptr %5, i64 16
+  %511 = getelementptr inbounds i8, ptr %5, i64 24
+  %512 = getelementptr inbounds i8, ptr %5, i64 32
+  %513 = getelementptr inbounds i8, ptr %5, i64 72
+  %514 = getelementptr inbounds i8, ptr %5, i64 40
+  call void @llvm.memset.p0.i64(ptr noundef nonnull align 8 dereferenceable(48) %514, i8 0, i64 32, i1 false)
+  %515 = icmp ugt i64 %500, 95
+  br i1 %515, label %516, label %521
+516:                                              ; preds = %498
+  %517 = mul i64 %499, %63
+  %518 = mul i64 %517, %501
+  %519 = icmp sgt i64 %518, 524288
+  %520 = zext i1 %519 to i64
+  br label %521
+521:                                              ; preds = %516, %498
+  %522 = phi i64 [ 0, %498 ], [ %520, %516 ]
+  store i64 %522, ptr %513, align 8
+  %523 = getelementptr inbounds i8, ptr %5, i64 80
+  store i64 1, ptr %523, align 8
+  %524 = getelementptr inbounds i8, ptr %5, i64 88
+  store ptr %3, ptr %524, align 8
+  %525 = getelementptr inbounds i8, ptr %5, i64 96
+  store ptr %4, ptr %525, align 8
+  %526 = getelementptr inbounds i8, ptr %5, i64 104
+  store ptr null, ptr %526, align 8
+  store i64 0, ptr %510, align 8
+  %527 = getelementptr inbounds i8, ptr %11, i64 104
+  %528 = getelementptr inbounds i8, ptr %0, i64 24
+  %529 = getelementptr inbounds i8, ptr %11, i64 96
+  %530 = getelementptr inbounds i8, ptr %11, i64 24
+  %531 = getelementptr inbounds i8, ptr %11, i64 32
+  %532 = getelementptr inbounds i8, ptr %11, i64 40
+  br label %533
+533:                                              ; preds = %598, %521
+  %534 = phi i64 [ %63, %521 ], [ %599, %598 ]
+  %535 = phi i64 [ 0, %521 ], [ %602, %598 ]
+  %536 = phi i64 [ %500, %521 ], [ %601, %598 ]
   store i64 0, ptr %5, align 8
-  %485 = icmp sgt i64 %484, 0
-  br i1 %485, label %486, label %546
-486:                                              ; preds = %538, %481
-  %487 = phi i64 [ %541, %538 ], [ %484, %481 ]
-  %488 = phi i64 [ %540, %538 ], [ 0, %481 ]
-  %489 = sub nsw i64 %487, %488
-  %490 = call noundef i64 @llvm.smin.i64(i64 %453, i64 %489)
-  store i64 %490, ptr %457, align 8
-  %491 = load i64, ptr %57, align 8
-  %492 = load i64, ptr %458, align 8
-  %493 = sub nsw i64 %491, %492
-  %494 = call noundef i64 @llvm.smin.i64(i64 %456, i64 %493)
-  store i64 %494, ptr %459, align 8
-  %495 = load i64, ptr %475, align 8
-  %496 = icmp ne i64 %495, 0
-  %497 = icmp sgt i64 %492, 0
-  %498 = select i1 %496, i1 true, i1 %497
-  %499 = zext i1 %498 to i64
-  store i64 %499, ptr %460, align 8
-  %500 = load i64, ptr %461, align 8
-  %501 = icmp ne i64 %500, 0
-  %502 = icmp sgt i64 %490, 0
-  %503 = and i1 %502, %501
-  br i1 %503, label %504, label %538
-504:                                              ; preds = %486
-  %505 = add nsw i64 %490, %488
-  br label %506
-506:                                              ; preds = %517, %504
-  %507 = phi i64 [ %488, %504 ], [ %536, %517 ]
-  %508 = sub nsw i64 %505, %507
-  %509 = load i64, ptr %476, align 8
-  br label %510
-510:                                              ; preds = %510, %506
-  %511 = phi i64 [ %509, %506 ], [ %516, %510 ]
-  %512 = trunc i64 %511 to i32
-  %513 = shl nuw i32 1, %512
-  %514 = sext i32 %513 to i64
-  %515 = icmp slt i64 %508, %514
-  %516 = add nsw i64 %511, -1
-  br i1 %515, label %510, label %517
-517:                                              ; preds = %510
-  %518 = load ptr, ptr %477, align 8
-  %519 = load i64, ptr %57, align 8
-  %520 = call noundef i64 @llvm.smin.i64(i64 %519, i64 512)
-  %521 = mul nsw i64 %520, 192
-  %522 = getelementptr inbounds i8, ptr %518, i64 %521
-  %523 = sub nsw i64 %507, %488
-  %524 = mul nsw i64 %523, %494
-  %525 = load i64, ptr %0, align 8
-  %526 = mul nsw i64 %524, %525
-  %527 = getelementptr inbounds i8, ptr %522, i64 %526
-  %528 = mul nsw i64 %525, %514
-  %529 = load ptr, ptr %478, align 8
-  %530 = load i64, ptr %479, align 8
-  %531 = mul nsw i64 %530, %507
-  %532 = getelementptr inbounds i8, ptr %529, i64 %531
-  %533 = load i64, ptr %480, align 8
-  %534 = mul nsw i64 %533, %492
-  %535 = getelementptr inbounds i8, ptr %532, i64 %534
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %527, i64 noundef %525, i64 noundef %528, ptr noundef %535, i64 noundef %530, i64 noundef %533, i64 noundef %514, i64 noundef %494)
-  %536 = add nsw i64 %507, %514
-  %537 = icmp slt i64 %536, %505
-  br i1 %537, label %506, label %538
-538:                                              ; preds = %517, %486
+  %537 = icmp sgt i64 %536, 0
+  br i1 %537, label %538, label %598
+538:                                              ; preds = %590, %533
+  %539 = phi i64 [ %593, %590 ], [ %536, %533 ]
+  %540 = phi i64 [ %592, %590 ], [ 0, %533 ]
+  %541 = sub nsw i64 %539, %540
+  %542 = call noundef i64 @llvm.smin.i64(i64 %505, i64 %541)
+  store i64 %542, ptr %509, align 8
+  %543 = load i64, ptr %57, align 8
+  %544 = load i64, ptr %510, align 8
+  %545 = sub nsw i64 %543, %544
+  %546 = call noundef i64 @llvm.smin.i64(i64 %508, i64 %545)
+  store i64 %546, ptr %511, align 8
+  %547 = load i64, ptr %527, align 8
+  %548 = icmp ne i64 %547, 0
+  %549 = icmp sgt i64 %544, 0
+  %550 = select i1 %548, i1 true, i1 %549
+  %551 = zext i1 %550 to i64
+  store i64 %551, ptr %512, align 8
+  %552 = load i64, ptr %513, align 8
+  %553 = icmp ne i64 %552, 0
+  %554 = icmp sgt i64 %542, 0
+  %555 = and i1 %554, %553
+  br i1 %555, label %556, label %590
+556:                                              ; preds = %538
+  %557 = add nsw i64 %542, %540
+  br label %558
+558:                                              ; preds = %569, %556
+  %559 = phi i64 [ %540, %556 ], [ %588, %569 ]
+  %560 = sub nsw i64 %557, %559
+  %561 = load i64, ptr %528, align 8
+  br label %562
+562:                                              ; preds = %562, %558
+  %563 = phi i64 [ %561, %558 ], [ %568, %562 ]
+  %564 = trunc i64 %563 to i32
+  %565 = shl nuw i32 1, %564
+  %566 = sext i32 %565 to i64
+  %567 = icmp slt i64 %560, %566
+  %568 = add nsw i64 %563, -1
+  br i1 %567, label %562, label %569
+569:                                              ; preds = %562
+  %570 = load ptr, ptr %529, align 8
+  %571 = load i64, ptr %57, align 8
+  %572 = call noundef i64 @llvm.smin.i64(i64 %571, i64 512)
+  %573 = mul nsw i64 %572, 192
+  %574 = getelementptr inbounds i8, ptr %570, i64 %573
+  %575 = sub nsw i64 %559, %540
+  %576 = mul nsw i64 %575, %546
+  %577 = load i64, ptr %0, align 8
+  %578 = mul nsw i64 %576, %577
+  %579 = getelementptr inbounds i8, ptr %574, i64 %578
+  %580 = mul nsw i64 %577, %566
+  %581 = load ptr, ptr %530, align 8
+  %582 = load i64, ptr %531, align 8
+  %583 = mul nsw i64 %582, %559
+  %584 = getelementptr inbounds i8, ptr %581, i64 %583
+  %585 = load i64, ptr %532, align 8
+  %586 = mul nsw i64 %585, %544
+  %587 = getelementptr inbounds i8, ptr %584, i64 %586
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef %579, i64 noundef %577, i64 noundef %580, ptr noundef %587, i64 noundef %582, i64 noundef %585, i64 noundef %566, i64 noundef %546)
+  %588 = add nsw i64 %559, %566
+  %589 = icmp slt i64 %588, %557
+  br i1 %589, label %558, label %590
+590:                                              ; preds = %569, %538
   call fastcc void @part(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %11, ptr noundef nonnull %5)
-  %539 = load i64, ptr %5, align 8
-  %540 = add nsw i64 %539, %453
-  store i64 %540, ptr %5, align 8
-  %541 = load i64, ptr %11, align 8
-  %542 = icmp slt i64 %540, %541
-  br i1 %542, label %486, label %543
-543:                                              ; preds = %538
-  %544 = load i64, ptr %458, align 8
-  %545 = load i64, ptr %57, align 8
-  br label %546
-546:                                              ; preds = %543, %481
-  %547 = phi i64 [ %545, %543 ], [ %482, %481 ]
-  %548 = phi i64 [ %544, %543 ], [ %483, %481 ]
-  %549 = phi i64 [ %541, %543 ], [ %484, %481 ]
-  %550 = add nsw i64 %548, %456
-  store i64 %550, ptr %458, align 8
-  %551 = icmp slt i64 %550, %547
-  br i1 %551, label %481, label %552
-552:                                              ; preds = %546
+  %591 = load i64, ptr %5, align 8
+  %592 = add nsw i64 %591, %505
+  store i64 %592, ptr %5, align 8
+  %593 = load i64, ptr %11, align 8
+  %594 = icmp slt i64 %592, %593
+  br i1 %594, label %538, label %595
+595:                                              ; preds = %590
+  %596 = load i64, ptr %510, align 8
+  %597 = load i64, ptr %57, align 8
+  br label %598
+598:                                              ; preds = %595, %533
+  %599 = phi i64 [ %597, %595 ], [ %534, %533 ]
+  %600 = phi i64 [ %596, %595 ], [ %535, %533 ]
+  %601 = phi i64 [ %593, %595 ], [ %536, %533 ]
+  %602 = add nsw i64 %600, %508
+  store i64 %602, ptr %510, align 8
+  %603 = icmp slt i64 %602, %599
+  br i1 %603, label %533, label %604
+604:                                              ; preds = %598
   call void @llvm.lifetime.end.p0(i64 112, ptr nonnull %5)
   call void @llvm.lifetime.end.p0(i64 16, ptr nonnull %4)
   call void @llvm.lifetime.end.p0(i64 16, ptr nonnull %3)
-  br label %553
-553:                                              ; preds = %552, %443, %383, %307, %286, %277, %49
+  br label %605
+605:                                              ; preds = %604, %495, %435, %359, %338, %329, %49
   call void @llvm.lifetime.end.p0(i64 144, ptr nonnull %11)
   ret void
 }

@@ -13,9 +13,11 @@
  * An inequality q != 0 is q - 1 >= 0 where q >= 0 is known, and -q - 1 >= 0 where -q >= 0 is.
  *
  * Quotients: c * (p // c) is p itself where c divides p for all residues of its variables, as 2 does d*(d - 1);
- * otherwise it lies in [p - c + 1, p]. */
+ * otherwise it lies in [p - c + 1, p]. Where p is a loop index, or the result of argmax or argmin, p // c and p % c may also
+ * be taken as variables of their own, with their own ends. */
 #include "passes/checks.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Variables of values are called %<id>; no dimension of a program is. They may have any sign. */
@@ -51,6 +53,12 @@ static TdlVal through_if(const Checks *c, TdlVal v) {
     return v;
 }
 
+/* Its result is an index of a loop. */
+static bool is_search(const Checks *c, TdlOp o) {
+    const char *kind = op_str(c->f, o, "kind");
+    return ir_op(c->f, o)->code == OP_REDUCE && kind && (!strcmp(kind, "argmax") || !strcmp(kind, "argmin"));
+}
+
 static bool tame(const Checks *c, TdlVal v, int depth);
 
 /* A loop counts from what is tame: it would have to run for centuries to get far. */
@@ -75,6 +83,7 @@ static bool tame(const Checks *c, TdlVal v, int depth) {
     case OP_NEG: return tame(c, d->operands[0], depth - 1);
     case OP_ADD: case OP_SUB: case OP_MUL: case OP_FLOORDIV: case OP_MOD:
         return tame(c, d->operands[0], depth - 1) && tame(c, d->operands[1], depth - 1);
+    case OP_REDUCE: return is_search(c, def);
     default: return false;
     }
 }
@@ -291,6 +300,43 @@ static TdlDim clear_quotients(Checks *c, TdlDim d) {
     return d;
 }
 
+/* The constant ends of variable s: of a loop index, or of the result of a search. */
+static bool constant_range(Checks *c, const Known *k, TdlSym s, int64_t *lo, int64_t *hi) {
+    for (uint32_t i = 0; i < k->ranges.n; i++)
+        if (sym_eq(k->ranges.p[i].v, s)) return dim_is_const(c->m, k->ranges.p[i].lo, lo) && dim_is_const(c->m, k->ranges.p[i].hi, hi);
+    if (!any_sign(c, s)) return false;
+    TdlVal v = {(uint32_t)strtoul(sym_text(c->m->names, s) + 1, NULL, 10)};
+    TdlOp def = v.id < c->f->vals.n ? ir_val(c->f, v)->def : (TdlOp){0};
+    *lo = 0;
+    return def.id && is_search(c, def) && dim_is_const(c->m, chk_expr(c, ir_op(c->f, def)->operands[0]), hi);
+}
+
+/* d with x // q and x % q of one variable x, of known ends, as new variables, whose ranges become known. */
+static TdlDim name_quotients(Checks *c, Known *k, TdlDim d) {
+    TdlModule *m = c->m;
+    TdlDim sum = dim_const(m, 0);
+    for (uint32_t t = 0; t < dim_nterms(m, d); t++) {
+        TdlDim p = dim_const(m, dim_term_coef(m, d, t));
+        for (uint32_t i = 0; i < dim_term_natoms(m, d, t); i++) {
+            TdlDimAtom a = dim_term_atom(m, d, t, i);
+            TdlSym x;
+            int64_t lo, hi;
+            TdlDim of = atom_dim(m, a);
+            if (a.kind != DIM_ATOM_VAR && dim_is_var(m, a.arg, &x) && constant_range(c, k, x, &lo, &hi) && lo >= 0 && hi > lo) {
+                char name[32];
+                bool quotient = a.kind == DIM_ATOM_FLOORDIV;
+                snprintf(name, sizeof name, "%%%c%u", quotient ? '/' : '%', of.id);
+                Range r = {intern(m->names, name), dim_const(m, quotient ? lo / a.c : 0), dim_const(m, quotient ? (hi - 1) / a.c + 1 : a.c)};
+                VEC_PUSH(c->a, k->ranges, r);
+                of = dim_var(m, r.v);
+            }
+            p = dim_mul(m, p, of);
+        }
+        sum = dim_add(m, sum, p);
+    }
+    return sum;
+}
+
 static TdlDim subst1(Checks *c, TdlDim d, TdlSym s, TdlDim to) { return dim_subst(c->m, d, &s, &to, 1); }
 
 /* ---- proofs ---- */
@@ -389,12 +435,22 @@ static void settle_nonzero(Checks *c, Known *k) {
     }
 }
 
+/* d is no less than something known. */
+static bool by_fact(Checks *c, const Known *k, TdlDim d) {
+    for (uint32_t i = 0; i < k->facts.n; i++)
+        if (known_nonneg(c, dim_sub(c->m, d, k->facts.p[i]))) return true;
+    return false;
+}
+
 bool chk_nonneg(Checks *c, TdlOp at, TdlDim d) {
     if (known_nonneg(c, d)) return true;
     Known k = known_at(c, at);
+    if (by_fact(c, &k, d)) return true;
     know_dims(c, &k, at, d);
     settle_nonzero(c, &k);
     TdlDim cleared = clear_quotients(c, d);
-    return by_ends(c, &k, d) || by_slack(c, &k, d) ||
-           (!dim_eq(cleared, d) && (by_ends(c, &k, cleared) || by_slack(c, &k, cleared)));
+    if (by_ends(c, &k, d) || by_slack(c, &k, d)) return true;
+    if (!dim_eq(cleared, d) && (by_ends(c, &k, cleared) || by_slack(c, &k, cleared))) return true;
+    TdlDim named = name_quotients(c, &k, d);
+    return !dim_eq(named, d) && by_ends(c, &k, named);
 }

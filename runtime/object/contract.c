@@ -260,16 +260,25 @@ static void offsets(const TdlrtLoop *loops, int64_t n, int64_t first, int64_t co
     }
 }
 
-/* The longest loop of the sum, which the kernels run along, behind the others. */
-static void sort_sums(TdlrtContract *p, TdlrtLoop *sums) {
-    int64_t longest = 0;
+/* Does one run along loop x rather than along y? What has to be packed is transposed, where it lies side by side. */
+static int64_t runs_better(const TdlrtContract *p, const TdlrtLoop *x, const TdlrtLoop *y, int64_t size) {
+    if (p->bn != size && (x->b == size) != (y->b == size)) return x->b == size ? x->size >= MOVE : y->size < MOVE;
+    return x->size > y->size;
+}
+
+/* The loops of the sum by their strides in b; behind the others the one that the kernels run along. */
+static void sort_sums(TdlrtContract *p, TdlrtLoop *sums, int64_t size) {
+    int64_t best = 0;
     for (int64_t i = 0; i < p->nsums; i++) {
-        sums[i] = p->sums[i];
-        if (sums[i].size >= sums[longest].size) longest = i;
+        int64_t at = i;
+        for (; at > 0 && sums[at - 1].b < p->sums[i].b; at--) sums[at] = sums[at - 1];
+        sums[at] = p->sums[i];
     }
-    TdlrtLoop run = sums[longest];
-    sums[longest] = sums[p->nsums - 1];
-    sums[p->nsums - 1] = run;
+    for (int64_t i = 1; i < p->nsums; i++)
+        if (runs_better(p, &sums[i], &sums[best], size)) best = i;
+    TdlrtLoop run = sums[best];
+    for (; best + 1 < p->nsums; best++) sums[best] = sums[best + 1];
+    sums[best] = run;
     p->sums = sums;
     p->k = run.size;
     p->ak = run.a;
@@ -280,7 +289,7 @@ static void sort_sums(TdlrtContract *p, TdlrtLoop *sums) {
 static void windows(const TdlrtKernels *t, TdlrtContract *p) {
     TdlrtLoop sums[TDLRT_LOOPS] = {{0}};
     TdlrtOffset from[KC], to[KC], row[KC];
-    sort_sums(p, sums);
+    sort_sums(p, sums, t->size);
     int64_t all = product(sums, p->nsums - 1), rows = least(part_rows(t), KC), n = p->k < KC ? KC / p->k : 1;
     Part s = {.from = from, .runs = to, .row = row};
     for (int64_t r = 0; r < all; r += n) {
