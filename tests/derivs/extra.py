@@ -33,6 +33,7 @@ EXTRA = [
     ("update of a slice", "    var t = v\n    t[1:3] = w[0:2] * v[1:3]\n", "t"),
     ("loop in index notation", "    let t = [ { var z = v[a]; for k in 5 { z = z - (z*z - w[a]) / (2*z) }; z } for a in 4 ]\n", "t"),
     ("swap", "    var a = v\n    var d = w\n    for k in 3 { let h = a; a = d * 2.0; d = h * a }\n", "a + d"),
+    ("windows under nine kernels", "", "conv2d(img, cat((ker, 2 * ker, sin(ker)), dim=0))"),
     # functions, structs, lambdas
     ("function call", "", "poly(x, y)"),
     ("lambda", "    let f = fn(z: f64[4]) => z * v\n", "f(w)"),
