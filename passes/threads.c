@@ -30,6 +30,7 @@ enum {
     CHUNKS = 32,
     COPIES = 16,      /* chunks that have memory of their own */
     LANES = 32,       /* a chunk of a vector loop is of so many iterations, or a multiple */
+    ROWS = 128,       /* of a contraction, of so many rows: fewer do not pay for packing */
     MOST_ACCS = 64,
     LEAST_TRIPS = 4
 };
@@ -42,7 +43,7 @@ typedef struct {
     TdlOp loop, all;  /* over chunks; around it the turns, or the same */
     TdlRegion body;
     int64_t most;
-    bool lanes;       /* iterations become vector lanes */
+    int64_t group;    /* chunks are multiples of so many iterations; 0: of some lanes where there are many */
 } Chunks;
 
 static TdlVal i64(Chunks *k, int64_t n) { return ir_const_int(&k->b, EL_I64, n); }
@@ -70,8 +71,8 @@ static TdlVal chunk_length(Chunks *k, TdlVal trips, TdlVal chunks) {
     TdlVal rest = op2(&k->b, OP_LT, op2(&k->b, OP_MUL, whole, chunks), trips);
     TdlVal n = op2(&k->b, OP_ADD, whole, choose(&k->b, rest, one, k->zero));
     if (k->reach.id) n = op2(&k->b, OP_MAX, n, k->reach);
-    if (k->lanes) group = i64(k, LANES);
-    for (int i = 0; i < 3 && !k->lanes; i++) {
+    if (k->group) group = i64(k, k->group);
+    for (int i = 0; i < 3 && !k->group; i++) {
         TdlVal many = op2(&k->b, OP_GT, n, i64(k, GROUPS[i][0])), multiple = i64(k, GROUPS[i][1]);
         group = choose(&k->b, many, multiple, group);
     }
@@ -287,7 +288,7 @@ static bool take_loop(Threads *t, TdlOp o, bool *large) {
     ir_walk(t->f, t->body, find_alloc, &memory);
     Chunks k = {.b = ir_before(t->f, o), .most = memory ? COPIES : CHUNKS};
     k.b.span = ir_op(t->f, o)->span;
-    k.lanes = t->lanes && vec_would_take(t->f, t->a, t->lanes, o);
+    if (t->lanes && vec_would_take(t->f, t->a, t->lanes, o)) k.group = LANES;
     ThreadCost work = cost_of_loop(t, &k.b, o), elements = cost_number(0);
     if (is_small(work)) return false;
     for (uint32_t i = 0; i < t->memory.n; i++) {
@@ -314,6 +315,12 @@ static TdlVal rows_from(Threads *t, TdlBuilder *b, TdlVal c, TdlVal lo) {
     return ir_result(t->f, o, 0);
 }
 
+/* Has each element of the first axis a product of its own? */
+static bool is_batch(const Threads *t, TdlOp o) {
+    int64_t first = op_attr(t->f, o, "axes_c")->ints[0];
+    return op_has_int(t->f, o, "axes_a", first) && op_has_int(t->f, o, "axes_b", first);
+}
+
 /* Along the first axis of the result; a chunk that has no rows does nothing. */
 static void take_contraction(Threads *t, TdlOp o) {
     TdlFunc *f = t->f;
@@ -321,8 +328,8 @@ static void take_contraction(Threads *t, TdlOp o) {
     int64_t n;
     if (ir_op(f, o)->noperands != 4 || !ty_rank(t->m, type)) return;
     TdlDim rows = ty_dims(t->m, type)[0];
-    if (dim_is_const(t->m, rows, &n) && n < LEAST_TRIPS) return;
-    Chunks k = {.b = ir_before(f, o), .most = COPIES};
+    if (dim_is_const(t->m, rows, &n) && n < (is_batch(t, o) ? LEAST_TRIPS : ROWS + 1)) return;
+    Chunks k = {.b = ir_before(f, o), .most = COPIES, .group = is_batch(t, o) ? 1 : ROWS};
     k.b.span = ir_op(f, o)->span;
     ThreadCost work = cost_of_contraction(t, &k.b, o);
     if (is_small(work)) return;
