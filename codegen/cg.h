@@ -29,6 +29,7 @@ struct CgUnit {
     LLVMTargetMachineRef tm;
     LLVMTargetDataRef layout;
     uint32_t vector_bytes;      /* of the target's vector registers, as cg_vector_bytes */
+    bool windows;               /* some contraction has them */
     bool exact;                 /* of the operation being emitted: neither contracted nor reassociated */
     LLVMDIBuilderRef di;        /* NULL without -g */
     LLVMMetadataRef di_unit;

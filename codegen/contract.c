@@ -4,7 +4,7 @@
  * the batch, becomes loops around the call; every axis is a size and a stride, so nothing is transposed here. */
 #include "codegen/cg.h"
 
-enum { C, A, B, MAX_AXES = 64, APART = -8 /* a position that nothing follows */, FIELDS = 18, MOST_LOOPS = 8 /* as bodies.h says */ };
+enum { C, A, B, MAX_AXES = 64, APART = -8 /* a position that nothing follows */, FIELDS = 21, MOST_LOOPS = 8 /* as bodies.h says */ };
 
 /* Kinds by the buffers that have the axis. */
 enum { KIND_M = 1 << C | 1 << A, KIND_N = 1 << C | 1 << B, KIND_K = 1 << A | 1 << B, KIND_BATCH = 1 << C | 1 << A | 1 << B };
@@ -27,6 +27,7 @@ typedef struct {
     TdlElem elem;
     int64_t nsums, nrows;    /* of windows: lists of struct TdlrtLoop */
     LLVMValueRef sums, rows;
+    Axis line;               /* one more axis of b: columns in lines */
 } Contract;
 
 static const char *const LISTS[3] = {"axes_c", "axes_a", "axes_b"};
@@ -132,7 +133,8 @@ static void call_kernels(Contract *c, const Axis *m, const Axis *n, const Axis *
     CgUnit *u = c->g->u;
     LLVMValueRef fields[FIELDS] = {m->size, n->size, k->size, c->p[A], m->stride[A], k->stride[A], c->p[B], k->stride[B], n->stride[B],
                                    c->p[C], m->stride[C], n->stride[C], c->panel, c->accumulate,
-                                   cg_i64(u, c->nsums), cg_i64(u, c->nrows), c->sums, c->rows};
+                                   cg_i64(u, c->nsums), cg_i64(u, c->nrows), c->sums, c->rows,
+                                   c->line.size, c->line.stride[B], c->line.stride[C]};
     LLVMTypeRef types[FIELDS];
     for (int i = 0; i < FIELDS; i++) types[i] = LLVMTypeOf(fields[i]);
     LLVMTypeRef type = LLVMStructTypeInContext(u->ctx, types, FIELDS, 0);
@@ -211,11 +213,13 @@ static LLVMValueRef list(Contract *c, const Axis *x, int64_t n) {
     return p;
 }
 
-/* All sums, and as rows the axes of a that lie side by side in c. */
+/* All sums, as rows the axes of a that lie side by side in c, and an axis of b beside that of the columns. */
 static void windows(Contract *c, int rank, Axis *m, Axis *n, Axis *k) {
     Axis sums[MOST_LOOPS], rows[MOST_LOOPS];
+    c->g->u->windows = true;
     orient(c, rank - 1);
     if (!take_at(c, KIND_N, rank - 1, n)) *n = take(c, KIND_N);
+    for (int at = rank - 1; at >= 0 && !take_at(c, KIND_N, at, &c->line);) at--;
     while (c->nsums < MOST_LOOPS && take_at(c, KIND_K, -1, &sums[c->nsums])) c->nsums++;
     int64_t first = MOST_LOOPS;
     *m = take(c, 0);
@@ -240,6 +244,7 @@ void cg_CONTRACT(Cg *g, TdlOp o) {
     find_axes(&c, o);
     merge_axes(&c);
     Axis m, n, k;
+    c.line = take(&c, 0);
     if (op_attr(g->f, o, "taps")) windows(&c, (int)ty_rank(g->f->module, t), &m, &n, &k);
     else m = take(&c, KIND_M), n = take(&c, KIND_N), k = take(&c, KIND_K);
     bool summed = false;

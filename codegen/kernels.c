@@ -123,7 +123,7 @@ static void loop_close(Kernel *k, const Loop *l, LLVMValueRef *vals, LLVMValueRe
 
 /* A function without a name that users see; parameters by letter: p pointer, i integer. */
 static LLVMValueRef begin(Kernel *k, const char *name, const char *params) {
-    LLVMTypeRef types[12];
+    LLVMTypeRef types[14];
     unsigned n = 0;
     for (; params[n]; n++) types[n] = params[n] == 'p' ? k->u->ptr : k->u->i64;
     k->fn = LLVMAddFunction(k->u->mod, name, LLVMFunctionType(k->u->voidt, types, n, 0));
@@ -136,20 +136,16 @@ static LLVMValueRef begin(Kernel *k, const char *name, const char *params) {
     return k->fn;
 }
 
-/* ---- tile(k, a, a_rows, ak, b, bk, c, cm, cols, accumulate, nruns, runs) ----
+/* ---- tile(k, a, a_rows, ak, b, bk, c, cm, cols, accumulate, nruns, runs), strip(the same, b_line, c_line) ----
  * Where the rows of a begin is read from memory: of multiples of one stride, loop strength reduction makes a chain of
  * additions that is longer than a step of a small tile. */
 
-enum { T_K, T_A, T_A_ROWS, T_AK, T_B, T_BK, T_C, T_CM, T_COLS, T_ACCUMULATE, T_NRUNS, T_RUNS };
+enum { T_K, T_A, T_A_ROWS, T_AK, T_B, T_BK, T_C, T_CM, T_COLS, T_ACCUMULATE, T_NRUNS, T_RUNS, T_B_LINE, T_C_LINE };
 
-typedef struct { unsigned rows, vectors; LLVMValueRef mask, a_row[8], c_row[8], acc[24]; } Tile;
-
-static LLVMValueRef part(Kernel *k, LLVMValueRef p, unsigned vector) {
-    return vector ? offset(k, p, cg_i64(k->u, (int64_t)vector * k->lanes * k->size)) : p;
-}
+typedef struct { unsigned rows, vectors; LLVMValueRef mask, a_row[8], c_row[8], b_at[3], c_at[3], acc[24]; } Tile;
 
 static LLVMValueRef c_part(Kernel *k, const Tile *t, unsigned r, unsigned v) {
-    return part(k, offset(k, param(k, T_C), t->c_row[r]), v);
+    return offset(k, offset(k, param(k, T_C), t->c_row[r]), t->c_at[v]);
 }
 
 /* c may come from far: it is on its way while the products are summed. */
@@ -189,7 +185,7 @@ static void tile_run(Kernel *k, const Tile *t, LLVMValueRef a, LLVMValueRef b_ro
     for (unsigned i = 0; i < n; i++) vals[i] = loop_value(k, &l, before[i]);
     vals[n] = loop_value(k, &l, a);
     vals[n + 1] = loop_value(k, &l, b_row);
-    for (unsigned v = 0; v < t->vectors; v++) b[v] = load_vector(k, part(k, vals[n + 1], v), t->mask);
+    for (unsigned v = 0; v < t->vectors; v++) b[v] = load_vector(k, offset(k, vals[n + 1], t->b_at[v]), t->mask);
     for (unsigned r = 0; r < t->rows; r++) {
         LLVMValueRef x = splat(k, load(k, k->elem, offset(k, vals[n], t->a_row[r])), k->lanes);
         for (unsigned v = 0; v < t->vectors; v++) next[r * t->vectors + v] = multiply_add(k, x, b[v], vals[r * t->vectors + v]);
@@ -213,10 +209,15 @@ static void tile_multiply(Kernel *k, Tile *t) {
     for (unsigned i = 0; i < n; i++) t->acc[i] = sums[i];
 }
 
-static LLVMValueRef emit_tile(Kernel *k, unsigned rows, unsigned vectors, bool masked) {
+/* Vectors side by side, or (lines) a line apart in b and c. */
+static LLVMValueRef emit_tile(Kernel *k, unsigned rows, unsigned vectors, bool masked, bool lines) {
     Tile t = {.rows = rows, .vectors = vectors};
-    LLVMValueRef fn = begin(k, "tdl.tile", "ippipipiiiip");
+    LLVMValueRef fn = begin(k, lines ? "tdl.strip" : "tdl.tile", lines ? "ippipipiiiipii" : "ippipipiiiip");
     if (masked) t.mask = mask_of(k, param(k, T_COLS));
+    for (unsigned v = 0; v < vectors; v++) {
+        t.b_at[v] = lines ? mul(k, param(k, T_B_LINE), v) : cg_i64(k->u, (int64_t)v * k->lanes * k->size);
+        t.c_at[v] = lines ? mul(k, param(k, T_C_LINE), v) : t.b_at[v];
+    }
     for (unsigned r = 0; r < rows; r++) {
         t.a_row[r] = LLVMBuildLoad2(k->b, k->u->i64, offset(k, param(k, T_A_ROWS), cg_i64(k->u, 8 * (int64_t)r)), "");
         t.c_row[r] = mul(k, param(k, T_CM), r);
@@ -362,7 +363,7 @@ static unsigned tallest(const CgUnit *u) {
 /* As struct TdlrtKernels. */
 static LLVMTypeRef table_type(const CgUnit *u) {
     LLVMTypeRef pair = LLVMArrayType2(u->ptr, 2), i = u->i64;
-    return LLVMStructTypeInContext(u->ctx, (LLVMTypeRef[]){i, i, i, i, LLVMArrayType2(u->ptr, 16), u->ptr, pair, pair}, 8, 0);
+    return LLVMStructTypeInContext(u->ctx, (LLVMTypeRef[]){i, i, i, i, LLVMArrayType2(u->ptr, 16), u->ptr, pair, pair, u->ptr}, 9, 0);
 }
 
 static LLVMValueRef emit_table(CgUnit *u, TdlElem e) {
@@ -372,13 +373,14 @@ static LLVMValueRef emit_table(CgUnit *u, TdlElem e) {
     LLVMValueRef tiles[16], null = LLVMConstNull(u->ptr);
     unsigned top = tallest(u);
     for (unsigned r = 0; r < 4; r++) {
-        for (unsigned v = 1; v <= 3; v++) tiles[4 * r + v] = r <= top ? emit_tile(&k, 1u << r, v, false) : null;
-        tiles[4 * r] = r <= top && k.masked ? emit_tile(&k, 1u << r, 1, true) : null;
+        for (unsigned v = 1; v <= 3; v++) tiles[4 * r + v] = r <= top ? emit_tile(&k, 1u << r, v, false, false) : null;
+        tiles[4 * r] = r <= top && k.masked ? emit_tile(&k, 1u << r, 1, true, false) : null;
     }
     LLVMValueRef axpy[2] = {emit_axpy(&k, 1), emit_axpy(&k, ROW_GROUP)}, dots[2] = {emit_dots(&k, 1), emit_dots(&k, ROW_GROUP)};
-    LLVMValueRef fields[8] = {cg_i64(u, k.size), cg_i64(u, k.lanes), cg_i64(u, k.masked), cg_i64(u, top), LLVMConstArray2(u->ptr, tiles, 16),
-                              emit_transpose(&k), LLVMConstArray2(u->ptr, axpy, 2), LLVMConstArray2(u->ptr, dots, 2)};
-    return LLVMConstStructInContext(u->ctx, fields, 8, 0);
+    LLVMValueRef strip = k.masked && u->windows ? emit_tile(&k, 1u << top, 3, true, true) : null;
+    LLVMValueRef fields[9] = {cg_i64(u, k.size), cg_i64(u, k.lanes), cg_i64(u, k.masked), cg_i64(u, top), LLVMConstArray2(u->ptr, tiles, 16),
+                              emit_transpose(&k), LLVMConstArray2(u->ptr, axpy, 2), LLVMConstArray2(u->ptr, dots, 2), strip};
+    return LLVMConstStructInContext(u->ctx, fields, 9, 0);
 }
 
 /* By name, since LLVM drops what only dead code used. */

@@ -79,6 +79,11 @@ typedef struct TdlrtOffset { int64_t a, b; } TdlrtOffset;
  * from a to its row r; cols: of a part of a vector. */
 typedef void TdlrtTile(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols,
                        int64_t accumulate, int64_t nruns, const TdlrtOffset *runs);
+/* The same of whole tiles of the most rows, with TDLRT_STRIP_LINES vectors of up to `cols` columns, which lie b_line and
+ * c_line bytes apart. */
+enum { TDLRT_STRIP_LINES = 3 };
+typedef void TdlrtStrip(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols,
+                        int64_t accumulate, int64_t nruns, const TdlrtOffset *runs, int64_t b_line, int64_t c_line);
 typedef struct TdlrtKernels {
     int64_t size, lanes;    /* bytes of an element; elements of a vector */
     int64_t masked;         /* kernels take parts of vectors */
@@ -90,6 +95,7 @@ typedef struct TdlrtKernels {
     void (*axpy[2])(int64_t n, const char *a, int64_t ak, const char *b, int64_t bk, char *c);
     /* c[r] (+)= a[k] b[r, k] for 1 or TDLRT_ROW_GROUP rows r */
     void (*dots[2])(int64_t k, const char *a, const char *b, int64_t bn, char *c, int64_t cn, int64_t accumulate);
+    TdlrtStrip *strip;      /* NULL: none (no masks) */
 } TdlrtKernels;
 /* A loop and its strides in bytes. */
 typedef struct TdlrtLoop { int64_t size, a, b; } TdlrtLoop;
@@ -107,6 +113,7 @@ typedef struct TdlrtContract {
     /* Of windows: the loops that are summed instead of k, and those that together are m (a: where the row of a is). */
     int64_t nsums, nrows;
     const TdlrtLoop *sums, *rows;
+    int64_t nlines, b_line, c_line; /* n columns so many times, so many bytes apart */
 } TdlrtContract;
 void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given);
 

@@ -285,6 +285,43 @@ static void sort_sums(TdlrtContract *p, TdlrtLoop *sums, int64_t size) {
     p->bk = run.b;
 }
 
+/* As many lines at once as a strip has. */
+static void strips(const TdlrtKernels *t, const TdlrtContract *p, Part *s, int64_t line) {
+    s->vectors = 1;
+    s->b_stride = p->bk;
+    for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = s->from[r].b;
+    for (int64_t j = 0; j < p->n; j += t->lanes) {
+        const char *a = p->a + s->k0 * p->ak, *b = p->b + line * p->b_line + s->k0 * p->bk + j * p->bn;
+        s->cols = least(t->lanes, p->n - j);
+        for (int64_t i = s->i0, log_rows; i < s->i0 + s->rows; i += 1 << log_rows) {
+            char *c = p->c + line * p->c_line + i * p->cm + j * p->cn;
+            int64_t a_rows[TDLRT_TILE_ROWS];
+            log_rows = tile_log(t, s->i0 + s->rows - i);
+            for (int64_t r = 0; r < 1 << log_rows; r++) a_rows[r] = s->row[i - s->i0 + r].a;
+            if (log_rows == t->log_rows) {
+                t->strip(s->depth, a, a_rows, p->ak, b, p->bk, c, p->cm, s->cols, s->accumulate, s->nruns, s->runs, p->b_line, p->c_line);
+                continue;
+            }
+            for (int64_t l = 0; l < TDLRT_STRIP_LINES; l++) {
+                s->b = b + l * p->b_line;
+                tile(t, p, s, i, log_rows, c + l * p->c_line);
+            }
+        }
+    }
+}
+
+static void lines(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
+    int64_t line = 0;
+    if (t->strip && p->bn == t->size && p->cn == t->size)
+        for (; line + TDLRT_STRIP_LINES <= p->nlines; line += TDLRT_STRIP_LINES) strips(t, p, s, line);
+    for (; line < p->nlines; line++) {
+        TdlrtContract one = *p;
+        one.b += line * p->b_line;
+        one.c += line * p->c_line;
+        part(t, &one, s);
+    }
+}
+
 /* Parts of so many runs as fill the panel. */
 static void windows(const TdlrtKernels *t, TdlrtContract *p) {
     TdlrtLoop sums[TDLRT_LOOPS] = {{0}};
@@ -302,14 +339,15 @@ static void windows(const TdlrtKernels *t, TdlrtContract *p) {
                 s.depth = least(KC, p->k - s.k0);
                 s.accumulate = p->accumulate || r > 0 || s.k0 > 0;
                 offsets(p->rows, p->nrows, s.i0, s.rows, row);
-                part(t, p, &s);
+                lines(t, p, &s);
             }
     }
 }
 
 static void clear(const TdlrtContract *p, int64_t size) {
-    for (int64_t i = 0; i < p->m; i++)
-        for (int64_t j = 0; j < p->n; j++) memset(p->c + i * p->cm + j * p->cn, 0, (size_t)size);
+    for (int64_t l = 0; l < p->nlines; l++)
+        for (int64_t i = 0; i < p->m; i++)
+            for (int64_t j = 0; j < p->n; j++) memset(p->c + l * p->c_line + i * p->cm + j * p->cn, 0, (size_t)size);
 }
 
 void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given) {
@@ -318,7 +356,7 @@ void tdlrt_contract(const TdlrtKernels *t, const TdlrtContract *given) {
         p.m = product(p.rows, p.nrows);
         p.k = product(p.sums, p.nsums);
     }
-    if (p.m <= 0 || p.n <= 0) return;
+    if (p.m <= 0 || p.n <= 0 || p.nlines <= 0) return;
     if (p.k < 0) p.k = 0;
     if (!p.nsums) orient(&p, t);
     if (p.nsums && p.k > 0) {
