@@ -310,7 +310,8 @@ class Expressions:
             make = [lambda: Node(t, "($ @ $)", e(a, k), e(k, b)), lambda: Node(t, "($ @ $.T)", e(a, k), e(b, k)), lambda: Node(t, "$.T", e(b, a), mag=1.0),
                     lambda: Node(t, 'einsum("ij,kj->ik", $, $)', e(a, k), e(b, k)), lambda: Node(t, 'einsum("i,j->ij", $, $)', e(a), e(b)),
                     lambda: Node(t, 'einsum("ij,i->ij", $, $)', e(a, b), e(a)), lambda: Node(t, "linear($, $, $)", e(a, k), e(b, k), e(b)),
-                    lambda: Node(t, "bmm($[None], $[None])[0]", e(a, k), e(k, b))]
+                    lambda: Node(t, "bmm($[None], $[None])[0]", e(a, k), e(k, b)),
+                    lambda: Node(t, "conv1d($[None], stack(($, $, $), dim=2), padding=1)[0]", e(k, b), e(a, k), e(a, k), e(a, k))]
         n = self.r.choice(make)()
         n.mag = 6
         return n
