@@ -43,7 +43,7 @@ typedef struct {
     TdlOp loop, all;  /* over chunks; around it the turns, or the same */
     TdlRegion body;
     int64_t most;
-    int64_t group;    /* chunks are multiples of so many iterations; 0: of some lanes where there are many */
+    TdlVal group;     /* chunks are multiples of so many iterations; none: of some lanes where there are many */
 } Chunks;
 
 static TdlVal i64(Chunks *k, int64_t n) { return ir_const_int(&k->b, EL_I64, n); }
@@ -71,8 +71,8 @@ static TdlVal chunk_length(Chunks *k, TdlVal trips, TdlVal chunks) {
     TdlVal rest = op2(&k->b, OP_LT, op2(&k->b, OP_MUL, whole, chunks), trips);
     TdlVal n = op2(&k->b, OP_ADD, whole, choose(&k->b, rest, one, k->zero));
     if (k->reach.id) n = op2(&k->b, OP_MAX, n, k->reach);
-    if (k->group) group = i64(k, k->group);
-    for (int i = 0; i < 3 && !k->group; i++) {
+    if (k->group.id) group = k->group;
+    for (int i = 0; i < 3 && !k->group.id; i++) {
         TdlVal many = op2(&k->b, OP_GT, n, i64(k, GROUPS[i][0])), multiple = i64(k, GROUPS[i][1]);
         group = choose(&k->b, many, multiple, group);
     }
@@ -288,7 +288,7 @@ static bool take_loop(Threads *t, TdlOp o, bool *large) {
     ir_walk(t->f, t->body, find_alloc, &memory);
     Chunks k = {.b = ir_before(t->f, o), .most = memory ? COPIES : CHUNKS};
     k.b.span = ir_op(t->f, o)->span;
-    if (t->lanes && vec_would_take(t->f, t->a, t->lanes, o)) k.group = LANES;
+    if (t->lanes && vec_would_take(t->f, t->a, t->lanes, o)) k.group = i64(&k, LANES);
     ThreadCost work = cost_of_loop(t, &k.b, o), elements = cost_number(0);
     if (is_small(work)) return false;
     for (uint32_t i = 0; i < t->memory.n; i++) {
@@ -315,24 +315,39 @@ static TdlVal rows_from(Threads *t, TdlBuilder *b, TdlVal c, TdlVal lo) {
     return ir_result(t->f, o, 0);
 }
 
-/* Has each element of the first axis a product of its own? */
-static bool is_batch(const Threads *t, TdlOp o) {
-    int64_t first = op_attr(t->f, o, "axes_c")->ints[0];
-    return op_has_int(t->f, o, "axes_a", first) && op_has_int(t->f, o, "axes_b", first);
+/* Rows (or columns) of the products that one element of the result's first axis stands for; ROWS: a product of its own. */
+static TdlDim rows_each(const Threads *t, TdlOp o) {
+    const TdlAttr *c = op_attr(t->f, o, "axes_c");
+    const TdlDim *dims = ty_dims(t->m, ir_type(t->f, ir_op(t->f, o)->operands[0]));
+    TdlDim rows = dim_const(t->m, 1);
+    bool in_a = op_has_int(t->f, o, "axes_a", c->ints[0]), in_b = op_has_int(t->f, o, "axes_b", c->ints[0]);
+    if (in_a && in_b) return dim_const(t->m, ROWS);
+    for (uint32_t i = 1; i < c->n; i++)
+        if (op_has_int(t->f, o, "axes_a", c->ints[i]) == in_a && op_has_int(t->f, o, "axes_b", c->ints[i]) == in_b) rows = dim_mul(t->m, rows, dims[i]);
+    return rows;
+}
+
+/* Elements of the first axis that have ROWS rows, at least 1. */
+static TdlVal elements_of_rows(Chunks *k, TdlDim each) {
+    TdlVal one = i64(k, 1), most = i64(k, ROWS), rows = ir_dim(&k->b, each);
+    rows = op2(&k->b, OP_MIN, op2(&k->b, OP_MAX, rows, one), most);
+    TdlVal up = op2(&k->b, OP_ADD, op2(&k->b, OP_SUB, rows, one), most);
+    return op2(&k->b, OP_FLOORDIV, up, rows);
 }
 
 /* Along the first axis of the result; a chunk that has no rows does nothing. */
 static void take_contraction(Threads *t, TdlOp o) {
     TdlFunc *f = t->f;
     TdlType type = ir_type(f, ir_op(f, o)->operands[0]);
-    int64_t n;
+    int64_t n, each;
     if (ir_op(f, o)->noperands != 4 || !ty_rank(t->m, type)) return;
-    TdlDim rows = ty_dims(t->m, type)[0];
-    if (dim_is_const(t->m, rows, &n) && n < (is_batch(t, o) ? LEAST_TRIPS : ROWS + 1)) return;
-    Chunks k = {.b = ir_before(f, o), .most = COPIES, .group = is_batch(t, o) ? 1 : ROWS};
+    TdlDim rows = ty_dims(t->m, type)[0], of_each = rows_each(t, o);
+    if (dim_is_const(t->m, rows, &n) && (n < 2 || (dim_is_const(t->m, of_each, &each) && n <= ROWS / (each < 1 ? 1 : each)))) return;
+    Chunks k = {.b = ir_before(f, o), .most = COPIES};
     k.b.span = ir_op(f, o)->span;
     ThreadCost work = cost_of_contraction(t, &k.b, o);
     if (is_small(work)) return;
+    k.group = elements_of_rows(&k, of_each);
     TdlVal none = i64(&k, 0), all = ir_dim(&k.b, rows);
     open_chunks(t, &k, none, all, work, cost_number(GRAIN));
     TdlBuilder in = ir_at_end(f, k.body, k.b.span);
