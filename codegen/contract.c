@@ -221,6 +221,7 @@ static void windows(Contract *c, int rank, Axis *m, Axis *n, Axis *k) {
     if (!take_at(c, KIND_N, rank - 1, n)) *n = take(c, KIND_N);
     for (int at = rank - 1; at >= 0 && !take_at(c, KIND_N, at, &c->line);) at--;
     while (c->nsums < MOST_LOOPS && take_at(c, KIND_K, -1, &sums[c->nsums])) c->nsums++;
+    if (!c->nsums) sums[c->nsums++] = take(c, 0);   /* no sum is one of one element */
     int64_t first = MOST_LOOPS;
     *m = take(c, 0);
     for (int at = rank - 1; at >= 0 && first == MOST_LOOPS; at--)

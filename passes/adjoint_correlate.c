@@ -103,6 +103,14 @@ static void reverse_second(const Windows *p) {
 
 static bool slides(const Windows *p, uint32_t i) { return p->taps[i] >= 0 || p->steps[i] != 1; }
 
+/* Windows of axis i lie inside it, or there are some, which were checked; of none they may be longer than it. */
+static bool fits(const Windows *p, uint32_t i, int64_t at, int64_t tap, int64_t by) {
+    TdlModule *m = p->a->m;
+    TdlDim reach = dim_mul(m, dim_sub(m, p->size[tap], dim_const(m, 1)), dim_const(m, by));
+    return dim_known_ge(m, p->size[at], dim_const(m, 1)) ||
+           dim_known_ge(m, ty_dims(m, adj_type(p->a, p->x))[i], dim_add(m, p->size[at], reach));
+}
+
 /* Axis i of a has the loops *at + *by * *tap, where *at is of the carrier (zbar, else b) and *tap of the other alone. */
 static bool gathers(const Windows *p, uint32_t i, bool zbar, int64_t *at, int64_t *tap, int64_t *by) {
     for (int k = 0; k < 2 && p->taps[i] >= 0; k++) {
@@ -111,7 +119,7 @@ static bool gathers(const Windows *p, uint32_t i, bool zbar, int64_t *at, int64_
         *by = k ? p->steps[i] : p->dilations[i];
         bool of_z = *at < p->nz && !p->in_w[*at] && *tap >= p->nz, of_w = *at >= p->nz && *tap < p->nz && !p->in_w[*tap];
         if ((k ? p->dilations[i] : p->steps[i]) == 1 && (zbar ? of_z : of_w))
-            return dim_known_ge(p->a->m, p->size[*tap], dim_const(p->a->m, 1));
+            return dim_known_ge(p->a->m, p->size[*tap], dim_const(p->a->m, 1)) && fits(p, i, *at, *tap, *by);
     }
     return false;
 }

@@ -456,6 +456,32 @@ static void anchor_classes(Bufferize *B)
 
 /* ---- destinations over inputs ---- */
 
+/* Operands first.. of o, but that at `own`, have memory that is p's. */
+static bool hands_on(const Bufferize *B, TdlOp o, uint32_t first, uint32_t own, uint32_t p)
+{
+    const TdlOpData *d = ir_op(B->f, o);
+    for (uint32_t i = first; i < d->noperands; i++)
+        if (i != first + own && B->root[d->operands[i].id].id == p) return true;
+    return false;
+}
+
+/* Values that a region takes or hands on are written one after another: is v one of them, and p what another one is written
+ * from, maybe later? */
+static bool meets_others(const Bufferize *B, uint32_t v, uint32_t p)
+{
+    const TdlValData *value = ir_val(B->f, (TdlVal){v});
+    TdlOp o = maker(B, v);
+    if (!o.id || !ir_op(B->f, o)->nregions || writes_early(ir_op(B->f, o)->code)) return false;
+    const TdlOpData *d = ir_op(B->f, o);
+    uint32_t is_for = d->code == OP_FOR, exit = op_int(B->f, o, "exit", 0) != 0;
+    uint32_t own = value->def.id ? value->index - exit : value->index - is_for;
+    if (d->code != OP_IF && hands_on(B, o, 2 * is_for, own, p)) return true;
+    bool extras = d->code == OP_WITHACC; /* are all that it yields */
+    for (uint32_t k = 0; k < d->nregions; k++)
+        if (hands_on(B, ir_terminator(B->f, d->regions[k]), exit, extras ? UINT32_MAX - exit : own, p)) return true;
+    return false;
+}
+
 /* Is what lies in the class of a destination, and what is computed in rows of it, written when input p is no longer
  * needed? The destination itself is written at the end at the latest, where what is returned is copied. */
 static bool may_be_over(const Bufferize *B, uint32_t p, uint32_t i)
@@ -469,7 +495,7 @@ static bool may_be_over(const Bufferize *B, uint32_t p, uint32_t i)
         if (B->birth[v] == UINT32_MAX || !buf_is_mem(B, (TdlVal){v})) continue;
         uint32_t own = buf_class_of(B, (TdlVal){v});
         while (B->place[own].set) own = buf_class_of(B, B->place[own].parent);
-        if (own == c && !may_overwrite(B, p, v)) return false;
+        if (own == c && (!may_overwrite(B, p, v) || meets_others(B, v, p))) return false;
     }
     return true;
 }

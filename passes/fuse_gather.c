@@ -17,6 +17,7 @@
  * Values: an element's additions keep their order, which is that of the iterations: the largest shift first. Where shifts
  * cannot be compared, it is another order (not with strict_fp).
  * Cost: an addition is looked at once, with the branches around it. */
+#include "passes/checks.h"
 #include "passes/fuse.h"
 
 enum { MAX_RANK = 8, MAX_ADDS = 16, MAX_ACCS = 16 };
@@ -110,6 +111,18 @@ static bool same_value(const TdlFunc *f, TdlVal a, TdlVal b) {
     return a.id == b.id || (ir_val_dim(f, a, &x) && ir_val_dim(f, b, &y) && dim_eq(x, y));
 }
 
+static const TdlDim *dims_of(const Gather *g, const Group *q) { return ty_dims(g->c->m, ty_tensor_of(g->c->m, ir_type(g->f, q->acc))); }
+
+/* An index that does not change in the map is in range wherever the map stands, not only in the branches around an addition. */
+static bool in_range_at_map(const Gather *g, const Group *q, TdlVal v, uint32_t axis) {
+    TdlDim d, zero = dim_const(g->c->m, 0), one = dim_const(g->c->m, 1), size = dims_of(g, q)[axis];
+    if (ir_val_dim(g->f, v, &d)) return dim_known_ge(g->c->m, d, zero) && dim_known_ge(g->c->m, dim_sub(g->c->m, size, one), d);
+    Checks k = {.m = g->c->m, .f = g->f, .a = g->c->scratch, .nops = g->c->nops};
+    k.unproved = ARENA_ARRAY(g->c->scratch, bool, g->c->nops);
+    k.at = g->map;
+    return chk_in_range(&k, g->map, v, size);
+}
+
 /* The indices of addition o, as those of the map shifted; false: they cannot be told. */
 static bool read_indices(const Gather *g, Group *q, TdlOp o, Add *a) {
     const TdlFunc *f = g->f;
@@ -122,6 +135,7 @@ static bool read_indices(const Gather *g, Group *q, TdlOp o, Add *a) {
         if (!moves) {
             if (ir_defined_in(f, v, g->body) && !ir_val_dim(f, v, &d)) return false;
             if (q->adds.n && !same_value(f, ir_op(f, q->first)->operands[2 + i], v)) return false;
+            q->sum |= !in_range_at_map(g, q, v, i);
             continue;
         }
         if (seen & 1u << k) return false;
@@ -133,7 +147,7 @@ static bool read_indices(const Gather *g, Group *q, TdlOp o, Add *a) {
     for (uint32_t k = 0; k < g->n && !q->sum; k++) {
         if (q->adds.n && q->axis[k] != axis[k]) return false;
         q->axis[k] = axis[k];
-        q->shifted |= !dim_eq(a->shift[k], dim_const(g->c->m, 0));
+        q->shifted |= !dim_eq(a->shift[k], dim_const(g->c->m, 0)) || !dim_known_ge(g->c->m, dims_of(g, q)[axis[k]], g->extent[k]);
     }
     return true;
 }

@@ -288,6 +288,17 @@ static bool open_any(At *a) {
     return false;
 }
 
+static void find_iteration(void *user, TdlFunc *f, TdlOp o) {
+    *(bool *)user |= ir_op(f, o)->code == OP_WHILE || op_int(f, o, "exit", 0);
+}
+
+static bool iterates(const At *a) {
+    bool any = false;
+    Funcs all = reached_from(a->w->c.s->arena, a->f);
+    for (uint32_t i = 0; i < all.n; i++) ir_walk(all.p[i], all.p[i]->body, find_iteration, &any);
+    return any;
+}
+
 /* ---- the detach that differences see through ---- */
 
 typedef struct { const Work *w; TdlSpan at; } Cut;
@@ -422,6 +433,7 @@ static bool check_target(Work *w, const Target *t) {
     uint32_t wanted = w->c.s->o->points;
     const char *why = NULL;
     if (!print_program(w, a.f) || !open_any(&a)) return false;
+    a.forms.iterates = a.automatic.iterates = iterates(&a);
     a.nparams = a.f->params.n;
     a.front = a.p.s;
     a.front.diags = w->c.s->diags; /* what is wrong with the command line is the user's */

@@ -32,6 +32,7 @@ typedef struct {             /* the function f by f->params[wrt]: what can be ca
     TdlFunc *reverse;        /* (x..., cotangent of each float result) -> results, cotangents of wrt; NULL: it has none */
     TdlFunc *forward;        /* (x..., tangent of each wrt) -> results, tangents of the float results; NULL: it has none */
     Int64s wrt;
+    bool iterates;           /* some loop ends by what it computes: results may be good to a tolerance of the program's alone */
 } Forms;
 
 /* Reads the program again; its diagnostics are the probe's own. */

@@ -207,13 +207,16 @@ static AtState judged(Eval *e, const Bounds *bounds, AtResult *r) {
     for (size_t i = 0; i < sizeof finer / sizeof *finer; i++) {
         double h = step / finer[i];
         r->difference = ridders(e, h, &r->error);
-        double scale = fmax(r->scale, fabs(r->difference)), tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor + (e->single ? 0 : ITERATED * e->magnitude);
+        double scale = fmax(r->scale, fabs(r->difference)), iterated = e->f->iterates && !e->single ? ITERATED * e->magnitude : 0;
+        double tolerance = (e->single ? 2e-3 : 1e-7) * scale + 10 * r->error + floor + iterated;
         if (i == 0 && kinked(e, scale)) return AT_KINK;
         bool off = (e->forward && apart(r->forward, r->difference, tolerance)) || (e->reverse && apart(r->reverse, r->difference, tolerance));
         bool vague = 10 * r->error > 0.1 * fabs(r->difference) && r->error > (e->single ? 1e3 : 3e4) * floor; /* not converged */
         if (vague) continue;
         double least = h / (1 << ROWS) * (i ? 1 : 1e-5); /* of a step, with those of `confirmed` */
-        bool resolved = fabs(ours) * least < e->magnitude; /* else what is computed changes faster than the steps see */
+        /* Else what is computed changes faster than the steps see. */
+        bool converged = r->error <= 1e-6 * fabs(r->difference) + 1e-9 * e->magnitude;
+        bool resolved = converged || fabs(ours) * least < e->magnitude;
         if (off && resolved && confirmed(e, h, r)) return AT_OFF;
         if (off) continue;
         r->differences = fmax(r->differences, fabs(ours - r->difference) / fmax(scale + floor, e->magnitude));
