@@ -310,11 +310,15 @@ class Expressions:
             make = [lambda: Node(t, "($ @ $)", e(a, k), e(k, b)), lambda: Node(t, "($ @ $.T)", e(a, k), e(b, k)), lambda: Node(t, "$.T", e(b, a), mag=1.0),
                     lambda: Node(t, 'einsum("ij,kj->ik", $, $)', e(a, k), e(b, k)), lambda: Node(t, 'einsum("i,j->ij", $, $)', e(a), e(b)),
                     lambda: Node(t, 'einsum("ij,i->ij", $, $)', e(a, b), e(a)), lambda: Node(t, "linear($, $, $)", e(a, k), e(b, k), e(b)),
-                    lambda: Node(t, "bmm($[None], $[None])[0]", e(a, k), e(k, b)),
-                    lambda: Node(t, "conv1d($[None], stack(($, $, $), dim=2), padding=1)[0]", e(k, b), e(a, k), e(a, k), e(a, k))]
+                    lambda: Node(t, "bmm($[None], $[None])[0]", e(a, k), e(k, b))] + 3 * [lambda: self.windows(t, e(a), e(k), e(k, b), k)]
         n = self.r.choice(make)()
         n.mag = 6
         return n
+
+    def windows(self, t, x, rest, weights, taps):
+        u, v, (a, b) = self.new("u"), self.new("v"), dims(t)
+        text = "{ let %s = cat(($, $), 0)\nlet %s = $\n[ sum(%s[i + p]*%s[p, j] for p in %s) for i in %s, j in %s ] }"
+        return Node(t, text % (u, v, u, v, taps, a, b), x, rest, weights)
 
     def pick(self, sc, t, depth):
         ds, k, e = dims(t), self.r.choice(sc.dims), lambda *d: self.arg(sc, tensor(d), depth)

@@ -19,7 +19,9 @@ from property import batch, generate
 
 # what contributes nothing: terminators, an empty stack, and the leaves of scripts, where backward() ends
 NOTHING = {m + op for m in ("reverse:", "forward:") for op in ("yield", "return", "stack_new", "leaf")}
-OPERANDS = {"dot": (0, 1), "select": (1, 2), "update": (0, 1), "upslice": (0, 1), "scatter_add": (0, 2), "concat": (0, 1), "stack": (0, 1)}
+OPERANDS = {"dot": (0, 1), "correlate": (1,), "select": (1, 2), "update": (0, 1), "upslice": (0, 1), "scatter_add": (0, 2), "concat": (0, 1),
+            "stack": (0, 1)}
+OPTIMISED = {"correlate"}   # what -O2 alone makes: the programs are compiled with it, too
 FOUND = ("gradient", "modes", "second derivative", "script", "optimised")
 
 
@@ -71,12 +73,12 @@ def main():
     if a.few:
         day = datetime.date.today().toordinal() * a.few
         wanted = [wanted[(day + i) % len(wanted)] for i in range(min(a.few, len(wanted)))]
-    tools, count = Tools(a.planted, a.cc, "none"), 0
+    tools, count = {level: Tools(a.planted, a.cc, level) for level in ("none", "full")}, 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        by_op = programs_by_operation(tools, a.programs, folder)
+        by_op = programs_by_operation(tools["none"], a.programs, folder)
         for plant, op in wanted:
-            tried, what = look(tools, plant, by_op.get(op, []), folder)
+            tried, what = look(tools["full" if op in OPTIMISED else "none"], plant, by_op.get(op, []), folder)
             count += tried > 0
             print("%-24s %s: %s" % (plant, "%3d programs" % tried if tried else "NOT FOUND", what.split("\n")[0][:70]), flush=True)
             for f in folder.iterdir():
