@@ -60,20 +60,14 @@ static void into_group(Cg *g, uint32_t root, uint32_t group) {
 void cg_carried_roots(Cg *g, TdlOp o) {
     const TdlOpData *d = ir_op(g->f, o);
     uint32_t skip = op_int(g->f, o, "exit", 0) != 0, n = g->roots.n, group = ++g->ngroups;
-    const TdlPort *dest = NULL;
-    for (uint32_t i = 2; i < d->noperands; i++) {
-        uint32_t from = cg_root_of(g, o, i);
-        if (!from) continue;
-        into_group(g, from, group);
-        if (g->roots.p[from].dest) dest = g->roots.p[from].dest;
-    }
+    for (uint32_t i = 2; i < d->noperands; i++)
+        if (cg_root_of(g, o, i)) into_group(g, cg_root_of(g, o, i), group);
     for (uint32_t i = 2; i < d->noperands; i++) {
         if (ty_kind(g->f->module, ir_type(g->f, d->operands[i])) != TY_BUF) continue;
         for (int k = 0; k < 2; k++) {
             uint32_t root = cg_root_new(g, (TdlDim){0}, false);
             g->roots.p[root].group = group;
             g->roots.p[root].family = root < MAX_SCOPES ? 2*n + (uint32_t)k : 0;
-            g->roots.p[root].dest = dest;
             g->root[k ? d->results[skip + i - 2].id : ir_region(g->f, d->regions[0])->args.p[i - 1].id] = root;
         }
     }
@@ -109,13 +103,19 @@ void cg_access(Cg *g, LLVMValueRef inst, uint32_t root) {
     if (root) VEC_PUSH(u->arena, g->accesses, ((CgAccess){inst, root}));
 }
 
-/* Is root a of a destination that may lie over the input whose root is b? */
-static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
-    const TdlPort *dest = g->roots.p[a].dest;
+static bool dest_over(const Cg *g, const TdlPort *dest, uint32_t b) {
     const TdlVals *args = &ir_region(g->f, g->f->body)->args;
     for (uint32_t i = 0; dest && i < dest->over.n; i++)
         if (g->root[args->p[dest->over.p[i]].id] == b) return true;
     return false;
+}
+
+/* Is root a of a destination that may lie over the input whose root is b? Of what a loop carries each may be any. */
+static bool lies_over(const Cg *g, uint32_t a, uint32_t b) {
+    uint32_t group = g->roots.p[a].group;
+    for (uint32_t i = 1; group && i < g->roots.n; i++)
+        if (g->roots.p[i].group == group && dest_over(g, g->roots.p[i].dest, b)) return true;
+    return dest_over(g, g->roots.p[a].dest, b);
 }
 
 /* Of buffers that a loop carries: two of one group, but not two different ones of one family. */

@@ -33,6 +33,7 @@ typedef struct {
     TdlRegion body;
     TdlVal index;
     bool legal, parallel;
+    bool checks;            /* something in the body may fail */
     bool large;             /* it could, but what it adds to is too large for copies */
     TDL_VEC(TdlOpcode) carried;   /* of each carried value: what it is reduced by */
     TDL_VEC(ThreadMemory) memory; /* after threads_legal: what is added to */

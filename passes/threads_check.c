@@ -214,7 +214,8 @@ static void check_op(Threads *t, TdlOp o) {
     case OP_CONTRACT: check_contract(t, o); break;
     case OP_ALLOC: t->legal &= !op_int(t->f, o, "dynamic", 0) && !ir_op(t->f, o)->noperands; break;
     case OP_FOR: case OP_WHILE: case OP_IF: check_structure(t, o); break;
-    case OP_YIELD: case OP_VIEW: case OP_ASSERT: break;
+    case OP_ASSERT: t->checks = true; break;
+    case OP_YIELD: case OP_VIEW: break;
     case OP_UNDEF: t->legal &= ty_kind(t->m, ir_type(t->f, ir_result(t->f, o, 0))) == TY_TENSOR; break;
     case OP_SETUNION: case OP_SETSIZE: case OP_SETAT: t->legal = false; break;
     default: t->legal &= op_info(code)->lower == LOWER_SCALAR || code == OP_NEWDIM;
@@ -348,7 +349,8 @@ static void check_memory(Threads *t) {
         if (!m->written || own_axes(t, m, &shared)) continue;
         t->legal &= !shared && only_added_to(t, m);
         double size = bytes_of(t, m->buf, &known);
-        bool shifted = m->scattered && m->shifts && !(known && size <= SCATTERED);
+        /* In turns a later chunk may fail in front of an earlier one. */
+        bool shifted = m->scattered && m->shifts && !t->checks && !(known && size <= SCATTERED);
         if (!shifted) bytes += size;
         t->legal &= shifted || !(m->scattered && (!known || size > SCATTERED));
         t->memory.p[n] = *m;
@@ -368,6 +370,7 @@ bool threads_legal(Threads *t, TdlOp loop, bool promised) {
     t->legal = !op_int(t->f, loop, "exit", 0) && !op_int(t->f, loop, "down", 0);
     t->large = false;
     t->memory.n = 0;
+    t->checks = false;
     check_carried(t);
     check_region(t, t->body);
     if (t->legal && !t->parallel) check_memory(t);
