@@ -159,7 +159,8 @@ uint32_t cg_vector_bytes(const CgOptions *opt) {
 /* LLVM's part of the work is small: loop IR comes fused, hoisted and, where that pays, in vectors. What is left is to
  * clean up (-O1), and to take care of the loops that were not chosen (-O2): as fast as default<O2> and default<O3> are
  * on what tdlc makes, in a third of their time. Straight-line code is not searched for vectors (SLP): there are none in
- * what tdlc makes, and where lanes are loaded one by one the search takes seconds. */
+ * what tdlc makes, and where lanes are loaded one by one the search takes seconds. default<O3> does search, whatever the
+ * options say. */
 #define CG_COMBINE "instcombine<no-verify-fixpoint>"
 #define CG_CLEAN "cgscc(inline),function(sroa,early-cse<memssa>," CG_COMBINE ",simplifycfg,loop-mssa(licm,simple-loop-unswitch)," \
                  "loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),gvn,sccp," CG_COMBINE ",simplifycfg"
@@ -174,9 +175,6 @@ static const char *const PIPELINES[] = {
 bool cg_optimize(CgUnit *u) {
     cg_use_width(u);
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
-    LLVMPassBuilderOptionsSetSLPVectorization(o, 0);
-    LLVMPassBuilderOptionsSetLoopVectorization(o, u->opt.opt_level >= 2);
-    LLVMPassBuilderOptionsSetLoopInterleaving(o, u->opt.opt_level >= 2);
     /* With 64-bit indices of 32-bit pointers, which passes narrow, LLVM's fast instruction selection of -O0 is wrong. */
     int least = u->size == u->i64 ? 0 : 1, n = u->opt.opt_level > least ? u->opt.opt_level : least;
     LLVMErrorRef e = LLVMRunPasses(u->mod, PIPELINES[n], u->tm, o);
