@@ -80,15 +80,6 @@ void low_check_fixes(Low *L, const LowInst *s)
         }
 }
 
-typedef struct { TdlFunc *f; bool ok; } KnownDims;
-static void known_dim(void *user, TdlSym v)
-{
-    KnownDims *k = user;
-    bool found = false;
-    for (uint32_t i = 0; i < k->f->dims.n; i++) found |= sym_eq(k->f->dims.p[i], v);
-    k->ok &= found;
-}
-
 static bool plain_result(LowValue v)
 {
     if (v.kind == LV_TUPLE || v.kind == LV_STRUCT) {
@@ -129,12 +120,9 @@ const LowType *low_finish_function(Low *L, const AstDecl *d, const LowType *decl
     v = low_concrete(L, v);
     TdlVals leaves = {0};
     low_flatten(L, v, &leaves);
-    KnownDims known = {f, true};
-    for (uint32_t i = 0; i < leaves.n; i++) {
-        TdlType t = ir_type(f, leaves.p[i]);
-        for (uint32_t k = 0; k < ty_rank(L->m, t); k++) dim_vars(L->m, ty_dims(L->m, t)[k], known_dim, &known);
-    }
-    if (!known.ok) {
+    bool known = true;
+    for (uint32_t i = 0; i < leaves.n; i++) known &= ir_type_at_entry(f, ir_type(f, leaves.p[i]));
+    if (!known) {
         low_error(L, d ? d->name.span : L->b.span, "the result's size (%s) is computed inside the function: pass it in as a dimension", lv_text(L, v));
         return NULL;
     }

@@ -287,14 +287,6 @@ static void add_input(Low *L, TdlFunc *f, const AstDecl *d) {
 
 /* ---- results ---- */
 
-typedef struct { TdlFunc *f; bool ok; } Known;
-static void known_dim(void *user, TdlSym v) {
-    Known *k = user;
-    bool found = false;
-    for (uint32_t i = 0; i < k->f->dims.n; i++) found |= sym_eq(k->f->dims.p[i], v);
-    k->ok &= found;
-}
-
 static bool all_numbers(LowValue v) {
     bool ok = v.kind == LV_TENSOR || v.kind == LV_TUPLE || v.kind == LV_STRUCT;
     for (uint32_t i = 0; ok && v.kind != LV_TENSOR && i < v.n; i++) ok = all_numbers(v.elems[i]);
@@ -310,13 +302,11 @@ static void script_results(Low *L, TdlFunc *f, TdlVals *out) {
         for (const LowVar *y = L->frame->scope->vars; y != x; y = y->next) again |= sym_eq(y->name, x->name);
         if (again || (v.kind != LV_TENSOR && v.kind != LV_TUPLE && v.kind != LV_STRUCT)) continue;
         TdlVals leaves = {0};
-        Known k = {f, true};
+        bool known = true;
         low_flatten(L, v, &leaves);
-        for (uint32_t j = 0; j < leaves.n; j++)
-            for (uint32_t d = 0; d < ty_rank(L->m, ir_type(f, leaves.p[j])); d++)
-                dim_vars(L->m, ty_dims(L->m, ir_type(f, leaves.p[j]))[d], known_dim, &k);
+        for (uint32_t j = 0; j < leaves.n; j++) known &= ir_type_at_entry(f, ir_type(f, leaves.p[j]));
         bool given = leaves.n && !ir_val(f, leaves.p[0])->def.id; /* an input, unchanged */
-        if (!k.ok || given || !all_numbers(v)) continue;
+        if (!known || given || !all_numbers(v)) continue;
         low_result_ports(L, f, low_type_of(L, v), low_name(L, x->name), -1);
         for (uint32_t j = 0; j < leaves.n; j++) VEC_PUSH(L->arena, *out, leaves.p[j]);
     }

@@ -360,6 +360,10 @@ TdlOp ir_terminator(const TdlFunc *f, TdlRegion r);
 /* Calls fn on the dimension variables in t; in the types and attributes of o and of its regions' arguments, not deeper. */
 void ty_dim_vars(const TdlModule *m, TdlType t, void (*fn)(void *user, TdlSym var), void *user);
 void ir_dim_vars(const TdlFunc *f, TdlOp o, void (*fn)(void *user, TdlSym var), void *user);
+/* True when these variables are dimensions of f, so that they are known at its entry: of d, of t, of o as above. */
+bool ir_dim_at_entry(const TdlFunc *f, TdlDim d);
+bool ir_type_at_entry(const TdlFunc *f, TdlType t);
+bool ir_op_at_entry(const TdlFunc *f, TdlOp o);
 /* True when dimension variable `var` occurs in t; in a type or attribute of o or of what is in its regions. */
 bool ty_mentions(const TdlModule *m, TdlType t, TdlSym var);
 bool ir_mentions(TdlFunc *f, TdlOp o, TdlSym var);

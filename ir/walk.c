@@ -159,6 +159,33 @@ void ir_dim_vars(const TdlFunc *f, TdlOp o, void (*fn)(void *user, TdlSym var), 
             ty_dim_vars(m, ir_type(f, ir_region(f, d->regions[r])->args.p[i]), fn, user);
 }
 
+typedef struct { const TdlFunc *f; bool other; } Entry;
+
+static void look_at_var(void *user, TdlSym var) {
+    Entry *e = user;
+    bool own = false;
+    for (uint32_t i = 0; i < e->f->dims.n; i++) own |= sym_eq(e->f->dims.p[i], var);
+    e->other |= !own;
+}
+
+bool ir_dim_at_entry(const TdlFunc *f, TdlDim d) {
+    Entry e = {f, false};
+    dim_vars(f->module, d, look_at_var, &e);
+    return !e.other;
+}
+
+bool ir_type_at_entry(const TdlFunc *f, TdlType t) {
+    Entry e = {f, false};
+    ty_dim_vars(f->module, t, look_at_var, &e);
+    return !e.other;
+}
+
+bool ir_op_at_entry(const TdlFunc *f, TdlOp o) {
+    Entry e = {f, false};
+    ir_dim_vars(f, o, look_at_var, &e);
+    return !e.other;
+}
+
 typedef struct { TdlSym var; bool found; } Mention;
 
 static void match_var(void *user, TdlSym var) {

@@ -60,23 +60,14 @@ bool fuse_may_fail(const FuseCtx *c, TdlOp o) {
 
 /* ---- what is the same in every iteration ---- */
 
-typedef struct { const TdlFunc *f; bool found; } Vars;
-
-static void look_at_var(void *user, TdlSym v) {
-    Vars *k = user;
-    for (uint32_t i = 0; i < k->f->dims.n; i++)
-        if (sym_eq(k->f->dims.p[i], v)) return;
-    k->found = true; /* defined by a `newdim` somewhere: stays behind it */
-}
-
+/* A dimension that a `newdim` somewhere defines: stays behind it. */
 static bool mentions_newdim(const TdlFunc *f, TdlOp o) {
-    Vars k = {f, false};
     const TdlOpData *d = ir_op(f, o);
-    ir_dim_vars(f, o, look_at_var, &k);
-    for (uint16_t i = 0; i < d->nregions && !k.found; i++)
-        for (TdlOp p = ir_region(f, d->regions[i])->first; p.id && !k.found; p = ir_op(f, p)->next)
-            k.found = mentions_newdim(f, p);
-    return k.found;
+    if (!ir_op_at_entry(f, o)) return true;
+    for (uint16_t i = 0; i < d->nregions; i++)
+        for (TdlOp p = ir_region(f, d->regions[i])->first; p.id; p = ir_op(f, p)->next)
+            if (mentions_newdim(f, p)) return true;
+    return false;
 }
 
 /* Every operand of o and of what is in it is defined outside `loop` or inside `root`. */

@@ -179,24 +179,13 @@ static void number_region(Share *s, TdlRegion r) {
     for (TdlOp o = ir_region(s->c->f, r)->first; o.id; o = ir_op(s->c->f, o)->next) number_op(s, o);
 }
 
-typedef struct { const TdlFunc *f; bool other; } Vars;
-
-static void look_at_var(void *user, TdlSym v) {
-    Vars *k = user;
-    bool param = false;
-    for (uint32_t i = 0; i < k->f->dims.n; i++) param |= sym_eq(k->f->dims.p[i], v);
-    k->other |= !param;
-}
-
 /* Extents that a map with results may have, here and outside: dimensions of the function, at least 0. */
 static bool plain_extents(const Share *s, const TdlOpData *d) {
-    Vars vars = {s->c->f, false};
     for (uint16_t i = 0; i < d->noperands; i++) {
         TdlDim e = fuse_extent(s->c->f, d->operands[i]);
-        if (!e.id || !dim_known_ge(s->c->m, e, dim_const(s->c->m, 0))) return false;
-        dim_vars(s->c->m, e, look_at_var, &vars);
+        if (!e.id || !dim_known_ge(s->c->m, e, dim_const(s->c->m, 0)) || !ir_dim_at_entry(s->c->f, e)) return false;
     }
-    return !vars.other;
+    return true;
 }
 
 /* The class of an extent: of its dimension where it has one. */

@@ -73,24 +73,13 @@ static void add_range(TdlBuilder *b, TdlVal lo, TdlVal hi, int sign, Sum *s) {
     s->hi = ir_binary(b, code, s->hi, sign > 0 ? hi : lo);
 }
 
-typedef struct { const Threads *t; bool known; } Params;
-
-static void look(void *user, TdlSym var) {
-    Params *p = user;
-    bool param = false;
-    for (uint32_t i = 0; i < p->t->f->dims.n; i++) param |= sym_eq(p->t->f->dims.p[i], var);
-    p->known &= param;
-}
-
 /* A bound of a loop inside; constants and sizes in the body are made again at b. */
 static bool outside(const Threads *t, TdlBuilder *b, TdlVal x, TdlVal *out) {
     TdlOp def = ir_val(t->f, x)->def;
     *out = x;
     if (!ir_defined_in(t->f, x, t->body)) return true;
     if (!def.id || (ir_op(t->f, def)->code != OP_CONST && ir_op(t->f, def)->code != OP_DIM)) return false;
-    Params p = {t, true};
-    ir_dim_vars(t->f, def, look, &p);
-    if (!p.known) return false;
+    if (!ir_op_at_entry(t->f, def)) return false;
     TdlValMap map = valmap_new(t->a, t->f);
     if (b) *out = ir_result(t->f, ir_clone_op(b, t->f, def, &map, NULL), 0);
     return true;
@@ -328,14 +317,12 @@ static bool only_added_to(const Threads *t, const ThreadMemory *m) {
 static double bytes_of(Threads *t, TdlVal buf, bool *known) {
     TdlType type = ir_type(t->f, buf);
     double n = el_bytes(ty_elem(t->m, type));
-    Params p = {t, true};
     for (uint32_t i = 0; i < ty_rank(t->m, type); i++) {
         int64_t size = UNKNOWN;
         *known &= dim_is_const(t->m, ty_dims(t->m, type)[i], &size);
-        dim_vars(t->m, ty_dims(t->m, type)[i], look, &p);
         n *= (double)size;
     }
-    t->legal &= p.known;
+    t->legal &= ir_type_at_entry(t->f, type);
     return n;
 }
 

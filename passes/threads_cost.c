@@ -26,21 +26,10 @@ ThreadCost cost_mul(TdlBuilder *b, ThreadCost x, ThreadCost y) {
 
 /* ---- sizes ---- */
 
-typedef struct { const Threads *t; bool known; } InScope;
-
-static void look(void *user, TdlSym var) {
-    InScope *s = user;
-    bool param = false;
-    for (uint32_t i = 0; i < s->t->f->dims.n; i++) param |= sym_eq(s->t->f->dims.p[i], var);
-    s->known &= param;
-}
-
 ThreadCost cost_of_dim(Threads *t, TdlBuilder *b, TdlDim d) {
     int64_t n;
-    InScope s = {t, true};
     if (dim_is_const(t->m, d, &n)) return cost_number((double)n);
-    dim_vars(t->m, d, look, &s);
-    return s.known ? (ThreadCost){.v = ir_cast(b, ir_dim(b, d), EL_F64)} : cost_number(UNKNOWN);
+    return ir_dim_at_entry(t->f, d) ? (ThreadCost){.v = ir_cast(b, ir_dim(b, d), EL_F64)} : cost_number(UNKNOWN);
 }
 
 /* Size by size: their product may not fit into 64 bits where one of them is 0. */

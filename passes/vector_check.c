@@ -16,16 +16,9 @@ static bool is_private(const Vec *v, TdlVal buf) {
     return is_alloc(v, root) && vec_inside(v, root);
 }
 
-static void note_dim(void *user, TdlSym var) {
-    Vec *v = user;
-    bool param = false;
-    for (uint32_t i = 0; i < v->f->dims.n; i++) param |= sym_eq(v->f->dims.p[i], var);
-    v->legal &= param;
-}
-
 /* A size that is known at entry. */
 static void need_static(Vec *v, TdlType t, uint32_t from) {
-    for (uint32_t i = from; i < ty_rank(v->m, t); i++) dim_vars(v->m, ty_dims(v->m, t)[i], note_dim, v);
+    for (uint32_t i = from; i < ty_rank(v->m, t); i++) v->legal &= ir_dim_at_entry(v->f, ty_dims(v->m, t)[i]);
 }
 
 /* ---- what differs between iterations ---- */

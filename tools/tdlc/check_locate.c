@@ -69,20 +69,7 @@ static bool report_rule(Check *c, const TdlModule *m, const TdlFunc *f, const At
 /* ---- pieces ---- */
 
 /* Tensors whose dimensions are the function's: they can be parameters and results. */
-typedef struct { const TdlFunc *f; bool ok; } Known;
-
-static void is_known(void *user, TdlSym v) {
-    Known *k = user;
-    bool found = false;
-    for (uint32_t i = 0; i < k->f->dims.n; i++) found |= sym_eq(k->f->dims.p[i], v);
-    k->ok &= found;
-}
-
-static bool passable(const TdlFunc *f, TdlType t) {
-    Known k = {f, ty_kind(f->module, t) == TY_TENSOR};
-    for (uint32_t i = 0; k.ok && i < ty_rank(f->module, t); i++) dim_vars(f->module, ty_dims(f->module, t)[i], is_known, &k);
-    return k.ok;
-}
+static bool passable(const TdlFunc *f, TdlType t) { return ty_kind(f->module, t) == TY_TENSOR && ir_type_at_entry(f, t); }
 
 static void add_once(TdlArena *a, TdlVals *in, TdlVal v) {
     for (uint32_t i = 0; i < in->n; i++)
@@ -94,9 +81,7 @@ static bool is_const(const TdlFunc *f, TdlVal v) { return ir_val(f, v)->def.id &
 
 /* A size made of the function's dimensions. */
 static bool is_size(const TdlFunc *f, TdlVal v, TdlDim *d) {
-    Known k = {f, ir_val(f, v)->def.id && ir_val_dim(f, v, d)};
-    if (k.ok) dim_vars(f->module, *d, is_known, &k);
-    return k.ok;
+    return ir_val(f, v)->def.id && ir_val_dim(f, v, d) && ir_dim_at_entry(f, *d);
 }
 
 static void add_input(TdlArena *a, const TdlFunc *f, Inputs *in, TdlVal v) {
