@@ -1,6 +1,6 @@
 """Elementary functions: inline code against the C library's (--math=libm), on arrays in the cache, in one process.
 
-    bench/math.py TDLC [CC]
+    bench/elementary.py TDLC [CC]
 
 For each target and precision: how many times as fast (median of the pairs' ratios), and the least ns an element."""
 import ctypes
