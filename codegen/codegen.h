@@ -38,9 +38,10 @@ void cg_free(CgUnit *u);
 /* Bytes of the widest vector registers of the target and processor: 16 (also where there are none), 32 or 64. */
 uint32_t cg_vector_bytes(const CgOptions *opt);
 
-/* --time-passes, for a program: from the first call on LLVM notes how long each of its passes takes, in the whole process;
- * the second prints those of code generation to standard error, and is the last call of all. */
-void cg_time_passes(void);
+/* Sets the options of LLVM that are its process's, for the target: a program calls it once, before the first module.
+ * With time_passes (--time-passes) LLVM notes how long each of its passes takes; cg_report_times prints those of code
+ * generation to standard error, and is the last call of all. */
+void cg_start(const CgOptions *opt, bool time_passes);
 void cg_report_times(void);
 
 /* The processors that an object is made for: a list with commas, the first the least (cg_processor_known of each), or one. */

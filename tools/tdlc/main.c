@@ -141,11 +141,11 @@ int main(int argc, char **argv) {
     Options o = {.verify_each = TDL_VERIFY_EACH_DEFAULT, .pass.opt_level = 2, .cg.opt_level = 2, .points = 10};
     int status = options_parse(&arena, argc, argv, &o);
     if (status >= 0) return arena_free(&arena), status;
+    cg_start(&o.cg, o.time_passes);
     o.pass.vector_bytes = (int)cg_vector_bytes(&o.cg);
     TdlSources *sources = sources_new(&arena);
     Session s = {.o = &o, .arena = &arena, .names = intern_new(&arena), .sources = sources, .diags = diags_new(&arena, sources)};
     for (int k = 0; k < WARN_COUNT; k++) diags_set_warning(s.diags, (TdlWarning)k, o.warnings[k]);
-    if (o.time_passes) cg_time_passes();
     bool ok = work(&s);
     if (o.time_passes) cg_report_times();
     flush_diags(&s);
