@@ -14,7 +14,7 @@
  *
  * Quotients: c * (p // c) is p itself where c divides p for all residues of its variables, as 2 does d*(d - 1);
  * otherwise it lies in [p - c + 1, p]. Where p is a loop index, or the result of argmax or argmin, p // c and p % c may also
- * be taken as variables of their own, with their own ends. */
+ * be taken as variables of their own, with their own ends, which are put in first. */
 #include "passes/checks.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -371,19 +371,22 @@ static bool known_nonneg(Checks *c, TdlDim d) {
     return dim_known_ge(c->m, d, dim_const(c->m, 0));
 }
 
-static bool by_ends(Checks *c, const Known *k, TdlDim p) {
-    for (uint32_t i = 0; i < k->ranges.n; i++) {
+/* The variables of the ranges from number `first` on give way to the ends where *p is least; false: that is not known. */
+static bool put_ends(Checks *c, const Known *k, uint32_t first, TdlDim *p) {
+    for (uint32_t i = first; i < k->ranges.n; i++) {
         Range r = k->ranges.p[i];
         TdlDim coef, rest, zero = dim_const(c->m, 0);
-        if (!mentions(c, p, r.v)) continue;
-        if (!linear_in(c, p, r.v, &coef, &rest)) return false;
-        if (known_nonneg(c, coef)) p = subst1(c, p, r.v, r.lo);
+        if (!mentions(c, *p, r.v)) continue;
+        if (!linear_in(c, *p, r.v, &coef, &rest)) return false;
+        if (known_nonneg(c, coef)) *p = subst1(c, *p, r.v, r.lo);
         else if (known_nonneg(c, dim_sub(c->m, zero, coef)))
-            p = subst1(c, p, r.v, dim_sub(c->m, r.hi, dim_const(c->m, 1)));
+            *p = subst1(c, *p, r.v, dim_sub(c->m, r.hi, dim_const(c->m, 1)));
         else return false;
     }
-    return known_nonneg(c, p);
+    return true;
 }
+
+static bool by_ends(Checks *c, const Known *k, TdlDim p) { return put_ends(c, k, 0, &p) && known_nonneg(c, p); }
 
 /* A variable w of q = w + r to solve for: one of any sign, or one that stays >= 0 as t - r. */
 static bool solve_for(Checks *c, TdlDim q, TdlSym *w, TdlDim *r) {
@@ -402,7 +405,22 @@ static bool solve_for(Checks *c, TdlDim q, TdlSym *w, TdlDim *r) {
     return false;
 }
 
-/* What cannot be solved for yet is tried once more, when the others have been. */
+/* p is no less than a multiple of q >= 0: one that a variable with a negative coefficient in both leaves by. */
+static bool above_multiple(Checks *c, TdlDim p, TdlDim q) {
+    Syms vars = {0};
+    Collect x = {c, &vars};
+    dim_vars(c->m, q, collect, &x);
+    for (uint32_t i = 0; i < vars.n; i++) {
+        TdlDim in_p, in_q, rest;
+        int64_t kp, kq;
+        if (!linear_in(c, p, vars.p[i], &in_p, &rest) || !dim_is_const(c->m, in_p, &kp) || kp >= 0) continue;
+        if (!linear_in(c, q, vars.p[i], &in_q, &rest) || !dim_is_const(c->m, in_q, &kq) || kq >= 0 || kp % kq) continue;
+        if (known_nonneg(c, dim_sub(c->m, p, dim_mul(c->m, q, dim_const(c->m, kp / kq))))) return true;
+    }
+    return false;
+}
+
+/* What cannot be solved for yet is tried once more, when the others have been; of what never can, a multiple may do. */
 static bool by_slack(Checks *c, const Known *k, TdlDim p) {
     uint32_t n = k->facts.n;
     TdlDim *q = ARENA_ARRAY(c->a, TdlDim, n + 1);
@@ -422,7 +440,9 @@ static bool by_slack(Checks *c, const Known *k, TdlDim p) {
         for (uint32_t j = 0; j < n; j++)
             if (!used[j]) q[j] = subst1(c, q[j], w, to);
     }
-    return known_nonneg(c, p);
+    bool proved = known_nonneg(c, p);
+    for (uint32_t i = 0; i < n && !proved; i++) proved = !used[i] && above_multiple(c, p, q[i]);
+    return proved;
 }
 
 /* Makes inequalities of what is known not to be 0 and has a known sign. */
@@ -451,6 +471,8 @@ bool chk_nonneg(Checks *c, TdlOp at, TdlDim d) {
     TdlDim cleared = clear_quotients(c, d);
     if (by_ends(c, &k, d) || by_slack(c, &k, d)) return true;
     if (!dim_eq(cleared, d) && (by_ends(c, &k, cleared) || by_slack(c, &k, cleared))) return true;
+    uint32_t others = k.ranges.n;
     TdlDim named = name_quotients(c, &k, d);
-    return !dim_eq(named, d) && by_ends(c, &k, named);
+    if (dim_eq(named, d)) return false;
+    return by_ends(c, &k, named) || (put_ends(c, &k, others, &named) && by_slack(c, &k, named));
 }
