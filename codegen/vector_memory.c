@@ -88,8 +88,8 @@ static void store_vector(Cg *g, TdlElem e, LLVMValueRef x, LLVMValueRef p, uint3
     cg_access(g, s, root);
 }
 
-/* An intrinsic on memory under the mask; `value` is what is stored, or what the other lanes of a load are. */
-static LLVMValueRef masked(Cg *g, const char *name, LLVMValueRef value, LLVMValueRef p, unsigned align, uint32_t root, bool load) {
+/* An intrinsic on memory under a mask; `value` is what is stored, or what the other lanes of a load are. */
+static LLVMValueRef masked(Cg *g, const char *name, LLVMValueRef mask, LLVMValueRef value, LLVMValueRef p, unsigned align, uint32_t root, bool load) {
     CgUnit *u = g->u;
     LLVMTypeRef types[2] = {LLVMTypeOf(value), LLVMTypeOf(p)};
     LLVMValueRef args[4];
@@ -101,23 +101,23 @@ static LLVMValueRef masked(Cg *g, const char *name, LLVMValueRef value, LLVMValu
 #else
     (void)align;
 #endif
-    args[n++] = g->mask;
+    args[n++] = mask;
     if (load) args[n++] = value;
     LLVMValueRef x = cg_intrinsic(u, name, types, 2, args, n);
     cg_access(g, x, root);
     return x;
 }
 
-static LLVMValueRef load_masked(Cg *g, TdlElem e, LLVMValueRef p, uint32_t root) {
+static LLVMValueRef load_masked(Cg *g, TdlElem e, LLVMValueRef mask, LLVMValueRef p, uint32_t root) {
     LLVMTypeRef t = LLVMVectorType(cg_mem_type(g->u, e), g->width);
-    LLVMValueRef x = masked(g, "llvm.masked.load", LLVMConstNull(t), p, el_bytes(e), root, true);
+    LLVMValueRef x = masked(g, "llvm.masked.load", mask, LLVMConstNull(t), p, el_bytes(e), root, true);
     return e == EL_BOOL ? LLVMBuildICmp(g->u->b, LLVMIntNE, x, LLVMConstNull(t), "") : x;
 }
 
 /* Lanes side by side at p, or at a vector of pointers. */
-static void store_masked(Cg *g, TdlElem e, LLVMValueRef x, LLVMValueRef p, uint32_t root) {
+static void store_masked(Cg *g, TdlElem e, LLVMValueRef mask, LLVMValueRef x, LLVMValueRef p, uint32_t root) {
     if (e == EL_BOOL) x = LLVMBuildZExt(g->u->b, x, LLVMVectorType(g->u->i8, g->width), "");
-    masked(g, cg_is_vector(p) ? "llvm.masked.scatter" : "llvm.masked.store", x, p, el_bytes(e), root, false);
+    masked(g, cg_is_vector(p) ? "llvm.masked.scatter" : "llvm.masked.store", mask, x, p, el_bytes(e), root, false);
 }
 
 /* An element of sums with fewer lanes than the loop: what is missing is -0, which changes no sum. */
@@ -174,7 +174,59 @@ static void store_lanes(Cg *g, TdlVal v, LLVMValueRef at, LLVMValueRef x) {
     store_vector(g, e, x, cg_element(g, v, at), g->root[v.id], lane_alignment(e, lanes));
 }
 
-static bool is_one(LLVMValueRef x) { return LLVMIsAConstantInt(x) && LLVMConstIntGetSExtValue(x) == 1; }
+static bool is_int(LLVMValueRef x, int64_t k) { return LLVMIsAConstantInt(x) && LLVMConstIntGetSExtValue(x) == k; }
+
+/* ---- every other element ----
+ * Element 0 of lane 0 on: vector 0 begins there, vector 1 so that it ends with the last lane's, so that nothing is read behind
+ * it. Lane l is element 2*l of vector 0 while there is one, then element 2*l - lanes + 1 of vector 1. */
+
+typedef enum { FROM_LANES, TO_LANES } Direction;
+
+/* TO_LANES: the lanes of vectors x and y. FROM_LANES: vector 0 (of = 0) or 1 with lanes x at their places, y elsewhere. */
+static LLVMValueRef every_other(Cg *g, Direction to, LLVMValueRef x, LLVMValueRef y, unsigned of) {
+    LLVMValueRef list[CG_MAX_LANES];
+    unsigned n = g->width, half = n / 2;
+    for (unsigned i = 0; i < n; i++) {
+        bool here = (i % 2 == 0) == (of == 0);
+        unsigned at = to == TO_LANES ? (i < half ? 2 * i : 2 * i + 1) : here ? i / 2 + of * half : n;
+        list[i] = LLVMConstInt(g->u->i32, at, 0);
+    }
+    return LLVMBuildShuffleVector(g->u->b, x, y, LLVMConstVector(list, n), "");
+}
+
+/* The lanes that run, as a mask of vector `of`. */
+static LLVMValueRef every_other_mask(Cg *g, unsigned of) {
+    LLVMTypeRef t = LLVMVectorType(LLVMInt1TypeInContext(g->u->ctx), g->width);
+    return every_other(g, FROM_LANES, g->mask ? g->mask : LLVMConstAllOnes(t), LLVMConstNull(t), of);
+}
+
+/* As pass `vector` reckons with it. */
+static bool is_every_other(const Cg *g, TdlVal v, Offset at) {
+    if (g->lanes[v.id] || at.scalar || at.vector || !is_int(at.affine.stride, 2)) return false;
+    return g->u->vector_bytes >= 32 && el_bytes(ty_elem(g->f->module, ir_type(g->f, v))) >= 4;
+}
+
+static LLVMValueRef every_other_pointer(Cg *g, TdlVal v, Offset at, unsigned of) {
+    LLVMValueRef first = at.affine.base;
+    return pointer(g, v, of ? LLVMBuildNSWAdd(g->u->b, first, cg_i64(g->u, g->width - 1), "") : first);
+}
+
+static LLVMValueRef load_every_other(Cg *g, TdlVal v, Offset at) {
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    LLVMValueRef x[2];
+    for (unsigned i = 0; i < 2; i++) {
+        LLVMValueRef p = every_other_pointer(g, v, at, i);
+        x[i] = g->mask ? load_masked(g, e, every_other_mask(g, i), p, g->root[v.id]) : load_vector(g, e, p, g->root[v.id], g->width, el_bytes(e));
+    }
+    return every_other(g, TO_LANES, x[0], x[1], 0);
+}
+
+/* Under a mask also where all lanes run: what lies in between is not written. */
+static void store_every_other(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
+    TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
+    for (unsigned i = 0; i < 2; i++)
+        store_masked(g, e, every_other_mask(g, i), every_other(g, FROM_LANES, x, x, i), every_other_pointer(g, v, at, i), g->root[v.id]);
+}
 
 /* Element of a lane, as scalar address. */
 static LLVMValueRef lane_pointer(Cg *g, TdlVal v, LLVMValueRef offsets, unsigned lane) {
@@ -191,10 +243,11 @@ static LLVMValueRef load_at(Cg *g, TdlVal v, Offset at) {
     uint32_t root = g->root[v.id];
     if (g->lanes[v.id] && at.scalar) return load_lanes(g, v, at.scalar);
     if (at.scalar) return cg_load_elem(g, e, pointer(g, v, at.scalar), root);
-    if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride)) {
+    if (!g->lanes[v.id] && !at.vector && is_int(at.affine.stride, 1)) {
         LLVMValueRef p = pointer(g, v, at.affine.base);
-        return g->mask ? load_masked(g, e, p, root) : load_vector(g, e, p, root, g->width, el_bytes(e));
+        return g->mask ? load_masked(g, e, g->mask, p, root) : load_vector(g, e, p, root, g->width, el_bytes(e));
     }
+    if (is_every_other(g, v, at)) return load_every_other(g, v, at);
     LLVMValueRef all = as_vector(u, at, g->width), r = NULL;
     /* Lanes that do not run read element 0, which is there where any is. */
     if (g->mask) all = LLVMBuildSelect(u->b, g->mask, all, LLVMConstNull(LLVMTypeOf(all)), "");
@@ -207,8 +260,8 @@ static void store_at_masked(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
     CgUnit *u = g->u;
     TdlElem e = ty_elem(g->f->module, ir_type(g->f, v));
     unsigned lanes = g->lanes[v.id];
-    if (!lanes && !at.scalar && !at.vector && is_one(at.affine.stride)) {
-        store_masked(g, e, x, pointer(g, v, at.affine.base), g->root[v.id]);
+    if (!lanes && !at.scalar && !at.vector && is_int(at.affine.stride, 1)) {
+        store_masked(g, e, g->mask, x, pointer(g, v, at.affine.base), g->root[v.id]);
         return;
     }
     LLVMValueRef all = as_vector(u, at, g->width);
@@ -216,7 +269,7 @@ static void store_at_masked(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
         LLVMValueRef first = LLVMBuildNSWMul(u->b, all, cg_splat(u, cg_i64(u, lanes), g->width), "");
         all = LLVMBuildNSWAdd(u->b, first, vec_expand(u, (CgAffine){cg_i64(u, 0), cg_i64(u, 1)}, g->width), "");
     }
-    store_masked(g, e, x, pointer(g, v, all), g->root[v.id]);
+    store_masked(g, e, g->mask, x, pointer(g, v, all), g->root[v.id]);
 }
 
 static void store_at(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
@@ -225,11 +278,13 @@ static void store_at(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
     uint32_t root = g->root[v.id];
     if (g->lanes[v.id] && at.scalar) {
         store_lanes(g, v, at.scalar, x);
+    } else if (is_every_other(g, v, at)) {
+        store_every_other(g, v, at, cg_splat(u, x, g->width));
     } else if (g->mask) {
         store_at_masked(g, v, at, cg_splat(u, x, g->width));
     } else if (at.scalar) {
         cg_store_elem(g, e, vec_extract(u, x, g->width - 1), pointer(g, v, at.scalar), root);
-    } else if (!g->lanes[v.id] && !at.vector && is_one(at.affine.stride)) {
+    } else if (!g->lanes[v.id] && !at.vector && is_int(at.affine.stride, 1)) {
         store_vector(g, e, cg_splat(u, x, g->width), pointer(g, v, at.affine.base), root, el_bytes(e));
     } else {
         LLVMValueRef all = as_vector(u, at, g->width);

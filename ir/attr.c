@@ -16,7 +16,7 @@ static const TdlAttrForm FORMS[] = {
     {"local", ATTR_INT, false},     {"masked", ATTR_INT, false},     {"msg", ATTR_STR, true},         {"n", ATTR_INT, false},
     {"name", ATTR_STR, true},       {"offset", ATTR_DIM, false},     {"parallel", ATTR_INT, false},
     {"perm", ATTR_INTS, false},
-    {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"redone", ATTR_INT, false},
+    {"reverse", ATTR_INT, false},   {"saved", ATTR_STR, false},     {"search", ATTR_INT, false},    {"redone", ATTR_INT, false},
     {"steps", ATTR_INTS, false},     {"sym", ATTR_STR, false},
     {"taps", ATTR_INTS, false},     {"threads", ATTR_INT, false},    {"ties", ATTR_STR, false},      {"to", ATTR_TYPE, false},        {"workspace", ATTR_DIM, false},
     {"unroll", ATTR_INT, false},

@@ -134,6 +134,7 @@ static void reduce_scalar(Bufferize *B, TdlOp o, Kind k)
     else step(B, k, state, index, v, cond, next);
     buf_leave(B, mark);
     buf_nest_end(B, &s, next, n);
+    if (is_arg(k) && !filter) op_set_int(B->g, s.l[0].op, "search", 1);
     B->b.span = ir_op(B->f, o)->span;
     if (counted)
         buf_assert(B, next[n - 1], "empty", "max, min, argmax or argmin of nothing", NULL, 0);

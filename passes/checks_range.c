@@ -300,6 +300,12 @@ static TdlDim clear_quotients(Checks *c, TdlDim d) {
     return d;
 }
 
+static bool has_range(const Known *k, TdlSym s) {
+    for (uint32_t i = 0; i < k->ranges.n; i++)
+        if (sym_eq(k->ranges.p[i].v, s)) return true;
+    return false;
+}
+
 /* The constant ends of variable s: of a loop index, or of the result of a search. */
 static bool constant_range(Checks *c, const Known *k, TdlSym s, int64_t *lo, int64_t *hi) {
     for (uint32_t i = 0; i < k->ranges.n; i++)
@@ -311,7 +317,8 @@ static bool constant_range(Checks *c, const Known *k, TdlSym s, int64_t *lo, int
     return def.id && is_search(c, def) && dim_is_const(c->m, chk_expr(c, ir_op(c->f, def)->operands[0]), hi);
 }
 
-/* d with x // q and x % q of one variable x, of known ends, as new variables, whose ranges become known. */
+/* d with x // q and x % q of one variable x, of known ends, as new variables, whose ranges become known, as do those of the
+ * results of searches. */
 static TdlDim name_quotients(Checks *c, Known *k, TdlDim d) {
     TdlModule *m = c->m;
     TdlDim sum = dim_const(m, 0);
@@ -322,6 +329,8 @@ static TdlDim name_quotients(Checks *c, Known *k, TdlDim d) {
             TdlSym x;
             int64_t lo, hi;
             TdlDim of = atom_dim(m, a);
+            if (a.kind == DIM_ATOM_VAR && !has_range(k, a.var) && constant_range(c, k, a.var, &lo, &hi))
+                VEC_PUSH(c->a, k->ranges, ((Range){a.var, dim_const(m, lo), dim_const(m, hi)}));
             if (a.kind != DIM_ATOM_VAR && dim_is_var(m, a.arg, &x) && constant_range(c, k, x, &lo, &hi) && lo >= 0 && hi > lo) {
                 char name[32];
                 bool quotient = a.kind == DIM_ATOM_FLOORDIV;
@@ -473,6 +482,6 @@ bool chk_nonneg(Checks *c, TdlOp at, TdlDim d) {
     if (!dim_eq(cleared, d) && (by_ends(c, &k, cleared) || by_slack(c, &k, cleared))) return true;
     uint32_t others = k.ranges.n;
     TdlDim named = name_quotients(c, &k, d);
-    if (dim_eq(named, d)) return false;
+    if (k.ranges.n == others) return false;
     return by_ends(c, &k, named) || (put_ends(c, &k, others, &named) && by_slack(c, &k, named));
 }

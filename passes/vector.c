@@ -10,7 +10,8 @@
  * division, must not be in one.
  * Why: inner loops are short, reductions, or address memory unevenly; LLVM vectorises innermost loops alone, and runs what
  * is left one by one. Without masks loops that LLVM does well on are left to it.
- * Where two loops are perfectly nested the chosen one moves inside: private sums are then those of one outer iteration.
+ * Where two loops are perfectly nested the chosen one moves inside: private sums are then those of one outer iteration. One
+ * further inside is chosen where it is cheaper than both.
  * Cost of a candidate: operations by estimated count (an inner loop: 8 times), times 8 where lanes are not side by side, and
  * times 8/n for n < 8 iterations. The cheapest wins.
  *
@@ -25,6 +26,8 @@
  */
 #include "passes/vector.h"
 #include "passes/loops.h"
+
+#include <math.h>
 
 enum { MAX_ACCS = 64 };
 
@@ -49,6 +52,16 @@ static void change(Vec *v) {
 
 static void visit_region(Vec *v, TdlRegion r);
 
+/* The least cost of a loop further inside of the perfect nest, for one iteration of `o`, which does not count. */
+static double inner_cost(Vec *v, TdlOp o) {
+    double least = INFINITY, times = VEC_TRIP;
+    for (TdlOp k = nest_child(v->f, o); k.id; k = nest_child(v->f, k), times *= VEC_TRIP) {
+        vec_examine(v, k);
+        if (worth(v) && v->cost * times < least) least = v->cost * times;
+    }
+    return least;
+}
+
 /* Chooses in the nest that `o` begins. True when a loop of it became a vector loop. */
 static bool visit_nest(Vec *v, TdlOp o) {
     TdlOp child = vec_plain(v, o) ? nest_child(v->f, o) : (TdlOp){0};
@@ -60,6 +73,8 @@ static bool visit_nest(Vec *v, TdlOp o) {
         child_fits = worth(v);
         child_cost = v->cost * VEC_TRIP;
     }
+    double least = child_fits && (!outer_fits || child_cost < outer_cost) ? child_cost : outer_cost;
+    if (child.id && inner_cost(v, child) * VEC_TRIP < least) return false; /* the loops inside are visited */
     if (child.id && outer_fits && (!child_fits || outer_cost < child_cost)) {
         nest_interchange(v->f, o, child);   /* the outer loop's iterations are now those of `child` */
         vec_examine(v, child);

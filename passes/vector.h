@@ -11,7 +11,9 @@
 #include "passes/pass.h"
 
 enum { VEC_TRIP = 8 /* assumed trip count of an inner loop */, VEC_PRICE = 8 /* of lanes that are not side by side */,
-       VEC_MASKED = 32 /* bytes of a register from which on targets load and store under a mask */ };
+       VEC_NEAR = 2 /* of lanes that are every other element: two vectors and a shuffle */,
+       VEC_MASKED = 32 /* bytes of a register from which on targets load and store under a mask */,
+       VEC_EVERY_OTHER = 4 /* bytes of an element from which on they do so fast */ };
 
 /* Memory outside the loop that its iterations add to. */
 typedef struct {
@@ -41,6 +43,7 @@ typedef struct {
     bool changed, legal, hard; /* hard: LLVM's own vectoriser would not do well, or the target has masks */
     bool fails;                /* some operation must not run for lanes that do not (an integer division) */
     uint32_t masks;            /* branches that differ between iterations, around the operation being looked at */
+    uint32_t forks;            /* branches that differ between iterations, in all */
     uint32_t depth;            /* inner loops around the operation being looked at */
     TdlVal innermost;          /* index of the innermost of them */
     double cost, count;        /* operations, with and without the price of lanes that are not side by side */

@@ -6,6 +6,7 @@ enum {
     MOST_TRIPS = 32,     /* of a loop to be unrolled: private memory of more elements does not become registers */
     MOST_OPS = 2000,     /* vector instructions of a body with its loops unrolled */
     MOST_APART = 2,      /* times as dear by accesses lane by lane: these are most of the work */
+    MOST_FORKS = 2,      /* branches under masks: more of them are independent work enough, and a mask takes a register for each */
     MOST_FUNCTIONS = 8,  /* elementary functions on a register: independent work enough, and each is long */
     OTHER_REGISTERS = 4  /* beside private buffers */
 };
@@ -129,7 +130,8 @@ static double private_values(const Vec *v) {
  * where the values of unrolled loops would not fit into the registers; then one register. */
 static void choose_lanes(Vec *v) {
     uint32_t bytes = widest(v, v->body);
-    uint32_t one = v->bytes / (bytes < 4 ? 8 : bytes), n = has_scalars(v, v->body) || v->cost > MOST_APART * v->count ? 1 : GROUP;
+    uint32_t one = v->bytes / (bytes < 4 ? 8 : bytes), n = GROUP;
+    if (has_scalars(v, v->body) || v->forks > MOST_FORKS || v->cost > MOST_APART * v->count) n = 1;
     for (uint32_t i = 0; i < v->loops.n; i++) op_set_int(v->f, v->loops.p[i], "unroll", 1);
     double ops = MOST_OPS, all = unrolled_ops(v, v->body), trips, registers = v->bytes == 64 ? 32 : 16;
     bool flat = unroll(v, v->body, &ops);

@@ -99,11 +99,47 @@ static bool is_own(Vec *v, TdlOp store) {
     return true;
 }
 
+enum { DEPTH = 8 /* of an expression of indices */, UNEVEN = -1 };
+
+/* What x grows by from one iteration to the next, 0 to 2; UNEVEN: by something else. */
+static int64_t step_of(const Vec *v, TdlVal x, int depth) {
+    TdlOp def = ir_val(v->f, x)->def;
+    int64_t step = UNEVEN, a, b;
+    if (x.id == v->index.id) return 1;
+    if (!v->varying[x.id]) return 0;
+    if (!def.id || depth == 0 || ir_op(v->f, def)->noperands != 2) return UNEVEN;
+    const TdlOpData *d = ir_op(v->f, def);
+    if (d->code != OP_ADD && d->code != OP_SUB && d->code != OP_MUL) return UNEVEN;
+    a = step_of(v, d->operands[0], depth - 1);
+    b = step_of(v, d->operands[1], depth - 1);
+    if (d->code == OP_MUL) {
+        TdlOp by = ir_val(v->f, d->operands[a == 1])->def;
+        if (a + b == 1 && by.id && ir_op(v->f, by)->code == OP_CONST && op_int(v->f, by, "value", 0) == 2) step = 2;
+    } else if (a >= 0 && b >= 0) step = d->code == OP_ADD ? a + b : a - b;
+    return step >= 0 && step <= 2 ? step : UNEVEN;
+}
+
+/* Operations that a lane costs of a load or store: 1 where lanes are side by side, few where they are every other element,
+ * which codegen takes from two vectors. */
+static double price_of(const Vec *v, TdlOp o) {
+    const TdlOpData *d = ir_op(v->f, o);
+    uint32_t buf = d->code == OP_STORE, last = d->noperands - 1u;
+    if (!v->varying[d->operands[buf].id] && !any_varying(v, d, buf + 1)) return 1;
+    for (uint32_t i = buf + 1; i < last; i++)
+        if (v->varying[d->operands[i].id]) return VEC_PRICE;
+    if (v->varying[d->operands[buf].id] || last == buf) return VEC_PRICE;
+    int64_t step = step_of(v, d->operands[last], DEPTH);
+    bool masks = v->bytes >= VEC_MASKED && el_bytes(ty_elem(v->m, ir_type(v->f, d->operands[buf]))) >= VEC_EVERY_OTHER;
+    return step == 1 ? 1 : step == 2 && masks ? VEC_NEAR : VEC_PRICE;
+}
+
+bool vec_apart(const Vec *v, TdlOp o) { return price_of(v, o) == VEC_PRICE; }
+
 static void check_store(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
     TdlVal buf = d->operands[1];
     if (is_private(v, buf)) {
-        v->cost += vec_apart(v, o) ? VEC_PRICE * weight : weight;
+        v->cost += price_of(v, o) * weight;
         v->count += weight;
         return;
     }
@@ -119,22 +155,13 @@ static void check_store(Vec *v, TdlOp o, double weight) {
     }
     /* Independent by the promise of `parallel`; otherwise it is to be shown. */
     v->legal &= varying && (op_int(v->f, v->loop, "parallel", 0) || is_own(v, o));
-    v->cost += vec_apart(v, o) ? VEC_PRICE * weight : weight;
+    v->cost += price_of(v, o) * weight;
     v->count += weight;
-}
-
-bool vec_apart(const Vec *v, TdlOp o) {
-    const TdlOpData *d = ir_op(v->f, o);
-    uint32_t buf = d->code == OP_STORE, last = d->noperands - 1u;
-    if (!v->varying[d->operands[buf].id] && !any_varying(v, d, buf + 1)) return false;
-    for (uint32_t i = buf + 1; i < last; i++)
-        if (v->varying[d->operands[i].id]) return true;
-    return v->varying[d->operands[buf].id] || last == buf || d->operands[last].id != v->index.id;
 }
 
 static void check_load(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
-    v->cost += vec_apart(v, o) ? VEC_PRICE * weight : weight;
+    v->cost += price_of(v, o) * weight;
     v->count += weight;
     /* An inner loop that walks memory in steps, or by a computed index. */
     for (uint32_t i = 1; i < d->noperands && v->depth; i++) {
@@ -165,6 +192,7 @@ static void check_if(Vec *v, TdlOp o, double weight) {
     const TdlOpData *d = ir_op(v->f, o);
     bool apart = v->varying[d->operands[0].id];
     v->masks += apart;
+    v->forks += apart;
     v->hard |= apart;
     for (uint32_t i = 0; i < d->nresults; i++) v->legal &= ty_kind(v->m, ir_type(v->f, d->results[i])) == TY_TENSOR;
     check_region(v, d->regions[0], weight);
@@ -327,7 +355,7 @@ void vec_examine(Vec *v, TdlOp o) {
     v->legal = vec_plain(v, o);
     v->hard = v->bytes >= VEC_MASKED && trips(v, o) >= VEC_PRICE;
     v->fails = false;
-    v->depth = v->masks = 0;
+    v->depth = v->masks = v->forks = 0;
     v->cost = v->count = 0;
     v->own.n = v->accs.n = v->allocs.n = v->loops.n = 0;
     if (!v->legal) return;

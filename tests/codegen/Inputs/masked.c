@@ -60,9 +60,31 @@ static int check_g(int n) {
     return wrong + differs("total", n, 0, total, t, 1e-5);
 }
 
+/* Every other element, read and written in vectors: nothing behind the last is touched. */
+static int check_halves(int n) {
+    size_t size = sizeof(float) * 2 * (size_t)n;
+    float *x = ending(size), *y = ending(size / 2), *c = ending(size / 2);
+    double *dx = ending(2 * size);
+    int wrong = 0;
+    for (int i = 0; i < 2 * n; i++) x[i] = (float)((i * 7) % 5 - 2);
+    for (int i = 0; i < n; i++) c[i] = (float)(i + 1);
+    if (halves(n, x, y, NULL, 0)) return puts(tdl_last_error()), 1;
+    for (int i = 0; i < n; i++) wrong += differs("halves", n, i, y[i], x[2 * i + 1] - x[2 * i], 0);
+    size_t bytes = largest_workspace_size(n);
+    void *work = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    if (largest(n, x, c, y, dx, work, bytes)) return puts(tdl_last_error()), 1;
+    for (int i = 0; i < n; i++) {
+        int second = x[2 * i + 1] > x[2 * i];
+        wrong += differs("largest", n, i, y[i], x[2 * i + second], 0);
+        for (int k = 0; k < 2; k++) wrong += differs("dx", n, 2 * i + k, dx[2 * i + k], k == second ? c[i] : 0, 0);
+    }
+    free(work);
+    return wrong;
+}
+
 int main(void) {
     int wrong = 0;
-    for (int n = 0; n <= MOST; n++) wrong += check_f(n) + check_g(n);
+    for (int n = 0; n <= MOST; n++) wrong += check_f(n) + check_g(n) + check_halves(n);
     printf("%d wrong\n", wrong);
     return wrong != 0;
 }
