@@ -346,6 +346,8 @@ void ir_walk(TdlFunc *f, TdlRegion r, void (*fn)(void *user, TdlFunc *f, TdlOp o
 uint32_t ir_op_weight(TdlOpcode code);
 /* An elementwise operation that is one instruction, or inline code, on vectors as on scalars. */
 bool ir_in_lanes(const TdlFunc *f, TdlOp o);
+/* Does d hand on the memory of this operand, a tensor that nothing else needs afterwards, to what it makes? */
+bool ir_may_consume(const TdlOpData *d, uint32_t operand);
 /* True when value v is defined inside region r (or nested in it). */
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
 /* Loop IR: the `threads` loop around r, or the one it is the body of; 0: none. The static memory of a call: its slots, and

@@ -23,6 +23,15 @@ bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner) {
     return inner.id != 0;
 }
 
+bool ir_may_consume(const TdlOpData *d, uint32_t operand) {
+    switch ((int)d->code) {
+    case OP_UPDATE: return operand == 0;
+    case OP_FOR: return operand >= 2;
+    case OP_WHILE: case OP_WITHACC: return true;
+    default: return false;
+    }
+}
+
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r) { return ir_region_encloses(f, r, ir_region_of(f, v)); }
 
 TdlVal ir_viewed(const TdlFunc *f, TdlVal buf) {

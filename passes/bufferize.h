@@ -1,7 +1,9 @@
 /* Inside of pass `bufferize`: from tensors as values to buffers.
  *
  *   bufferize.c         the pass: a new function beside the old one, parameters, the walk over regions
- *   bufferize_alias.c   which values share a buffer: live ranges on structured SSA, coalescing, where a buffer lives
+ *   bufferize_order.c   reads of an old value before the update that ends it
+ *   bufferize_alias.c   which values share a buffer: live ranges on structured SSA, coalescing
+ *   bufferize_place.c   where a buffer lives: its region, and which are rows of others
  *   bufferize_region.c  map, for, while, if, withacc
  *   bufferize_elem.c    index, update, accadd, stacks, calls, effects
  *   bufferize_reduce.c  reduce        bufferize_dot.c  dot        bufferize_sort.c  sort
@@ -50,8 +52,17 @@ typedef struct Bufferize {
 } Bufferize;
 
 /* A class that is computed in place in a row of what `map` builds or `update` changes. */
-typedef struct BufPlace { bool set; TdlVal parent; /* value of f */ TdlOp at; /* the map, or the op the view goes in front of */
+typedef struct BufPlace { bool set; TdlVal parent; /* value of f */ TdlOp at; /* the map or the update */
                           const TdlVal *idx; uint32_t n; } BufPlace;
+
+/* ---- bufferize_order.c ---- */
+void buf_order(Bufferize *B);                           /* reorders f; wants `root` */
+
+/* ---- bufferize_place.c ---- */
+void buf_place(Bufferize *B);                           /* `home`, `anchor` and `place` of each class */
+TdlOp buf_maker(const Bufferize *B, uint32_t val);      /* the operation that brings a value about: memory must be there in front of it */
+/* Is v computed in the row of `parent` where map or update `at` wants it? */
+bool buf_in_row(const Bufferize *B, TdlVal v, TdlOp at, TdlVal parent);
 
 /* ---- bufferize_alias.c ---- */
 void buf_analyse(Bufferize *B);

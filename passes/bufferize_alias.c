@@ -377,83 +377,6 @@ static void unify(Bufferize *B, TdlRegion r)
     }
 }
 
-/* ---- where the buffer of a class lives ---- */
-
-static TdlRegion region_up(const Bufferize *B, TdlRegion r)
-{
-    TdlOp p = ir_region(B->f, r)->parent;
-    return p.id ? ir_op(B->f, p)->parent : (TdlRegion){0};
-}
-
-static TdlRegion common_region(const Bufferize *B, TdlRegion a, TdlRegion b)
-{
-    while (a.id != b.id) {
-        bool a_holds_b = B->rin[b.id] >= B->rin[a.id] && B->rout[b.id] <= B->rout[a.id];
-        if (a_holds_b) b = region_up(B, b);
-        else a = region_up(B, a);
-    }
-    return a;
-}
-
-/* The operation that brings value v about: memory must be there in front of it. */
-static TdlOp maker(const Bufferize *B, uint32_t v)
-{
-    const TdlValData *d = ir_val(B->f, (TdlVal){v});
-    return d->def.id ? d->def : ir_region(B->f, d->region)->parent;
-}
-
-static TdlRegion class_home(const Bufferize *B, uint32_t c, TdlOp *first)
-{
-    TdlRegion home = {0};
-    TdlOp early = {0};
-    uint32_t v = c;
-    do {
-        TdlOp o = maker(B, v);
-        if (o.id) {
-            TdlRegion r = ir_op(B->f, o)->parent;
-            home = home.id ? common_region(B, home, r) : r;
-            if (!early.id || B->in[o.id] < B->in[early.id]) early = o;
-        }
-        v = B->ring[v];
-    } while (v != c);
-    while (early.id && ir_op(B->f, early)->parent.id != home.id)
-        early = ir_region(B->f, ir_op(B->f, early)->parent)->parent;
-    *first = early;
-    return home;
-}
-
-/* What a map yields is computed straight in the row of its result, when all of the class is the body's own. */
-static void place_rows(Bufferize *B, TdlRegion r)
-{
-    IR_FOREACH_OP(B->f, r, o) {
-        const TdlOpData *d = ir_op(B->f, o);
-        if (d->code == OP_MAP) {
-            const TdlRegionData *body = ir_region(B->f, d->regions[0]);
-            const TdlOpData *y = ir_op(B->f, body->last);
-            for (uint32_t i = 0; i < d->nresults; i++) {
-                TdlVal v = y->operands[i];
-                if (!buf_is_mem(B, v) || B->root[v.id].id != v.id) continue;
-                uint32_t c = buf_class(B, v.id);
-                if (B->fixed[c] || B->place[c].set || B->home[c].id != d->regions[0].id) continue;
-                B->place[c] = (BufPlace){true, d->results[i], o, body->args.p, body->args.n};
-            }
-        }
-        for (uint32_t k = 0; k < d->nregions; k++) place_rows(B, d->regions[k]);
-    }
-}
-
-static void anchor_classes(Bufferize *B)
-{
-    for (uint32_t v = B->f->vals.n; v-- > 1;) {
-        if (B->rep[v] != v || B->root[v].id != v || !buf_is_mem(B, (TdlVal){v}) || B->fixed[v]) continue;
-        if (!ir_val(B->f, (TdlVal){v})->type.id || B->birth[v] == UINT32_MAX) continue;
-        TdlOp first;
-        B->home[v] = class_home(B, v, &first);
-        B->anchor_next[v] = B->anchor[first.id];
-        B->anchor[first.id] = v;
-    }
-}
-
 /* ---- destinations over inputs ---- */
 
 /* Operands first.. of o, but that at `own`, have memory that is p's. */
@@ -470,7 +393,7 @@ static bool hands_on(const Bufferize *B, TdlOp o, uint32_t first, uint32_t own, 
 static bool meets_others(const Bufferize *B, uint32_t v, uint32_t p)
 {
     const TdlValData *value = ir_val(B->f, (TdlVal){v});
-    TdlOp o = maker(B, v);
+    TdlOp o = buf_maker(B, v);
     if (!o.id || !ir_op(B->f, o)->nregions || writes_early(ir_op(B->f, o)->code)) return false;
     const TdlOpData *d = ir_op(B->f, o);
     uint32_t is_for = d->code == OP_FOR, exit = op_int(B->f, o, "exit", 0) != 0;
@@ -547,12 +470,12 @@ void buf_analyse(Bufferize *B)
     IR_FOREACH_OP(f, f->body, o)
         if (ir_op(f, o)->code == OP_RESTORE) B->fixed[ir_result(f, o, 0).id] = B->read_only[ir_result(f, o, 0).id] = true;
     uint32_t pos = 1;
-    number_region(B, f->body, &pos);
     find_views(B, f->body);
+    buf_order(B);
+    number_region(B, f->body, &pos);
     collect_uses(B);
     unify(B, f->body);
     keep_inputs(B);
     wishes(B, f->body);
-    anchor_classes(B);
-    place_rows(B, f->body);
+    buf_place(B);
 }

@@ -45,6 +45,7 @@ void buf_UPDATE(Bufferize *B, TdlOp o)
     buf_move(B, &moves, y.id, x);
     buf_moves(B, &moves);
     TdlVal to = buf_get(B, y);
+    if (buf_in_row(B, v, o, y)) return;
     if (buf_is_mem(B, v)) buf_copy(B, buf_view(B, to, idx.p, idx.n, ir_type(B->f, v)), buf_get(B, v));
     else buf_store(B, buf_get(B, v), to, idx.p, idx.n);
 }

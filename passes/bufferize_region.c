@@ -60,10 +60,7 @@ static void store_result(Bufferize *B, TdlOp map, uint32_t i, const TdlVals *idx
     TdlVal v = ir_op(B->f, ir_terminator(B->f, ir_op(B->f, map)->regions[0]))->operands[i];
     TdlVal res = ir_result(B->f, map, i), dst = buf_get(B, res);
     if (!buf_is_mem(B, v)) { buf_store(B, buf_get(B, v), dst, idx->p, idx->n); return; }
-    if (B->root[v.id].id == v.id) {
-        const BufPlace *p = &B->place[buf_class(B, v.id)];
-        if (p->set && p->at.id == map.id && p->parent.id == res.id) return;
-    }
+    if (buf_in_row(B, v, map, res)) return;
     TdlOp def = ir_val(B->f, v)->def;
     if (def.id && ir_op(B->f, def)->code == OP_UNDEF) return;
     buf_copy(B, buf_view(B, dst, idx->p, idx->n, ir_type(B->f, v)), buf_get(B, v));

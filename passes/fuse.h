@@ -53,7 +53,6 @@ bool fuse_checked(const FuseCtx *c, TdlOp o, bool trust);
 bool fuse_dominates(const FuseCtx *c, TdlVal v, TdlOp o);
 /* True when reading at `at` what o reads could keep a tensor alive that is overwritten in place before: a copy. */
 bool fuse_revives(const FuseCtx *c, TdlOp o, TdlOp at);
-bool fuse_may_consume(const TdlOpData *d, uint16_t operand); /* may overwrite it when nothing else needs it afterwards */
 bool fuse_may_fail(const FuseCtx *c, TdlOp o);         /* running it, or what is in it, could end the program (fuse_hoist.c) */
 bool fuse_is_loop(TdlOpcode code);                     /* a body may run several times: map, reduce, for, while */
 bool fuse_is_sum(const TdlFunc *f, TdlOp o);           /* a reduce of kind sum without a filter */

@@ -115,7 +115,7 @@ static void order_uses(Merge *g, uint32_t j, TdlOp o, uint16_t operand, TdlVal v
     MergeTouch *t = &g->touch[v.id];
     if (t->region.id != g->region.id) *t = (MergeTouch){.region = g->region};
     bool acc = ty_kind(c->m, ir_type(c->f, v)) == TY_ACC && c->opt->strict_fp;
-    bool alone = acc || (fuse_may_consume(ir_op(c->f, o), operand) && !fuse_is_zeros(c->f, v));
+    bool alone = acc || (ir_may_consume(ir_op(c->f, o), operand) && !fuse_is_zeros(c->f, v));
     for (uint32_t i = t->last; i && alone; i = g->readers.p[i - 1].next) add_edge(g, j, g->readers.p[i - 1].node, 0);
     if (t->last && g->readers.p[t->last - 1].node == j && !alone) return;
     VEC_PUSH(c->scratch, g->readers, ((MergeReader){j, alone ? 0 : t->last}));

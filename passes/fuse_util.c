@@ -98,15 +98,6 @@ static bool may_precede(const FuseCtx *c, TdlOp use, TdlOp at) {
     return !pa || !pb || pa <= pb;
 }
 
-bool fuse_may_consume(const TdlOpData *d, uint16_t operand) {
-    switch (d->code) {
-    case OP_UPDATE: return operand == 0;
-    case OP_FOR: return operand >= 2;
-    case OP_WHILE: case OP_WITHACC: return true;
-    default: return false;
-    }
-}
-
 typedef struct { const FuseCtx *c; TdlOp at; bool found; } Consumed;
 
 static void look_for_consumer(void *user, TdlOp o, TdlVal v) {
@@ -114,7 +105,7 @@ static void look_for_consumer(void *user, TdlOp o, TdlVal v) {
     const TdlFunc *f = k->c->f;
     if (k->found || ir_op(f, o)->code != OP_INDEX || ir_op(f, o)->operands[0].id != v.id) return;
     for (FuseIter it = fuse_uses(k->c, v); fuse_next(&it);)
-        if (fuse_may_consume(ir_op(f, it.u.op), it.u.operand) && may_precede(k->c, it.u.op, k->at)) k->found = true;
+        if (ir_may_consume(ir_op(f, it.u.op), it.u.operand) && may_precede(k->c, it.u.op, k->at)) k->found = true;
 }
 
 bool fuse_revives(const FuseCtx *c, TdlOp o, TdlOp at) {

@@ -1,0 +1,81 @@
+/* Inside of pass `bufferize`: what reads an old value goes in front of the update that ends it.
+ *
+ *   %4 = update %1, %v, %i                        %5 = index %1, %i : f64[b]
+ *   %5 = index %1, %i : f64[b]            =>      %6 = update %2, %5, %t
+ *   %6 = update %2, %5, %t                        %4 = update %1, %v, %i
+ *
+ * So %1 is dead where %4 is made, which is in place then. That is how a loop keeps what it overwrites: the reverse sweep's
+ * tape is written at the end of the body.
+ * When: element reads, rows and updates by them, that use a value which an update or a loop in front in the same region took
+ * over. Never across an `assert`, which may be what keeps an index in range, nor where an index is checked here, nor where what
+ * is updated was read since: that would need a copy then.
+ * Cost: one walk. */
+#include "passes/bufferize.h"
+
+typedef struct {
+    Bufferize *B;
+    TdlOp *taker;       /* value: what took it over in the region where it did; 0: nothing yet */
+    uint32_t *used;     /* value: place of the last use of it or of a view of it so far */
+    uint32_t *place;    /* op: in the order of the text, two apart */
+    uint32_t now, assert_at;
+} Order;
+
+static TdlVal root(const Order *s, TdlVal v) { return s->B->root[v.id]; }
+
+/* The operation in front of which o has to be for the old value that it reads; 0: it reads none. */
+static TdlOp ended_by(const Order *s, TdlOp o) {
+    const TdlOpData *d = ir_op(s->B->f, o);
+    TdlOp first = {0};
+    bool update = d->code == OP_UPDATE;
+    if ((!update && d->code != OP_INDEX) || !op_int(s->B->f, o, "inbounds", 0)) return first;
+    TdlVal read = d->operands[update];
+    if (!buf_is_mem(s->B, read) || (update && root(s, read).id == root(s, d->operands[0]).id)) return first;
+    TdlOp k = s->taker[root(s, read).id];
+    return k.id && ir_op(s->B->f, k)->parent.id == d->parent.id ? k : first;
+}
+
+/* Are all operands of o there in front of operation k, and what it updates unread since? */
+static bool may_precede(const Order *s, TdlOp o, TdlOp k) {
+    const TdlFunc *f = s->B->f;
+    const TdlOpData *d = ir_op(f, o);
+    if (s->assert_at > s->place[k.id]) return false;
+    if (d->code == OP_UPDATE && s->used[root(s, d->operands[0]).id] > s->place[k.id]) return false;
+    for (uint32_t i = 0; i < d->noperands; i++) {
+        TdlOp def = ir_val(f, d->operands[i])->def;
+        if (def.id && s->place[def.id] >= s->place[k.id]) return false;
+    }
+    return true;
+}
+
+static void walk(Order *s, TdlRegion r);
+
+static void visit(Order *s, TdlOp o) {
+    Bufferize *B = s->B;
+    TdlOp k = ended_by(s, o);
+    bool early = k.id && may_precede(s, o, k);
+    s->place[o.id] = early ? s->place[k.id] - 1 : (s->now += 2);
+    if (early) ir_move_before(B->f, o, k);
+    if (ir_op(B->f, o)->code == OP_ASSERT) s->assert_at = s->now;
+    const TdlOpData *d = ir_op(B->f, o);
+    for (uint32_t i = 0; i < d->noperands; i++) {
+        if (!buf_is_mem(B, d->operands[i])) continue;
+        TdlVal v = root(s, d->operands[i]);
+        if (s->used[v.id] < s->place[o.id]) s->used[v.id] = s->place[o.id];
+        TdlOp known = s->taker[v.id]; /* the first of a region ends it */
+        bool first = !known.id || ir_op(B->f, known)->parent.id != d->parent.id;
+        if (first && ir_may_consume(d, i) && v.id == d->operands[i].id) s->taker[v.id] = o;
+    }
+    for (uint32_t i = 0; i < d->nregions; i++) walk(s, ir_op(B->f, o)->regions[i]);
+}
+
+static void walk(Order *s, TdlRegion r) {
+    IR_FOREACH_OP(s->B->f, r, o) visit(s, o);
+}
+
+void buf_order(Bufferize *B) {
+    Order s = {.B = B};
+    s.taker = ARENA_ARRAY(B->a, TdlOp, B->f->vals.n);
+    s.used = ARENA_ARRAY(B->a, uint32_t, B->f->vals.n);
+    s.place = ARENA_ARRAY(B->a, uint32_t, B->f->ops.n);
+    walk(&s, B->f->body);
+}
