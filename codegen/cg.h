@@ -71,6 +71,8 @@ typedef struct {
     LLVMValueRef *vals;                 /* by value id */
     TDL_VEC(CgDimBinding) dims;         /* variables in scope, newest last */
     bool *reassoc;                      /* by operation id: additions along a reduction */
+    TdlOp *bell;                        /* by operation id: erf(x) of exp(-(x*x)) and of itself, which are one call */
+    TdlOp *erf;                         /* by value id: of it, the last one met */
     LLVMValueRef rt, workspace;         /* growing part's state; planned slots */
     uint32_t *root;                     /* by value id: its memory in roots; 0: unknown */
     TDL_VEC(CgRoot) roots;              /* [0] unused */
@@ -130,7 +132,7 @@ LLVMValueRef cg_mul_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef 
 LLVMValueRef cg_add_checked(Cg *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *bad);
 
 /* ---- elementary functions as code (math.c has the table of them) of a scalar or a vector; y: NULL or the second
- * operand. sincos is a pair. ---- */
+ * operand. sincos, erf_exp and erfc_exp are pairs. ---- */
 LLVMValueRef cg_math(CgUnit *u, const char *name, LLVMValueRef x, LLVMValueRef y);
 bool cg_math_done(CgUnit *u);
 /* The C library's `name` for f64, `name`f for f32 (elementary.c). */
@@ -154,6 +156,8 @@ void cg_fail_value(Cg *g, LLVMValueRef bad, int status, const char *what, LLVMVa
 void cg_return_if_failed(Cg *g, LLVMValueRef status);
 /* Marks additions along the values that a `for` carries, and along load-add-store, as free to be reassociated. */
 void cg_mark_reductions(Cg *g);
+/* Finds what is one call together (elementary.c). */
+void cg_pair_exps(Cg *g);
 LLVMValueRef cg_entry_alloca(Cg *g, LLVMTypeRef t, const char *name);
 /* `bytes` of the growing part, aligned to 64; returns from the function where there are none. */
 LLVMValueRef cg_take(Cg *g, LLVMValueRef bytes, LLVMValueRef bad, TdlSpan at);

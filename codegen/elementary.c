@@ -43,8 +43,44 @@ static void function2(Cg *g, TdlOp o, Emit emit, const char *name) {
     cg_result(g, o, emit(g, name, args, 2));
 }
 
+/* ---- erf(x) and e**-(x*x), of which its derivative is made: both from one call, in the same way ---- */
+
+/* x where o is exp(-(x*x)). */
+static TdlVal bell_of(const TdlFunc *f, TdlOp o) {
+    TdlOp minus = ir_val(f, ir_op(f, o)->operands[0])->def;
+    if (!minus.id || ir_op(f, minus)->code != OP_NEG) return (TdlVal){0};
+    TdlOp square = ir_val(f, ir_op(f, minus)->operands[0])->def;
+    if (!square.id || ir_op(f, square)->code != OP_MUL) return (TdlVal){0};
+    const TdlVal *x = ir_op(f, square)->operands;
+    return x[0].id == x[1].id ? x[0] : (TdlVal){0};
+}
+
+/* In one region, so that neither is run without the other. */
+static void pair_op(void *user, TdlFunc *f, TdlOp o) {
+    Cg *g = user;
+    TdlOpcode code = ir_op(f, o)->code;
+    if (code == OP_ERF || code == OP_ERFC) g->erf[ir_op(f, o)->operands[0].id] = o;
+    if (code != OP_EXP || op_int(f, o, "exact", 0)) return;
+    TdlOp erf = g->erf[bell_of(f, o).id];
+    if (!erf.id || ir_op(f, erf)->parent.id != ir_op(f, o)->parent.id || op_int(f, erf, "exact", 0)) return;
+    g->bell[o.id] = g->bell[erf.id] = erf;
+}
+
+void cg_pair_exps(Cg *g) {
+    const CgOptions *opt = &g->u->opt;
+    g->bell = ARENA_ARRAY(g->u->arena, TdlOp, g->f->ops.n);
+    g->erf = ARENA_ARRAY(g->u->arena, TdlOp, g->f->vals.n);
+    if (!opt->strict_fp && !opt->libm) ir_walk(g->f, g->f->body, pair_op, g);
+}
+
+/* Value `which` of the pair for `erf`. */
+static void bell(Cg *g, TdlOp o, TdlOp erf, unsigned which) {
+    const char *name = ir_op(g->f, erf)->code == OP_ERF ? "erf_exp" : "erfc_exp";
+    cg_result(g, o, LLVMBuildExtractValue(g->u->b, cg_math(g->u, name, cg_operand(g, erf, 0), NULL), which, ""));
+}
+
 void cg_SQRT(Cg *g, TdlOp o) { function1(g, o, llvm, "llvm.sqrt"); }
-void cg_EXP(Cg *g, TdlOp o) { function1(g, o, math, "exp"); }
+void cg_EXP(Cg *g, TdlOp o) { g->bell[o.id].id ? bell(g, o, g->bell[o.id], 1) : function1(g, o, math, "exp"); }
 void cg_LOG(Cg *g, TdlOp o) { function1(g, o, math, "log"); }
 void cg_SIN(Cg *g, TdlOp o) { function1(g, o, sine, "llvm.sin"); }
 void cg_COS(Cg *g, TdlOp o) { function1(g, o, sine, "llvm.cos"); }
@@ -60,8 +96,8 @@ void cg_TANH(Cg *g, TdlOp o) { function1(g, o, math, "tanh"); }
 void cg_ASINH(Cg *g, TdlOp o) { function1(g, o, math, "asinh"); }
 void cg_ACOSH(Cg *g, TdlOp o) { function1(g, o, math, "acosh"); }
 void cg_ATANH(Cg *g, TdlOp o) { function1(g, o, math, "atanh"); }
-void cg_ERF(Cg *g, TdlOp o) { function1(g, o, math, "erf"); }
-void cg_ERFC(Cg *g, TdlOp o) { function1(g, o, math, "erfc"); }
+void cg_ERF(Cg *g, TdlOp o) { g->bell[o.id].id ? bell(g, o, o, 0) : function1(g, o, math, "erf"); }
+void cg_ERFC(Cg *g, TdlOp o) { g->bell[o.id].id ? bell(g, o, o, 0) : function1(g, o, math, "erfc"); }
 void cg_ATAN2(Cg *g, TdlOp o) { function2(g, o, math, "atan2"); }
 
 /* z = e**-|x| never overflows: 1/(1 + z) for x >= 0, z/(1 + z) below. NaN goes through z. */

@@ -145,6 +145,7 @@ void cg_func(CgUnit *u, TdlFunc *f) {
     bind_dims(&g);
     bind_params(&g);
     cg_mark_reductions(&g);
+    cg_pair_exps(&g);
     /* Entry code is apart from the body, so that allocas can be put in front. */
     cg_region(&g, f->body);
     cg_access_finish(&g);

@@ -198,14 +198,17 @@ typedef struct {
     const char *name;
     LLVMValueRef (*make)(const Fn *m);
     bool once;              /* long, or with a branch: it stays a function of the module */
+    bool pair;              /* it gives two values */
 } Function;
 
 static const Function FUNCTIONS[] = {
-    {"exp", make_exp, false}, {"expm1", make_expm1, false}, {"log", make_log, false}, {"log1p", make_log1p, false},
-    {"tanh", make_tanh, false}, {"sincos", math_sincos, true}, {"tan", math_tan, true}, {"pow", math_pow, true},
-    {"erf", math_erf, true}, {"erfc", math_erfc, true}, {"asin", math_asin, true}, {"acos", math_acos, true},
-    {"atan", math_atan, true}, {"atan2", math_atan2, true}, {"sinh", math_sinh, true}, {"cosh", math_cosh, true},
-    {"asinh", math_asinh, true}, {"acosh", math_acosh, true}, {"atanh", math_atanh, true},
+    {"exp", make_exp, false, false}, {"expm1", make_expm1, false, false}, {"log", make_log, false, false},
+    {"log1p", make_log1p, false, false}, {"tanh", make_tanh, false, false}, {"sincos", math_sincos, true, true},
+    {"tan", math_tan, true, false}, {"pow", math_pow, true, false}, {"erf", math_erf, true, false}, {"erfc", math_erfc, true, false},
+    {"erf_exp", math_erf_exp, true, true}, {"erfc_exp", math_erfc_exp, true, true}, {"asin", math_asin, true, false},
+    {"acos", math_acos, true, false}, {"atan", math_atan, true, false}, {"atan2", math_atan2, true, false},
+    {"sinh", math_sinh, true, false}, {"cosh", math_cosh, true, false}, {"asinh", math_asinh, true, false},
+    {"acosh", math_acosh, true, false}, {"atanh", math_atanh, true, false},
 };
 
 static const Function *function_named(const char *name) {
@@ -220,10 +223,10 @@ static LLVMTypeRef integers_like(CgUnit *u, LLVMTypeRef t) {
     return in_lanes(scalar_of(t) == u->f64 ? u->i64 : u->i32, lanes_of(t));
 }
 
-/* What a function makes of `nx` operands of type t: sincos both. */
+/* What a function makes of `nx` operands of type t. */
 static LLVMTypeRef type_of(CgUnit *u, const Function *f, LLVMTypeRef t, unsigned nx) {
-    LLVMTypeRef both[2] = {t, t}, result = strcmp(f->name, "sincos") ? t : LLVMStructTypeInContext(u->ctx, both, 2, 0);
-    return LLVMFunctionType(result, both, nx, 0);
+    LLVMTypeRef operands[2] = {t, t};
+    return LLVMFunctionType(f->pair ? pair_type(u, t) : t, operands, nx, 0);
 }
 
 /* `tdl.exp.f64`, `tdl.exp.v8f64`. */

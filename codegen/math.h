@@ -67,6 +67,11 @@ static inline LLVMValueRef where(const Fn *m, LLVMRealPredicate p, LLVMValueRef 
     return choose(m, compare(m, p, x, y), yes, no);
 }
 
+static inline LLVMTypeRef pair_type(CgUnit *u, LLVMTypeRef t) { return LLVMStructTypeInContext(u->ctx, (LLVMTypeRef[]){t, t}, 2, 0); }
+static inline LLVMValueRef pair_of(const Fn *m, LLVMValueRef x, LLVMValueRef y) {
+    return LLVMBuildInsertValue(m->b, LLVMBuildInsertValue(m->b, LLVMGetPoison(pair_type(m->u, m->t)), x, 0, ""), y, 1, "");
+}
+
 /* The leading half of the bits: products of two such numbers are exact. */
 static inline LLVMValueRef leading(const Fn *m, LLVMValueRef x) {
     return number(m, LLVMBuildAnd(m->b, bits(m, x), ik(m, m->f64 ? ~0x7ffffffull : 0xfffff000u), ""));
@@ -99,6 +104,8 @@ LLVMValueRef math_tan(const Fn *m);
 LLVMValueRef math_pow(const Fn *m);
 LLVMValueRef math_erf(const Fn *m);
 LLVMValueRef math_erfc(const Fn *m);
+LLVMValueRef math_erf_exp(const Fn *m);  /* the pair with e**(-x**2) */
+LLVMValueRef math_erfc_exp(const Fn *m);
 LLVMValueRef math_asin(const Fn *m);
 LLVMValueRef math_acos(const Fn *m);
 LLVMValueRef math_atan(const Fn *m);

@@ -79,8 +79,7 @@ LLVMValueRef math_sincos(const Fn *m) {
     v[0] = where(m, LLVMRealOEQ, m->x[0], k(m, 0), m->x[0], v[0]); /* the sign of 0 */
     v[1] = signed_by(m, choose(m, odd, q.sin, q.cos), iadd(m, q.n, ik(m, 1)), 1);
     unless_rare(m, far(m), libm, v, 2);
-    LLVMTypeRef pair = LLVMStructTypeInContext(m->u->ctx, (LLVMTypeRef[]){m->t, m->t}, 2, 0);
-    return LLVMBuildInsertValue(m->b, LLVMBuildInsertValue(m->b, LLVMGetPoison(pair), v[0], 0, ""), v[1], 1, "");
+    return pair_of(m, v[0], v[1]);
 }
 
 /* sin/cos, in odd quadrants -cos/sin. */

@@ -7,7 +7,8 @@ enum {
     MOST_OPS = 2000,     /* vector instructions of a body with its loops unrolled */
     MOST_APART = 2,      /* times as dear by accesses lane by lane: these are most of the work */
     MOST_FORKS = 2,      /* branches under masks: more of them are independent work enough, and a mask takes a register for each */
-    MOST_FUNCTIONS = 8,  /* elementary functions on a register: independent work enough, and each is long */
+    MOST_FUNCTIONS = 8,  /* elementary functions on a register, in a loop inside another: its rows may be shorter than a group */
+    LONG_FUNCTIONS = 16, /* in an outermost loop: they wait for each other, what is computed beside them does not */
     OTHER_REGISTERS = 4  /* beside private buffers */
 };
 
@@ -126,6 +127,14 @@ static double private_values(const Vec *v) {
     return n;
 }
 
+/* Some loop but the one over the chunks of threads has the loop that was looked at in it. */
+static bool is_inner(const Vec *v) {
+    TdlOp around = ir_region(v->f, ir_op(v->f, v->loop)->parent)->parent;
+    while (around.id && (ir_op(v->f, around)->code == OP_IF || op_attr(v->f, around, "threads")))
+        around = ir_region(v->f, ir_op(v->f, around)->parent)->parent;
+    return around.id != 0;
+}
+
 /* The sizes of groups of iterations: so many registers at once that one chain of additions does not wait for itself, fewer
  * where the values of unrolled loops would not fit into the registers; then one register. */
 static void choose_lanes(Vec *v) {
@@ -136,7 +145,7 @@ static void choose_lanes(Vec *v) {
     double ops = MOST_OPS, all = unrolled_ops(v, v->body), trips, registers = v->bytes == 64 ? 32 : 16;
     bool flat = unroll(v, v->body, &ops);
     while (n > 1 && flat && (n * (private_values(v) + OTHER_REGISTERS) > registers || n * all > MOST_OPS)) n /= 2;
-    while (n > 1 && n * functions(v, v->body) > MOST_FUNCTIONS) n /= 2;
+    while (n > 1 && n * functions(v, v->body) > (is_inner(v) ? MOST_FUNCTIONS : LONG_FUNCTIONS)) n /= 2;
     v->lanes = n * one;
     if (known_trips(v, v->loop, &trips))
         while (v->lanes > 2 && v->lanes > trips) v->lanes /= 2;

@@ -28,6 +28,14 @@ static int sigmoid(mpfr_t r, const mpfr_t x, mpfr_rnd_t rnd) {
     return mpfr_ui_div(r, 1, r, rnd);
 }
 
+static int mpfr_bell(mpfr_t r, const mpfr_t x, mpfr_rnd_t rnd) {
+    mpfr_sqr(r, x, rnd);
+    mpfr_neg(r, r, rnd);
+    return mpfr_exp(r, r, rnd);
+}
+
+static double bell(double x) { return exp(-(x * x)); }
+
 static double logistic(double x) { return x > 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 
 typedef struct {
@@ -52,6 +60,10 @@ static const Function FUNCTIONS[] = {
     {"cos", cos64, cos32, mpfr_cos, cos, -1.02e5, 1.02e5, -1.6e6, 1.6e6, {-50, 50}, 1.5707963267948966},
     {"erf", erf64, erf32, mpfr_erf, erf, -6, 6, -4, 4, {-1.5, 1.5}, 0},
     {"erfc", erfc64, erfc32, mpfr_erfc, erfc, -6, 26.54, -4, 9.19, {0, 3}, 0},
+    {"erf", erf_pair64, erf_pair32, mpfr_erf, erf, -6, 6, -4, 4, {-1.5, 1.5}, 0},
+    {"erfc", erfc_pair64, erfc_pair32, mpfr_erfc, erfc, -6, 26.54, -4, 9.19, {0, 3}, 0},
+    {"exp(-(x*x))", bell64, bell32, mpfr_bell, bell, -26.61, 26.61, -9.34, 9.34, {-3, 3}, 0},
+    {"exp(-(x*x))", bellc64, bellc32, mpfr_bell, bell, -26.61, 26.61, -9.34, 9.34, {-3, 3}, 0},
     {"asin", asin64, asin32, mpfr_asin, asin, -1, 1, -1, 1, {0.4, 0.7}, 0},
     {"acos", acos64, acos32, mpfr_acos, acos, -1, 1, -1, 1, {0.4, 0.9}, 0},
     {"atan", atan64, atan32, mpfr_atan, atan, -1e300, 1e300, -1e38, 1e38, {-3, 3}, 0},
