@@ -244,11 +244,20 @@ void cg_plain_for(Cg *g, TdlOp o, LLVMValueRef lo, const LLVMValueRef *inits) {
     cg_declare_scopes(g, o, true);
 }
 
+/* Of a loop in groups of other than `wide` lanes nothing is done: what is behind it does it. */
+static bool leaves(const Cg *g, TdlOp o) { return op_attr(g->f, o, "wide") && op_int(g->f, o, "wide", 0) != (int64_t)g->width; }
+
+static void leave_for(Cg *g, TdlOp o) {
+    const TdlOpData *d = ir_op(g->f, o);
+    for (uint32_t i = 0; i < d->nresults; i++) cg_set(g, d->results[i], cg_carried(g, o, i, cg_operand(g, o, 2 + i)));
+}
+
 void cg_FOR(Cg *g, TdlOp o) {
     bool vector = op_attr(g->f, o, "vector") != NULL, outer = g->in_vector_loop;
     g->in_vector_loop |= vector;
     if (op_attr(g->f, o, "threads")) cg_threads_for(g, o);
     else if (vector) cg_vector_for(g, o);
+    else if (leaves(g, o)) leave_for(g, o);
     else if (unrolls(g, o))
         unrolled_for(g, o, LLVMConstIntGetSExtValue(cg_operand(g, o, 0)), LLVMConstIntGetSExtValue(cg_operand(g, o, 1)));
     else cg_plain_for(g, o, cg_operand(g, o, 0), NULL);

@@ -1,4 +1,4 @@
-/* Sums, perfect nests and marks in loop IR: what passes `threads` and `vector` share. */
+/* Sums, memory, perfect nests and marks in loop IR: what passes `threads`, `vector` and `jam` share. */
 #include "passes/loops.h"
 
 /* The operands of two accesses name the same element. */
@@ -22,6 +22,18 @@ TdlOp sum_added_to(const TdlFunc *f, const uint32_t *uses, TdlOp store) {
         if (load.id && ir_op(f, load)->code == OP_LOAD && uses[x.id] == 1 && same_place(f, load, store)) return load;
     }
     return (TdlOp){0};
+}
+
+TdlVal memory_of(const TdlFunc *f, TdlVal buf) {
+    TdlVal root = ir_viewed(f, buf);
+    TdlOp def = ir_val(f, root)->def;
+    bool dest = def.id && ir_op(f, def)->code == OP_ALLOC && ir_op(f, def)->noperands;
+    return dest ? ir_op(f, def)->operands[0] : root;
+}
+
+const TdlPort *port_of(const TdlFunc *f, TdlVal buf) {
+    const TdlValData *d = ir_val(f, buf);
+    return !d->def.id && d->region.id == f->body.id && d->index < f->params.n ? &f->params.p[d->index] : NULL;
 }
 
 /* ---- perfect nests ---- */

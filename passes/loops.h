@@ -8,6 +8,11 @@
  * the function's values. */
 TdlOp sum_added_to(const TdlFunc *f, const uint32_t *uses, TdlOp store);
 
+/* The memory that buf is or views; an allocation that stands for a destination is that destination. */
+TdlVal memory_of(const TdlFunc *f, TdlVal buf);
+/* The port of a parameter; NULL: the buffer is none. */
+const TdlPort *port_of(const TdlFunc *f, TdlVal buf);
+
 /* The loop inside a perfect nest, where loop o holds nothing but it and constants; 0: it does not. Both go up by one over
  * bounds from outside and carry nothing. */
 TdlOp nest_child(const TdlFunc *f, TdlOp o);

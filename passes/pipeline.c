@@ -20,7 +20,7 @@ const TdlPassId *pipeline_loops(const TdlPassOptions *opt) {
                                       PASS_NONE};
     static const TdlPassId VECTOR[] = {PASS_widen, PASS_expand, PASS_simplify, PASS_pattern, PASS_fuse, PASS_simplify,
                                        PASS_checks, PASS_simplify, PASS_bufferize, PASS_places, PASS_epilogues, PASS_swap, PASS_exact, PASS_threads, PASS_plan,
-                                       PASS_vector, PASS_NONE};
+                                       PASS_vector, PASS_jam, PASS_NONE};
     if (opt && opt->opt_level > 1 && !opt->strict_fp) return VECTOR;
     return opt && opt->opt_level > 0 ? FUSED : UNFUSED;
 }

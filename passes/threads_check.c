@@ -19,19 +19,6 @@ static bool is_op(const Threads *t, TdlVal x, TdlOpcode code) {
     return def.id && ir_op(t->f, def)->code == code;
 }
 
-/* An allocation that stands for a destination is that destination. */
-static TdlVal memory_of(const Threads *t, TdlVal buf) {
-    TdlVal root = ir_viewed(t->f, buf);
-    bool dest = is_op(t, root, OP_ALLOC) && ir_op(t->f, ir_val(t->f, root)->def)->noperands;
-    return dest ? ir_op(t->f, ir_val(t->f, root)->def)->operands[0] : root;
-}
-
-/* The port of a parameter; NULL: the buffer is none. */
-static const TdlPort *port_of(const Threads *t, TdlVal buf) {
-    const TdlValData *d = ir_val(t->f, buf);
-    return !d->def.id && d->region.id == t->f->body.id && d->index < t->f->params.n ? &t->f->params.p[d->index] : NULL;
-}
-
 static ThreadMemory *find_memory(Threads *t, TdlVal buf) {
     for (uint32_t i = 0; i < t->memory.n; i++)
         if (t->memory.p[i].buf.id == buf.id) return &t->memory.p[i];
@@ -145,9 +132,9 @@ TdlVal threads_reach(Threads *t, TdlBuilder *b, const ThreadMemory *m) {
 /* Operand `at` of o is used, with indices from `first` on (0: as a whole). NULL: it is memory of the iteration. */
 static ThreadMemory *use(Threads *t, TdlOp o, uint32_t at, uint32_t first) {
     const TdlOpData *d = ir_op(t->f, o);
-    TdlVal buf = d->operands[at], root = memory_of(t, buf);
+    TdlVal buf = d->operands[at], root = memory_of(t->f, buf);
     if (is_op(t, root, OP_ALLOC) && ir_defined_in(t->f, root, t->body)) return NULL;
-    if (!is_op(t, root, OP_ALLOC) && !port_of(t, root)) t->legal &= t->parallel && !ir_defined_in(t->f, root, t->body);
+    if (!is_op(t, root, OP_ALLOC) && !port_of(t->f, root)) t->legal &= t->parallel && !ir_defined_in(t->f, root, t->body);
     ThreadMemory *m = find_memory(t, root);
     bool viewed = is_op(t, buf, OP_VIEW);
     m->own &= viewed ? axes_of_view(t, buf) : first ? axes_of(t, d, first) : 0;
@@ -182,7 +169,7 @@ static void check_contract(Threads *t, TdlOp o) {
     write(t, o, 0, 0);
     read(t, o, 1, 0);
     read(t, o, 2, 0);
-    TdlVal room = memory_of(t, ir_op(t->f, o)->operands[3]);
+    TdlVal room = memory_of(t->f, ir_op(t->f, o)->operands[3]);
     t->legal &= ir_defined_in(t->f, room, t->body);
 }
 
@@ -296,7 +283,7 @@ static bool lies_over(const TdlPort *dest, const Threads *t, TdlVal from) {
 static uint64_t own_axes(const Threads *t, const ThreadMemory *m, bool *shared) {
     uint64_t own = m->own;
     for (uint32_t i = 0; i < t->memory.n; i++) {
-        if (!lies_over(port_of(t, m->buf), t, t->memory.p[i].buf)) continue;
+        if (!lies_over(port_of(t->f, m->buf), t, t->memory.p[i].buf)) continue;
         own &= t->memory.p[i].own;
         *shared = true;
     }
