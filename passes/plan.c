@@ -25,7 +25,7 @@ enum {
     TRIES = 64              /* slots of other sizes that are compared before a new one is made */
 };
 
-typedef struct { TdlOp op; uint32_t first, last; TdlDim bytes; bool chunk; } Life;
+typedef struct { TdlOp op; uint32_t first, last, order /* in the text */; TdlDim bytes; bool chunk; } Life;
 typedef struct { TdlDim bytes, offset; uint32_t free_from; bool chunk; } Slot;
 
 typedef struct {
@@ -49,7 +49,7 @@ static int by_first(const void *x, const void *y)
 {
     const Life *a = x, *b = y;
     if (a->first != b->first) return a->first < b->first ? -1 : 1;
-    return a->op.id < b->op.id ? -1 : a->op.id > b->op.id;
+    return a->order < b->order ? -1 : a->order > b->order;
 }
 
 static uint32_t find_slot(Plan *p, const Life *l)
@@ -90,7 +90,7 @@ static void find_lives(Plan *p)
     TdlLives lives = ir_lives(p->f, p->a);
     int64_t total = 0;
     for (uint32_t i = 0; i < lives.n; i++) {
-        Life l = {.op = lives.p[i].op, .first = lives.p[i].first, .last = lives.p[i].last};
+        Life l = {.op = lives.p[i].op, .first = lives.p[i].first, .last = lives.p[i].last, .order = i};
         /* A destination's stand-in is one buffer for the whole call. */
         if (ir_op(p->f, l.op)->noperands) l.first = 0, l.last = IR_LIFE_END;
         if (take_local(p, l.op, &total)) continue;
