@@ -17,6 +17,12 @@ enum { CG_OK, CG_BAD_ARGUMENT, CG_BAD_DIMENSION, CG_CHECK_FAILED, CG_WORKSPACE_F
 
 enum { CG_VECTOR_LEAST = 16 };
 
+enum {
+#define CONTRACT(name, value) CONTRACT_##name = value,
+#include "runtime/object/contract.def"
+#undef CONTRACT
+};
+
 typedef struct CgDimBinding { TdlSym name; LLVMValueRef value; } CgDimBinding;
 
 struct CgUnit {

@@ -4,7 +4,7 @@
  * the batch, becomes loops around the call; every axis is a size and a stride, so nothing is transposed here. */
 #include "codegen/cg.h"
 
-enum { C, A, B, MAX_AXES = 64, APART = -8 /* a position that nothing follows */, FIELDS = 21, MOST_LOOPS = 8 /* as bodies.h says */ };
+enum { C, A, B, MAX_AXES = 64, APART = -8 /* a position that nothing follows */, FIELDS = 22, MOST_LOOPS = CONTRACT_LOOPS };
 
 /* Kinds by the buffers that have the axis. */
 enum { KIND_M = 1 << C | 1 << A, KIND_N = 1 << C | 1 << B, KIND_K = 1 << A | 1 << B, KIND_BATCH = 1 << C | 1 << A | 1 << B };
@@ -22,7 +22,7 @@ typedef struct {
     Axis axis[MAX_AXES];
     uint32_t n;
     LLVMValueRef p[3];       /* c, a, b inside of the loops so far */
-    LLVMValueRef panel, accumulate, bytes; /* of c, of the range where there is one */
+    LLVMValueRef room, room_bytes, accumulate, bytes; /* of c, of the range where there is one */
     LLVMValueRef kernels;
     TdlElem elem;
     int64_t nsums, nrows;    /* of windows: lists of struct TdlrtLoop */
@@ -132,7 +132,7 @@ static Axis take(Contract *c, unsigned kind) {
 static void call_kernels(Contract *c, const Axis *m, const Axis *n, const Axis *k) {
     CgUnit *u = c->g->u;
     LLVMValueRef fields[FIELDS] = {m->size, n->size, k->size, c->p[A], m->stride[A], k->stride[A], c->p[B], k->stride[B], n->stride[B],
-                                   c->p[C], m->stride[C], n->stride[C], c->panel, c->accumulate,
+                                   c->p[C], m->stride[C], n->stride[C], c->room, c->room_bytes, c->accumulate,
                                    cg_i64(u, c->nsums), cg_i64(u, c->nrows), c->sums, c->rows,
                                    c->line.size, c->line.stride[B], c->line.stride[C]};
     LLVMTypeRef types[FIELDS];
@@ -237,7 +237,8 @@ static void windows(Contract *c, int rank, Axis *m, Axis *n, Axis *k) {
 void cg_CONTRACT(Cg *g, TdlOp o) {
     CgUnit *u = g->u;
     TdlType t = ir_type(g->f, ir_op(g->f, o)->operands[0]);
-    Contract c = {.g = g, .elem = ty_elem(g->f->module, t), .panel = cg_operand(g, o, 3), .bytes = cg_bytes(g, t)};
+    Contract c = {.g = g, .elem = ty_elem(g->f->module, t), .room = cg_operand(g, o, 3), .bytes = cg_bytes(g, t)};
+    c.room_bytes = cg_bytes(g, ir_type(g->f, ir_op(g->f, o)->operands[3]));
     c.kernels = cg_kernels(u, c.elem);
     c.accumulate = cg_i64(u, op_int(g->f, o, "accumulate", 0) != 0);
     c.sums = c.rows = LLVMConstNull(u->ptr);

@@ -19,7 +19,7 @@ typedef struct {
     bool masked;
 } Kernel;
 
-enum { ROW_GROUP = 8 };
+enum { ROW_GROUP = CONTRACT_ROW_GROUP };
 
 /* ---- small emitters ---- */
 

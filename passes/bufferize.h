@@ -14,6 +14,12 @@
 
 #include "passes/pass.h"
 
+enum {
+#define CONTRACT(name, value) CONTRACT_##name = value,
+#include "runtime/object/contract.def"
+#undef CONTRACT
+};
+
 typedef struct { TdlOp op; uint32_t time; } BufUse;
 
 typedef struct Bufferize {

@@ -92,10 +92,6 @@ static uint32_t dest_index(const Loops *l, const TdlVal *index, TdlVal *idx)
 /* Work below which a loop nest of constant size is unrolled to as good code. */
 enum { SMALL = 512 };
 
-/* What the kernels pack, as struct TdlrtContract of runtime/object/bodies.h says: three vectors of each of at most
- * PANEL_ROWS rows of an operand; and a part of the other one, where one has more than CACHE bytes. */
-enum { PANEL_ROWS = 512, PANEL_ROW_BYTES = 3 * 64, PANEL_A_BYTES = 512 << 10, CACHE = 512 << 10 };
-
 static bool in_parallel_body(const Bufferize *B, TdlOp o)
 {
     for (TdlRegion r = ir_op(B->f, o)->parent; r.id;) {
@@ -139,11 +135,30 @@ static int64_t elements(const Bufferize *B, const Loops *l, bool a, bool b)
     return n;
 }
 
+/* The last axis of the result is a free one of an operand: are vectors along it contiguous there? `wide`: is it of b? */
+static bool contiguous(const Loops *l, bool *wide)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        const Axis *x = &l->axis[i];
+        if (x->c != l->rank_c - 1) continue;
+        *wide = x->a < 0;
+        return x->a < 0 ? x->b == l->rank_b - 1 : x->b < 0 && x->a == l->rank_a - 1;
+    }
+    return false;
+}
+
+/* What the kernels pack: blocks of the operand whose free axis is the result's last. Where that is contiguous, large ones that
+ * enough rows of the other meet; else all, and where a part of the other stays in the cache, a few vectors at a time. */
 static int64_t room_bytes(const Bufferize *B, const Loops *l, int64_t size)
 {
-    int64_t m = elements(B, l, true, false), n = elements(B, l, false, true), k = elements(B, l, true, true);
-    int64_t bytes = (k < PANEL_ROWS ? k : PANEL_ROWS) * PANEL_ROW_BYTES, wide = m > n ? m : n;
-    return k * wide > CACHE / size ? bytes + PANEL_A_BYTES : bytes;
+    bool wide = true, whole = contiguous(l, &wide);
+    int64_t n = elements(B, l, !wide, wide), m = elements(B, l, wide, !wide), k = elements(B, l, true, true);
+    int64_t depth = k < CONTRACT_DEPTH ? k : CONTRACT_DEPTH, lanes = CONTRACT_VECTOR_BYTES / size;
+    int64_t pass = depth * CONTRACT_TILE_VECTORS * CONTRACT_VECTOR_BYTES, all = depth * size * ((n + lanes - 1) / lanes * lanes);
+    if (whole && (m < CONTRACT_PACK_ROWS || k * n <= CONTRACT_CACHE_BYTES / size)) return 0;
+    if (all < CONTRACT_BLOCK_BYTES && all < pass) pass = all;
+    if (m * depth <= CONTRACT_STAYS_BYTES / size) all = pass;
+    return (all < CONTRACT_BLOCK_BYTES ? all : CONTRACT_BLOCK_BYTES) + CONTRACT_STAYS_BYTES;
 }
 
 static void set_numbers(Bufferize *B, TdlOp o, const Loops *l, const char *key, int buffer)

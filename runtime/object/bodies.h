@@ -69,10 +69,11 @@ typedef int TdlrtWork(const void *frame, int64_t chunk);
 int tdlrt_threads(TdlrtWork *work, const void *frame, int64_t n);
 
 /* contract.c. Kernels of a target for one element type, made by codegen/kernels.c; strides are in bytes. */
-enum { TDLRT_TILE_ROWS = 8, TDLRT_ROW_GROUP = 8 };
-/* Room for packing (passes/bufferize_dot.c): three vectors of b in each of so many rows, or k where that is less; then
- * a part of a, where b is large. */
-enum { TDLRT_PANEL_ROWS = 512, TDLRT_PANEL_ROW_BYTES = 3 * 64, TDLRT_PANEL_A_BYTES = 512 << 10 };
+enum {
+#define CONTRACT(name, value) TDLRT_##name = value,
+#include "runtime/object/contract.def"
+#undef CONTRACT
+};
 /* Offsets in bytes. */
 typedef struct TdlrtOffset { int64_t a, b; } TdlrtOffset;
 /* c[rows, cols] (+)= a b, summed over `nruns` runs of k products, which begin at `runs` behind a and b; a_rows[r]: bytes
@@ -81,7 +82,6 @@ typedef void TdlrtTile(int64_t k, const char *a, const int64_t *a_rows, int64_t 
                        int64_t accumulate, int64_t nruns, const TdlrtOffset *runs);
 /* The same of whole tiles of the most rows, with TDLRT_STRIP_LINES vectors of up to `cols` columns, which lie b_line and
  * c_line bytes apart. */
-enum { TDLRT_STRIP_LINES = 3 };
 typedef void TdlrtStrip(int64_t k, const char *a, const int64_t *a_rows, int64_t ak, const char *b, int64_t bk, char *c, int64_t cm, int64_t cols,
                         int64_t accumulate, int64_t nruns, const TdlrtOffset *runs, int64_t b_line, int64_t c_line);
 typedef struct TdlrtKernels {
@@ -99,7 +99,6 @@ typedef struct TdlrtKernels {
 } TdlrtKernels;
 /* A loop and its strides in bytes. */
 typedef struct TdlrtLoop { int64_t size, a, b; } TdlrtLoop;
-enum { TDLRT_LOOPS = 8 };
 typedef struct TdlrtContract {
     int64_t m, n, k;
     const char *a;
@@ -108,7 +107,8 @@ typedef struct TdlrtContract {
     int64_t bk, bn;
     char *c;
     int64_t cm, cn;
-    char *panel;            /* room for packing */
+    char *room;             /* for packing; none: room_bytes is 0, and what must be packed is, in small parts */
+    int64_t room_bytes;
     int64_t accumulate;
     /* Of windows: the loops that are summed instead of k, and those that together are m (a: where the row of a is). */
     int64_t nsums, nrows;

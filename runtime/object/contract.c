@@ -2,9 +2,10 @@
  *
  * Tiles of some rows by one to three vectors of columns are computed in registers (kernel `tile`). Its vectors go along
  * n, so b and c must be contiguous there: the roles of a and b are exchanged where that leaves less to move; what is
- * still not contiguous in b is packed into `panel` (at most KC rows of it at a time), a tile of c is computed in a
- * buffer and moved. Where b does not stay in the second-level cache, a and b are packed part by part. A result of one row is bound by
- * reading b once: `axpy` adds multiples of its rows, `dots` multiplies along them.
+ * still not contiguous in b is packed, a tile of c is computed in a buffer and moved. Where b does not stay in the second-level
+ * cache, blocks of it are packed that do, and all rows of a go through the first-level cache for each: 8 rows by DEPTH
+ * meet one pass of the block after the other. A result of one row is bound by reading b once: `axpy` adds multiples of
+ * its rows, `dots` multiplies along them.
  * Windows (nsums > 0) are where the rows of a and the products of a sum lie at no single stride: the offsets of both are
  * listed, those of the sum by runs of its longest loop. They come with vectors of c along n already, and a is not packed.
  * Strides are in bytes. No element outside of the operands is read or written: kernels mask, or get whole vectors. */
@@ -13,12 +14,10 @@
 #include <string.h>
 
 enum {
-    KC = TDLRT_PANEL_ROWS,
-    TILE_VECTORS = 3,
-    CACHE = 512 << 10,   /* bytes of b that stay in the second-level cache */
     MOVE = 8,
-    PACK_ROWS = 96,      /* rows of a that pay for packing what would do without */
-    CHUNK = 16 << 10     /* bytes of a row of c that stay in the first-level cache */
+    GROUP = 16,
+    CHUNK = 16 << 10,    /* bytes of a row of c that stay in the first-level cache */
+    EDGE_BYTES = 8 << 10 /* packed where there is no room: a vector in each of 128 rows of b, a narrow one in each of DEPTH */
 };
 
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
@@ -82,9 +81,10 @@ static void transpose(const TdlrtKernels *t, char *to, int64_t tc, const char *f
 
 static void copy_rows(char *to, int64_t tr, const char *from, int64_t fr, int64_t rows, int64_t bytes) {
     for (int64_t i = 0; i < rows; i++, to += tr, from += fr) {
-        if (bytes == 32) memcpy(to, from, 32);
-        else if (bytes == 64) memcpy(to, from, 64);
-        else memcpy(to, from, (size_t)bytes);
+        int64_t at = 0;
+        for (; at + 64 <= bytes; at += 64) memcpy(to + at, from + at, 64);
+        if (bytes - at == 32) memcpy(to + at, from + at, 32);
+        else if (at < bytes) memcpy(to + at, from + at, (size_t)(bytes - at));
     }
 }
 
@@ -133,7 +133,10 @@ typedef struct {
     int64_t i0, rows, k0, depth, accumulate;
     const char *b;           /* contiguous vectors; packed or where it is */
     int64_t b_stride, cols, vectors;
-    int64_t packed_a;        /* in the panel, tile by tile */
+    int64_t most;            /* vectors */
+    char *packed_a;          /* rows i0.., tile by tile; NULL: they are where they are */
+    char *room;              /* for packing columns of b */
+    int64_t room_bytes;
     int64_t nruns;
     const TdlrtOffset *from; /* where the runs begin */
     TdlrtOffset *runs;       /* likewise, in what is packed where that is */
@@ -147,15 +150,33 @@ static int64_t tile_log(const TdlrtKernels *t, int64_t rows_left) {
     return log_rows;
 }
 
-static char *packed_rows(const TdlrtKernels *t, const TdlrtContract *p, const Part *s, int64_t i) {
-    return p->panel + least(p->k, KC) * TDLRT_PANEL_ROW_BYTES + (i - s->i0) * s->depth * t->size;
+static char *packed_rows(const TdlrtKernels *t, const Part *s, int64_t i) { return s->packed_a + (i - s->i0) * s->depth * t->size; }
+
+/* Rows of a that are not contiguous: some products at a time, so that what lies side by side is read at once. */
+static void pack_a(const TdlrtKernels *t, const TdlrtContract *p, const Part *s) {
+    for (int64_t k = 0; k < s->depth; k += GROUP)
+        for (int64_t i = s->i0, rows; i < s->i0 + s->rows; i += rows) {
+            rows = 1 << tile_log(t, s->i0 + s->rows - i);
+            char *to = packed_rows(t, s, i) + k * rows * t->size;
+            move(t, to, t->size, rows * t->size, p->a + i * p->am + (s->k0 + k) * p->ak, p->am, p->ak, rows, least(GROUP, s->depth - k));
+        }
 }
 
-static void pack_a(const TdlrtKernels *t, const TdlrtContract *p, const Part *s) {
-    for (int64_t i = s->i0, rows; i < s->i0 + s->rows; i += rows) {
-        rows = 1 << tile_log(t, s->i0 + s->rows - i);
-        move(t, packed_rows(t, p, s, i), t->size, rows * t->size, p->a + i * p->am + s->k0 * p->ak, p->am, p->ak, rows, s->depth);
-    }
+/* Columns from j on: evenly many vectors a pass, and what fills none is a pass of its own. */
+static void take_columns(const TdlrtKernels *t, const TdlrtContract *p, Part *s, int64_t j) {
+    int64_t vectors = (p->n - j) / t->lanes, passes = (vectors + s->most - 1) / s->most;
+    s->vectors = vectors ? (vectors + passes - 1) / passes : 1;
+    s->cols = least(s->vectors * t->lanes, p->n - j);
+    s->b = p->b + s->k0 * p->bk + j * p->bn;
+    s->b_stride = p->bk;
+    for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = s->from[r].b;
+}
+
+/* The columns are in `packed`. */
+static void use_packed(const TdlrtKernels *t, Part *s, const char *packed) {
+    s->b = packed;
+    s->b_stride = s->vectors * t->lanes * t->size;
+    for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = r * s->depth * s->b_stride;
 }
 
 /* Runs from r on that lie one behind the other in b. */
@@ -165,70 +186,123 @@ static int64_t joined(const TdlrtContract *p, const Part *s, int64_t r) {
     return n;
 }
 
-static void pack_b(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
+static void pack_b(const TdlrtKernels *t, const TdlrtContract *p, Part *s, char *to) {
     int64_t width = s->vectors * t->lanes * t->size, used = s->cols * t->size, run = s->depth * width;
     for (int64_t r = 0, n; r < s->nruns; r += n) {
         n = joined(p, s, r);
-        move(t, p->panel + r * run, width, t->size, s->b + s->from[r].b, p->bk, p->bn, n * s->depth, s->cols);
+        move(t, to + r * run, width, t->size, s->b + s->from[r].b, p->bk, p->bn, n * s->depth, s->cols);
     }
-    for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = r * run;
-    for (int64_t i = 0; used < width && i < s->nruns * s->depth; i++) memset(p->panel + i * width + used, 0, (size_t)(width - used));
-    s->b = p->panel;
-    s->b_stride = width;
+    for (int64_t i = 0; used < width && i < s->nruns * s->depth; i++) memset(to + i * width + used, 0, (size_t)(width - used));
+    use_packed(t, s, to);
 }
 
 static void tile(const TdlrtKernels *t, const TdlrtContract *p, const Part *s, int64_t i, int64_t log_rows, char *c) {
     int64_t rows = 1 << log_rows, width = s->vectors * t->lanes, row = width * t->size, whole = s->cols == width;
     int64_t am = s->packed_a ? t->size : p->am, ak = s->packed_a ? rows * t->size : p->ak, a_rows[TDLRT_TILE_ROWS];
-    const char *a = s->packed_a ? packed_rows(t, p, s, i) : p->a + (s->row ? 0 : i * p->am) + s->k0 * p->ak;
+    const char *a = s->packed_a ? packed_rows(t, s, i) : p->a + (s->row ? 0 : i * p->am) + s->k0 * p->ak;
     TdlrtTile *kernel = t->tile[log_rows][whole || !t->masked ? s->vectors : 0];
     for (int64_t r = 0; r < rows; r++) a_rows[r] = s->row ? s->row[i - s->i0 + r].a : r * am;
     if (p->cn == t->size && (whole || t->masked)) {
         kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, c, p->cm, s->cols, s->accumulate, s->nruns, s->runs);
         return;
     }
-    _Alignas(64) char buffer[TDLRT_TILE_ROWS * TILE_VECTORS * 64];
+    _Alignas(64) char buffer[TDLRT_TILE_ROWS * TDLRT_TILE_VECTORS * TDLRT_VECTOR_BYTES];
     if (s->accumulate) move(t, buffer, row, t->size, c, p->cm, p->cn, rows, s->cols);
     kernel(s->depth, a, a_rows, ak, s->b, s->b_stride, buffer, row, s->cols, s->accumulate, s->nruns, s->runs);
     move(t, c, p->cm, p->cn, buffer, row, t->size, rows, s->cols);
 }
 
-static void part(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
-    int64_t vectors = p->n / t->lanes;
-    for (int64_t j = 0; j < p->n; j += s->cols) {
-        /* Evenly many vectors a pass; the columns that fill none are a pass of their own. */
-        int64_t passes = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-        s->vectors = vectors ? (vectors + passes - 1) / passes : 1;
-        s->cols = least(s->vectors * t->lanes, p->n - j);
-        s->b = p->b + s->k0 * p->bk + j * p->bn;
-        s->b_stride = p->bk;
-        for (int64_t r = 0; r < s->nruns; r++) s->runs[r].b = s->from[r].b;
-        if (p->bn != t->size || s->packed_a || (!vectors && !t->masked)) pack_b(t, p, s);
-        vectors -= s->vectors;
-        for (int64_t i = s->i0, log_rows; i < s->i0 + s->rows; i += 1 << log_rows) {
-            log_rows = tile_log(t, s->i0 + s->rows - i);
-            tile(t, p, s, i, log_rows, p->c + i * p->cm + j * p->cn);
-        }
+/* All rows of the columns that were taken. */
+static void tiles(const TdlrtKernels *t, const TdlrtContract *p, const Part *s, int64_t j) {
+    for (int64_t i = s->i0, log_rows; i < s->i0 + s->rows; i += 1 << log_rows) {
+        log_rows = tile_log(t, s->i0 + s->rows - i);
+        tile(t, p, s, i, log_rows, p->c + i * p->cm + j * p->cn);
     }
 }
 
-/* Rows of a part. */
-static int64_t part_rows(const TdlrtKernels *t) { return TDLRT_PANEL_A_BYTES / (KC * t->size); }
+/* All columns; what must be packed is packed pass by pass. */
+static void part(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
+    for (int64_t j = 0; j < p->n; j += s->cols) {
+        take_columns(t, p, s, j);
+        if (p->bn != t->size || (s->cols < t->lanes && !t->masked)) pack_b(t, p, s, s->room);
+        tiles(t, p, s, j);
+    }
+}
+
+/* ---- products ---- */
+
+/* Bytes that `vectors` vectors take in each of `depth` rows. */
+static int64_t pass_bytes(const TdlrtKernels *t, int64_t depth, int64_t vectors) { return depth * vectors * t->lanes * t->size; }
+
+/* Packs columns from j on, as many as there is room for; where the next ones begin. */
+static int64_t pack_block(const TdlrtKernels *t, const TdlrtContract *p, Part *s, int64_t j) {
+    int64_t used = 0, most = pass_bytes(t, s->depth, s->most);
+    do {
+        take_columns(t, p, s, j);
+        pack_b(t, p, s, s->room + used);
+        used += pass_bytes(t, s->depth, s->vectors);
+        j += s->cols;
+    } while (j < p->n && used + most <= s->room_bytes);
+    return j;
+}
+
+static void packed_part(const TdlrtKernels *t, const TdlrtContract *p, Part *s, int64_t j, int64_t end) {
+    const char *at = s->room;
+    for (; j < end; j += s->cols) {
+        take_columns(t, p, s, j);
+        use_packed(t, s, at);
+        tiles(t, p, s, j);
+        at += pass_bytes(t, s->depth, s->vectors);
+    }
+}
+
+/* Is b packed for all rows? Where its vectors are not contiguous it has to be; else its pages must be many and rows of a
+ * enough. */
+static int64_t packs(const TdlrtKernels *t, const TdlrtContract *p) {
+    return p->bn != t->size || (p->room_bytes > 0 && p->m >= TDLRT_PACK_ROWS && p->k * p->n * t->size > TDLRT_CACHE_BYTES);
+}
+
+/* Where and how b is packed in parts of about `depth` rows; the number of rows. A block of b stays in the second-level
+ * cache while rows of a go through the first-level one, tile by tile; where a part of a stays, the columns of a pass do. */
+static int64_t take_room(const TdlrtKernels *t, const TdlrtContract *p, Part *s, int64_t depth, char *edge) {
+    int64_t pass = pass_bytes(t, depth, s->most);
+    s->room = p->room;
+    s->room_bytes = p->room_bytes;
+    if (p->ak != t->size && pass + TDLRT_STAYS_BYTES <= s->room_bytes) {
+        s->packed_a = s->room;
+        s->room += TDLRT_STAYS_BYTES;
+        s->room_bytes -= TDLRT_STAYS_BYTES;
+    }
+    if (p->m * depth * t->size <= TDLRT_STAYS_BYTES) s->room_bytes = least(s->room_bytes, pass);
+    if (pass <= s->room_bytes) return depth;
+    s->packed_a = NULL;
+    s->room = edge;
+    s->room_bytes = EDGE_BYTES;
+    s->most = 1;
+    return least(depth, EDGE_BYTES / pass_bytes(t, 1, 1));
+}
 
 static void parts(const TdlrtKernels *t, const TdlrtContract *p) {
-    /* Even parts; rows are whole tiles. */
-    int64_t depth = (p->k + KC - 1) / KC, rows = part_rows(t);
+    _Alignas(64) char edge[EDGE_BYTES];
     TdlrtOffset from = {0, 0}, run = {0, 0};
-    depth = (p->k + depth - 1) / depth;
-    Part s = {.packed_a = p->m >= PACK_ROWS && p->k * p->n * t->size > CACHE, .nruns = 1, .from = &from, .runs = &run};
-    for (s.k0 = 0; s.k0 < p->k; s.k0 += depth)
-        for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
-            s.rows = least(rows, p->m - s.i0);
-            s.depth = least(depth, p->k - s.k0);
-            s.accumulate = p->accumulate || s.k0 > 0;
-            if (s.packed_a) pack_a(t, p, &s);
-            part(t, p, &s);
+    Part s = {.most = TDLRT_TILE_VECTORS, .nruns = 1, .from = &from, .runs = &run, .room = edge};
+    int64_t packed = packs(t, p), rows = packed ? 1 << t->log_rows : p->m, depth = (p->k + TDLRT_DEPTH - 1) / TDLRT_DEPTH;
+    depth = (p->k + depth - 1) / depth;   /* even parts */
+    if (packed) depth = take_room(t, p, &s, depth, edge);
+    if (s.packed_a) rows = TDLRT_STAYS_BYTES / (depth * t->size * TDLRT_TILE_ROWS) * TDLRT_TILE_ROWS;
+    for (s.k0 = 0; s.k0 < p->k; s.k0 += depth) {
+        s.depth = least(depth, p->k - s.k0);
+        s.accumulate = p->accumulate || s.k0 > 0;
+        for (int64_t j = 0, end; j < p->n; j = end) {
+            end = packed ? pack_block(t, p, &s, j) : p->n;
+            for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
+                s.rows = least(rows, p->m - s.i0);
+                if (s.packed_a) pack_a(t, p, &s);
+                if (packed) packed_part(t, p, &s, j, end);
+                else part(t, p, &s);
+            }
         }
+    }
 }
 
 /* ---- windows ---- */
@@ -325,18 +399,19 @@ static void lines(const TdlrtKernels *t, const TdlrtContract *p, Part *s) {
 /* Parts of so many runs as fill the panel. */
 static void windows(const TdlrtKernels *t, TdlrtContract *p) {
     TdlrtLoop sums[TDLRT_LOOPS] = {{0}};
-    TdlrtOffset from[KC], to[KC], row[KC];
+    TdlrtOffset from[TDLRT_DEPTH], to[TDLRT_DEPTH], row[TDLRT_DEPTH];
     sort_sums(p, sums, t->size);
-    int64_t all = product(sums, p->nsums - 1), rows = least(part_rows(t), KC), n = p->k < KC ? KC / p->k : 1;
-    Part s = {.from = from, .runs = to, .row = row};
+    int64_t all = product(sums, p->nsums - 1), n = p->k < TDLRT_DEPTH ? TDLRT_DEPTH / p->k : 1;
+    int64_t rows = least(TDLRT_CACHE_BYTES / (TDLRT_DEPTH * t->size), TDLRT_DEPTH);
+    Part s = {.most = TDLRT_TILE_VECTORS, .room = p->room, .from = from, .runs = to, .row = row};
     for (int64_t r = 0; r < all; r += n) {
         s.nruns = least(n, all - r);
         offsets(sums, p->nsums - 1, r, s.nruns, from);
         for (int64_t i = 0; i < s.nruns; i++) to[i] = from[i];
-        for (s.k0 = 0; s.k0 < p->k; s.k0 += KC)
+        for (s.k0 = 0; s.k0 < p->k; s.k0 += TDLRT_DEPTH)
             for (s.i0 = 0; s.i0 < p->m; s.i0 += rows) {
                 s.rows = least(rows, p->m - s.i0);
-                s.depth = least(KC, p->k - s.k0);
+                s.depth = least(TDLRT_DEPTH, p->k - s.k0);
                 s.accumulate = p->accumulate || r > 0 || s.k0 > 0;
                 offsets(p->rows, p->nrows, s.i0, s.rows, row);
                 lines(t, p, &s);

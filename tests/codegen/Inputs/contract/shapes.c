@@ -1,4 +1,4 @@
-/* Products of all shapes against sums in order, exact on small integers; every operand ends at a page that cannot be
+/* Products of all shapes against sums in order, exact on small integers; every operand, and the workspace, ends at a page that cannot be
  * touched. Then infinity and NaN, which come out where the sum has them. Prints the number of wrong results. */
 #include "products.h"
 
@@ -11,8 +11,12 @@
 typedef int (*Product)(int64_t, int64_t, int64_t, const void *, const void *, void *, void *, size_t);
 static const Product PRODUCTS[2][5] = {{(Product)nn_f32, (Product)tn_f32, (Product)nt_f32, (Product)tt_f32, (Product)ot_f32},
                                        {(Product)nn_f64, (Product)tn_f64, (Product)nt_f64, (Product)tt_f64, (Product)ot_f64}};
-enum { BYTES = 1 << 20, WORK = 1 << 20 };
-static char *ends[3], *work;
+typedef size_t (*Room)(int64_t, int64_t, int64_t);
+static const Room ROOMS[2][5] = {
+    {nn_f32_workspace_size, tn_f32_workspace_size, nt_f32_workspace_size, tt_f32_workspace_size, ot_f32_workspace_size},
+    {nn_f64_workspace_size, tn_f64_workspace_size, nt_f64_workspace_size, tt_f64_workspace_size, ot_f64_workspace_size}};
+enum { BYTES = 3 << 20 };
+static char *ends[4];
 
 static char *guarded(void) {
     char *p = mmap(NULL, BYTES + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -34,7 +38,8 @@ static int check(int f64, int kind, int64_t m, int64_t n, int64_t k, double odd)
     for (int64_t i = 0; i < k * n; i++) put(f64, b, i, (double)(i * 5 % 13 - 6));
     if (odd != 0 && m * k) put(f64, a, m * k / 2, odd);
     memset(c, 0xff, (size_t)(m * n * size));
-    if (PRODUCTS[f64][kind](m, n, k, a, b, c, work, WORK)) return puts(tdl_last_error()), 1;
+    size_t room = ROOMS[f64][kind](m, n, k);
+    if (room > BYTES || PRODUCTS[f64][kind](m, n, k, a, b, c, ends[3] - room, room)) return puts(tdl_last_error()), 1;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0, got = get(f64, c, kind == 4 ? j * m + i : i * n + j);
@@ -50,8 +55,7 @@ int main(int argc, char **argv) {
     static const int SOME[] = {0, 1, 2, 3, 5, 8, 9, 15, 16, 17, 24, 31, 33, 40};
     enum { N = sizeof SOME / sizeof *SOME };
     int wrong = 0, all = argc > 1 && !strcmp(argv[1], "all");
-    for (int i = 0; i < 3; i++) ends[i] = guarded();
-    work = malloc(WORK);
+    for (int i = 0; i < 4; i++) ends[i] = guarded();
     for (int m = 0; m <= 40 && all; m++)
         for (int n = 0; n <= 40; n++)
             for (int k = 0; k <= 40; k++) wrong += check(0, 0, m, n, k, 0);
@@ -61,6 +65,9 @@ int main(int argc, char **argv) {
     /* Larger than the part of the operands that is packed at a time. */
     for (int f64 = 0; f64 < 2; f64++)
         for (int kind = 0; kind < 5; kind++) wrong += check(f64, kind, 131, 267, 521 - 200 * f64, 0) + check(f64, kind, 1, 300, 300, 0) + check(f64, kind, 300, 1, 300, 0);
+    /* Several parts of each operand. */
+    for (int f64 = 0; f64 < 2; f64++)
+        for (int kind = 0; kind < 5; kind++) wrong += check(f64, kind, 180, 310, 1100 - 500 * f64, 0);
     for (int kind = 0; kind < 5; kind++)
         for (int s = 1; s < 40; s += 5) wrong += check(1, kind, s, 19, 7, INFINITY) + check(0, kind, 11, s, 23, NAN) + check(0, kind, 1, s, 23, INFINITY);
     printf("%d wrong\n", wrong);
