@@ -13,12 +13,18 @@
  * Values: a sum of more products than the kernels take at once is added part by part. Cost: linear. */
 #include "passes/pass.h"
 
-enum { MAX_RANK = 64, ROWS = 64, FAR = 256 /* operations that are looked at */ };
+enum {
+    MAX_RANK = 64,
+    ROWS = 256,         /* of a turn: what the contraction packs for each is little of it */
+    THREADS_ROWS = 64,  /* where threads share the turns */
+    FAR = 256           /* operations that are looked at */
+};
 
 typedef struct {
     TdlModule *m;
     TdlFunc *f;
     uint32_t *uses;
+    int64_t rows;       /* of a turn */
 } Epilogues;
 
 static TdlOp none(void) { return (TdlOp){0}; }
@@ -218,12 +224,12 @@ static bool element_by_element(const Epilogues *e, const Pair *p, bool *alone) {
     return reads > 0;
 }
 
-/* t is ROWS rows, and the nest reads rows lo.. of the whole at its beginning. */
+/* t is the rows of a turn, and the nest reads rows lo.. of the whole at its beginning. */
 static void shrink(Epilogues *e, const Pair *p, TdlVal lo) {
     TdlFunc *f = e->f;
     TdlDim dims[MAX_RANK];
     TdlType t = ir_type(f, p->t);
-    for (uint32_t i = 0; i < p->rank; i++) dims[i] = i ? ty_dims(e->m, t)[i] : dim_const(e->m, ROWS);
+    for (uint32_t i = 0; i < p->rank; i++) dims[i] = i ? ty_dims(e->m, t)[i] : dim_const(e->m, e->rows);
     ir_val(f, p->t)->type = ty_buf(e->m, ty_tensor(e->m, ty_elem(e->m, t), dims, p->rank));
     TdlBuilder b = ir_before(f, ir_region(f, p->body)->first);
     TdlVal row = ir_binary(&b, OP_SUB, p->idx[0], lo);
@@ -236,7 +242,7 @@ static TdlVal rows_of(Epilogues *e, TdlBuilder *b, const Pair *p, TdlVal lo) {
     TdlDim dims[MAX_RANK], row = dim_const(e->m, 1);
     TdlType t = ir_type(e->f, p->t);
     for (uint32_t i = 0; i < p->rank; i++) {
-        dims[i] = i ? ty_dims(e->m, t)[i] : dim_const(e->m, ROWS);
+        dims[i] = i ? ty_dims(e->m, t)[i] : dim_const(e->m, e->rows);
         if (i) row = dim_mul(e->m, row, dims[i]);
     }
     TdlType part = ty_buf(e->m, ty_tensor(e->m, ty_elem(e->m, t), dims, p->rank));
@@ -263,11 +269,11 @@ static bool take_turns(Epilogues *e, const Pair *p) {
     bool alone;
     if (p->rank < 2 || !all_parallel(f, p) || !element_by_element(e, p, &alone)) return false;
     TdlDim rows = ty_dims(e->m, ir_type(f, p->t))[0];
-    if (dim_is_const(e->m, rows, &n) && n <= ROWS) return false;
+    if (dim_is_const(e->m, rows, &n) && n <= e->rows) return false;
     TdlBuilder b = ir_before(f, p->nest);
     b.span = ir_op(f, p->nest)->span;
-    TdlDim turns = dim_floordiv(e->m, dim_add(e->m, rows, dim_const(e->m, ROWS - 1)), ROWS);
-    TdlVal ops[2] = {ir_const_int(&b, EL_I64, 0), ir_dim(&b, turns)}, all = ir_dim(&b, rows), size = ir_const_int(&b, EL_I64, ROWS);
+    TdlDim turns = dim_floordiv(e->m, dim_add(e->m, rows, dim_const(e->m, e->rows - 1)), e->rows);
+    TdlVal ops[2] = {ir_const_int(&b, EL_I64, 0), ir_dim(&b, turns)}, all = ir_dim(&b, rows), size = ir_const_int(&b, EL_I64, e->rows);
     TdlOp loop = ir_emit(&b, OP_FOR, ops, 2, NULL, 0);
     TdlRegion body = ir_op(f, loop)->regions[0];
     TdlVal turn = ir_region_arg(f, body, ty_scalar(e->m, EL_I64), SYM_NONE);
@@ -301,13 +307,12 @@ static void visit(Epilogues *e, TdlRegion r) {
 }
 
 bool pass_epilogues(TdlModule *m, const TdlPassOptions *opt) {
-    (void)opt;
     for (uint32_t i = 0; i < m->funcs.n; i++) {
         TdlArena scratch;
         TdlFunc *f = m->funcs.p[i];
         if (f->symbol) continue;
         arena_init_like(&scratch, m->arena);
-        Epilogues e = {.m = m, .f = f, .uses = ir_use_counts(f, &scratch)};
+        Epilogues e = {.m = m, .f = f, .uses = ir_use_counts(f, &scratch), .rows = opt->openmp ? THREADS_ROWS : ROWS};
         visit(&e, f->body);
         arena_free(&scratch);
     }
