@@ -15,6 +15,7 @@ typedef struct {
     /* The uses of every value that was there when the rewrite began, by value id: use[first[v] .. first[v+1]). */
     uint32_t nvals, *first;
     FuseUse *use;
+    bool *consumed;           /* by value: some of these uses may overwrite it in place */
     /* Position of each operation in its region, for those that were there when the rewrite began; 0: new since. */
     uint32_t nops, *pos;
     uint32_t *mark, epoch;    /* marks of values (fuse_slice); a value is marked when mark[v] == epoch */
@@ -63,7 +64,7 @@ double fuse_estimate(const TdlModule *m, TdlDim d);     /* with 16 for every var
 
 /* What an evaluation of some operations costs. */
 typedef struct {
-    uint32_t loads, flops;
+    uint32_t loads, flops, ops; /* ops: in all, unweighed */
     uint32_t tensors;         /* that the loads are of, as far as the first few go */
     uint32_t ints;            /* of the flops: integers, comparisons of them, branches */
     bool heavy;

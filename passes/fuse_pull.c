@@ -16,11 +16,13 @@
  *       STENCIL: a pass through memory, a store and a load, takes as long as that even in the second-level cache. Uses at
  *       the own index count as one, integers and branches nothing (they are about the ends), loads of one tensor at several
  *       places like arithmetic.
+ * A body of more than MAX_PULLED operations is left to fuse_merge, which copies nothing, where the use is at the loops' own
+ * indices: of a chain of many maps each would be copied once for each that follows.
  * Never when the index might be out of range (the error would be lost), nor when a tensor that the body reads may be
  * overwritten in place in between (it would have to be copied). */
 #include "passes/fuse.h"
 
-enum { MAX_LOADS = 4, MAX_FLOPS = 8, MAX_COPIES = 4, STENCIL = 24 /* flops an element */ };
+enum { MAX_LOADS = 4, MAX_FLOPS = 8, MAX_COPIES = 4, STENCIL = 24 /* flops an element */, MAX_PULLED = 64 /* operations of a body */ };
 
 /* idx is loop index `arg`, or that plus or minus something that no loop changes: distinct for distinct arg. */
 static bool steps_with(const TdlFunc *f, TdlVal idx, TdlVal arg) {
@@ -116,7 +118,7 @@ static bool worth_it(FuseCtx *c, TdlOp map, TdlVal r, TdlVal yielded) {
     if (!u.nuses) return false;
     FuseCost k = fuse_slice(c, fuse_body(c->f, map), yielded);
     if (!k.heavy && k.loads <= 1 && k.flops == 0) return true;
-    if (u.other || !u.covered) return false;
+    if (u.other || !u.covered || (!u.shifted && k.ops > MAX_PULLED)) return false;
     bool alone = ir_op_is_pure(c->f, map); /* another result that is used, or what it adds, keeps the body where it is */
     for (uint16_t i = 0; i < ir_op(c->f, map)->nresults; i++)
         if (ir_op(c->f, map)->results[i].id != r.id && fuse_nuses(c, ir_op(c->f, map)->results[i])) alone = false;

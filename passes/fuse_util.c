@@ -30,10 +30,14 @@ void fuse_begin(FuseCtx *c) {
     }
     for (uint32_t v = 2; v < c->nvals + 2; v++) c->first[v] += c->first[v - 1];
     c->use = ARENA_ARRAY(c->scratch, FuseUse, total);
+    c->consumed = ARENA_ARRAY(c->scratch, bool, c->nvals + 1);
     for (uint32_t i = 1; i < c->nops; i++) {
         if (!c->pos[i]) continue;
         const TdlOpData *d = &f->ops.p[i];
-        for (uint16_t k = 0; k < d->noperands; k++) c->use[c->first[d->operands[k].id + 1]++] = (FuseUse){{i}, k};
+        for (uint16_t k = 0; k < d->noperands; k++) {
+            c->use[c->first[d->operands[k].id + 1]++] = (FuseUse){{i}, k};
+            c->consumed[d->operands[k].id] |= ir_may_consume(d, k);
+        }
     }
     /* first[v + 1] now ends v's uses, which is where those of v + 1 start. */
     c->nmark = 0;
@@ -104,6 +108,7 @@ static void look_for_consumer(void *user, TdlOp o, TdlVal v) {
     Consumed *k = user;
     const TdlFunc *f = k->c->f;
     if (k->found || ir_op(f, o)->code != OP_INDEX || ir_op(f, o)->operands[0].id != v.id) return;
+    if (v.id >= k->c->nvals || !k->c->consumed[v.id]) return;
     for (FuseIter it = fuse_uses(k->c, v); fuse_next(&it);)
         if (ir_may_consume(ir_op(f, it.u.op), it.u.operand) && may_precede(k->c, it.u.op, k->at)) k->found = true;
 }
@@ -284,6 +289,7 @@ static bool on_integers(const TdlFunc *f, const TdlOpData *d) {
 static void weigh(const TdlFunc *f, TdlOp o, FuseCost *k) {
     const TdlOpData *d = ir_op(f, o);
     uint32_t weight = ir_op_weight(d->code);
+    k->ops++;
     if (d->code == OP_INDEX) {
         weigh_load(k, d->operands[0]);
     } else if (!weight || (op_info(d->code)->flags & OPF_ELEMENTWISE) || d->code == OP_IF) {
