@@ -343,6 +343,7 @@ static void start_function(Bufferize *B)
     for (uint32_t i = 0; i < f->dims.n; i++) VEC_PUSH(B->m->arena, g->dims, f->dims.p[i]);
     B->map = ARENA_ARRAY(B->a, TdlVal, B->nvals);
     B->sum = ARENA_ARRAY(B->a, TdlVal, B->nvals);
+    B->adder = ARENA_ARRAY(B->a, TdlOp, B->nvals);
     B->buf = ARENA_ARRAY(B->a, TdlVal, B->nvals);
     B->b = ir_at_end(g, g->body, f->span);
     for (uint32_t i = 0; i < f->params.n; i++) {

@@ -52,6 +52,7 @@ typedef struct Bufferize {
     TdlVal *map;            /* scalars, stacks and views of f: value of g */
     TdlVal *sum;            /* accumulators that are carried as a scalar: the value of g so far; 0: in memory */
     TdlVal *buf;            /* class: its buffer in g */
+    TdlOp *adder;           /* accumulator: an addition to it in the map that was asked about last */
     TDL_VEC(TdlOp) newdims; /* operations of g, in order */
     TDL_VEC(TdlSym) newdim_syms;
     TdlVal zero, one;       /* i64 constants at the entry of g */

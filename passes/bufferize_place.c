@@ -1,19 +1,19 @@
 /* Inside of pass `bufferize`: where the buffer of a class lives.
  *
- * In the innermost region that holds all members, in front of the first operation that brings one about; or it is a row of
- * another buffer, so that what is computed need not be copied there:
+ * In the innermost region that holds all members, in front of the first operation that brings one about; or it is a row
+ * of another buffer, so that what is computed need not be copied there:
  *   - of a map's result, what the body yields: `%0 = map %n {(%i) ... yield %row}`;
- *   - of what an update changes, the new row: `%2 = update %1, %row, %i`, as where a value is kept on a tape; the tape of an
- *     inner loop lies in that of the outer one.
+ *   - of what an update changes, the new row: `%2 = update %1, %row, %i`, as where a value is kept on a tape; the tape of
+ *     an inner loop lies in that of the outer one.
  *
  *   %row = alloc                               %row = view %1, %i
  *   ... store %x, %row, %j             =>      ... store %x, %row, %j
  *   copy (view %1, %i), %row
  *
- * A row of an update: when its class is of the update's own region and dead behind it, the indices are there in front of its
- * first operation, no `assert` stands between, and between the two nothing else reads or writes that row of the updated
- * buffer. Other rows are those where an index differs by a constant; and a map that computes the row may read the elements
- * that it replaces, each in its iteration.
+ * A row of an update: when its class is of the update's own region and dead behind it, the indices are there in front of
+ * its first operation, no `assert` stands between, and between the two nothing else reads or writes that row of the
+ * updated buffer. Other rows are those where an index differs by a constant; and a map that computes the row may read the
+ * elements that it replaces, each in its iteration.
  * Cost: for an update, the uses of the two classes, up to LOOKED_AT. */
 #include "passes/bufferize.h"
 
@@ -157,7 +157,10 @@ static bool replaced_element(const Bufferize *B, const Row *r, TdlOp o, const Td
     return true;
 }
 
-static bool in_updated(const Bufferize *B, const Row *r, TdlVal v) { return buf_is_mem(B, v) && buf_class_of(B, v) == r->to; }
+static bool in_updated(const Bufferize *B, const Row *r, TdlVal v)
+{
+    return buf_is_mem(B, v) && buf_class_of(B, v) == r->to;
+}
 
 /* Operation o uses the updated buffer; does it leave the row alone? */
 static bool leaves_row(const Bufferize *B, const Row *r, TdlOp o)

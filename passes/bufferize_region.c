@@ -6,14 +6,39 @@ static void put(Bufferize *B, TdlVals *v, TdlVal x) { VEC_PUSH(B->a, *v, x); }
 
 /* ---- map ---- */
 
-/* Independent iterations: nothing is added to an accumulator of the outside, nothing printed or pushed. */
-static bool shares_nothing(const Bufferize *B, TdlRegion r, TdlRegion outer)
+/* Axis of index v among those of addition o; 0: none. */
+static uint32_t axis_of(const Bufferize *B, TdlOp o, TdlVal v)
+{
+    const TdlOpData *d = ir_op(B->f, o);
+    for (uint32_t i = 2; i < d->noperands; i++)
+        if (d->operands[i].id == v.id) return i;
+    return 0;
+}
+
+/* Addition o in the body of a map itself: each iteration adds to elements of its own, as the map's indices are indices of the
+ * accumulator, at the same axes in all additions to it. */
+static bool adds_apart(Bufferize *B, TdlOp o, TdlRegion body)
+{
+    if (ir_op(B->f, o)->parent.id != body.id) return false;
+    TdlOp *first = &B->adder[ir_op(B->f, o)->operands[0].id];
+    const TdlVals *args = &ir_region(B->f, body)->args;
+    if (!first->id || ir_op(B->f, *first)->parent.id != body.id) *first = o;
+    for (uint32_t i = 0; i < args->n; i++) {
+        uint32_t axis = axis_of(B, o, args->p[i]);
+        if (!axis || axis != axis_of(B, *first, args->p[i])) return false;
+    }
+    return true;
+}
+
+/* Independent iterations: nothing is added to what another one adds to, nothing printed or pushed. */
+static bool shares_nothing(Bufferize *B, TdlRegion r, TdlRegion outer)
 {
     IR_FOREACH_OP(B->f, r, o) {
         const TdlOpData *d = ir_op(B->f, o);
         if (d->code == OP_PRINT) return false;
         bool shared = (d->code == OP_ACCADD || d->code == OP_PUSH || d->code == OP_POP) && !ir_defined_in(B->f, d->operands[0], outer);
-        if (shared && !B->sum[d->operands[0].id].id) return false;
+        if (shared && d->code == OP_ACCADD) shared = !B->sum[d->operands[0].id].id && !adds_apart(B, o, outer);
+        if (shared) return false;
         for (uint32_t k = 0; k < d->nregions; k++)
             if (!shares_nothing(B, d->regions[k], outer)) return false;
     }

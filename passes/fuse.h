@@ -31,6 +31,7 @@ bool fuse_branch(FuseCtx *c); /* branches on one condition become one */
 bool fuse_gather(FuseCtx *c); /* additions at a shifted index become reads */
 bool fuse_merge(FuseCtx *c);  /* loops side by side into one */
 bool fuse_own(FuseCtx *c);    /* accumulators that are added to at the loop's own index become results */
+bool fuse_add(FuseCtx *c);    /* additions of a map's result into the map */
 bool fuse_share(FuseCtx *c);  /* what one nest of an iteration computed out of the next */
 bool fuse_hoist(FuseCtx *c);  /* invariant operations out of bodies, constant factors out of sums */
 
@@ -52,6 +53,7 @@ bool fuse_in_range(const TdlFunc *f, TdlVal idx, TdlDim extent);
 bool fuse_checked(const FuseCtx *c, TdlOp o, bool trust);
 /* True when v is defined before operation o is reached: in the same region in front of it, or outside. */
 bool fuse_dominates(const FuseCtx *c, TdlVal v, TdlOp o);
+TdlOp fuse_lift(const TdlFunc *f, TdlOp o, TdlRegion r); /* the operation of r that holds o, or is o; 0: none */
 /* True when reading at `at` what o reads could keep a tensor alive that is overwritten in place before: a copy. */
 bool fuse_revives(const FuseCtx *c, TdlOp o, TdlOp at);
 bool fuse_may_fail(const FuseCtx *c, TdlOp o);         /* running it, or what is in it, could end the program (fuse_hoist.c) */

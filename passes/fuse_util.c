@@ -82,8 +82,7 @@ bool fuse_dominates(const FuseCtx *c, TdlVal v, TdlOp o) {
     return a && b && a < b;
 }
 
-/* The ancestor of o (or o) in region r; 0: none. */
-static TdlOp lift(const TdlFunc *f, TdlOp o, TdlRegion r) {
+TdlOp fuse_lift(const TdlFunc *f, TdlOp o, TdlRegion r) {
     while (o.id && ir_op(f, o)->parent.id != r.id) o = ir_region(f, ir_op(f, o)->parent)->parent;
     return o;
 }
@@ -91,12 +90,12 @@ static TdlOp lift(const TdlFunc *f, TdlOp o, TdlRegion r) {
 /* True unless operation `use` is certainly reached before `at`. */
 static bool may_precede(const FuseCtx *c, TdlOp use, TdlOp at) {
     TdlRegion r = ir_op(c->f, use)->parent;
-    TdlOp a = use, b = lift(c->f, at, r);
+    TdlOp a = use, b = fuse_lift(c->f, at, r);
     while (!b.id) {
         a = ir_region(c->f, r)->parent;
         if (!a.id) return true;
         r = ir_op(c->f, a)->parent;
-        b = lift(c->f, at, r);
+        b = fuse_lift(c->f, at, r);
     }
     uint32_t pa = a.id < c->nops ? c->pos[a.id] : 0, pb = b.id < c->nops ? c->pos[b.id] : 0;
     return !pa || !pb || pa <= pb;

@@ -176,18 +176,42 @@ static TdlVal view_index(Simplify *s, TdlOp o, TdlVal x) {
     }
 }
 
-/* What is overwritten at once need not be written. */
-static TdlVal view_update(Simplify *s, TdlOp o, TdlVal x) {
-    const TdlOpData *d = ir_op(s->f, o);
-    TdlOp u = sm_def(s, x, OP_UPDATE);
-    if (d->noperands == 2) return d->operands[1];
-    if (!u.id || !same_indices(d, 2, ir_op(s->f, u), 2)) return none();
-    bool inbounds = op_int(s->f, o, "inbounds", 0) && op_int(s->f, u, "inbounds", 0);
+static TdlVal update_again(Simplify *s, TdlOp o, TdlOp u, TdlVal x) {
+    const TdlOpData *d = ir_op(s->f, u);
     TdlVal *idx = arena_memdup(&s->scratch, d->operands + 2, (d->noperands - 2u) * sizeof *idx), v = d->operands[1];
     TdlBuilder b = here(s, o);
-    TdlVal r = ir_update(&b, sm_operand(s, u, 0), v, idx, ir_op(s->f, o)->noperands - 2u);
-    if (inbounds) op_set_int(s->f, ir_val(s->f, r)->def, "inbounds", 1);
+    b.span = d->span;
+    TdlVal r = ir_update(&b, x, v, idx, d->noperands - 2u);
+    TdlOpData *n = ir_op(s->f, ir_val(s->f, r)->def);
+    d = ir_op(s->f, u);
+    n->attrs = arena_memdup(s->m->arena, d->attrs, d->nattrs * sizeof *d->attrs);
+    n->nattrs = d->nattrs;
+    n->grad_fn = d->grad_fn;
     return r;
+}
+
+enum { BETWEEN = 8 }; /* updates between one and that which overwrites it */
+
+/* What is overwritten need not be written: at once, or behind updates of certainly other rows, checked before, that nobody
+ * else looks at. Those move here. */
+static TdlVal view_update(Simplify *s, TdlOp o, TdlVal x) {
+    const TdlOpData *d = ir_op(s->f, o);
+    TdlOp between[BETWEEN], u = sm_def(s, x, OP_UPDATE);
+    uint32_t n = 0;
+    if (d->noperands == 2) return d->operands[1];
+    for (; u.id && !same_indices(d, 2, ir_op(s->f, u), 2); u = sm_def(s, sm_operand(s, u, 0), OP_UPDATE)) {
+        TdlVal r = ir_result(s->f, u, 0);
+        bool lone = r.id < s->ncounted && s->uses[r.id] == 1 && ir_op(s->f, u)->parent.id == d->parent.id;
+        if (n == BETWEEN || !lone || !op_int(s->f, u, "inbounds", 0) || !different_indices(s, d, 2, ir_op(s->f, u), 2)) return none();
+        between[n++] = u;
+    }
+    bool checked = u.id && op_int(s->f, o, "inbounds", 0) && op_int(s->f, u, "inbounds", 0);
+    if (!u.id || (n && (!checked || ir_op(s->f, u)->parent.id != d->parent.id))) return none();
+    x = sm_operand(s, u, 0);
+    while (n) x = update_again(s, o, between[--n], x);
+    x = update_again(s, o, o, x);
+    if (!checked) op_unset(s->f, ir_val(s->f, x)->def, "inbounds");
+    return x;
 }
 
 /* ---- elementwise on broadcasts of equal form: done before the broadcast ---- */
