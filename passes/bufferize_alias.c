@@ -271,6 +271,14 @@ static void wish_update(Bufferize *B, const TdlOpData *d)
 
 static void wishes(Bufferize *B, TdlRegion r);
 
+/* What a loop carries next: a map may compute it over what it reads. */
+static void wish_next(Bufferize *B, TdlVal next, TdlVal arg)
+{
+    TdlOp def = ir_val(B->f, next)->def;
+    bool elements = def.id && ir_op(B->f, def)->code == OP_MAP && map_of_elements(B, def);
+    if (buf_is_mem(B, next) && buf_is_mem(B, arg)) wish(B, arg.id, next.id, elements ? def : (TdlOp){0});
+}
+
 static void wish_loop(Bufferize *B, const TdlOpData *d)
 {
     bool is_for = d->code == OP_FOR;
@@ -281,7 +289,7 @@ static void wish_loop(Bufferize *B, const TdlOpData *d)
     const TdlVals *args = &ir_region(B->f, body)->args;
     const TdlOpData *y = ir_op(B->f, ir_terminator(B->f, body));
     uint32_t y0 = y->noperands - ninit;
-    for (uint32_t i = 0; i < ninit; i++) wish_vals(B, y->operands[y0 + i], args->p[arg0 + i]);
+    for (uint32_t i = 0; i < ninit; i++) wish_next(B, y->operands[y0 + i], args->p[arg0 + i]);
     for (uint32_t i = 0; i < ninit; i++) wish_vals(B, d->results[res0 + i], args->p[arg0 + i]);
     for (uint32_t i = 0; i < ninit; i++) wish_vals(B, d->operands[op0 + i], args->p[arg0 + i]);
 }
@@ -308,6 +316,16 @@ static void wish_checkpoint(Bufferize *B, const TdlOpData *d)
     for (uint32_t i = 0; i < d->nresults; i++) wish_vals(B, y->operands[i], d->results[i]);
 }
 
+/* Is v the new row of an update? It is computed there, if it can be (bufferize_place.c). */
+static bool is_row(const Bufferize *B, TdlVal v)
+{
+    for (uint32_t u = B->use_start[v.id]; u < B->use_start[v.id + 1]; u++) {
+        const TdlOpData *d = ir_op(B->f, B->uses[u].op);
+        if (d->code == OP_UPDATE && d->operands[1].id == v.id) return true;
+    }
+    return false;
+}
+
 static void wish_map(Bufferize *B, TdlOp o)
 {
     const TdlOpData *d = ir_op(B->f, o);
@@ -317,7 +335,7 @@ static void wish_map(Bufferize *B, TdlOp o)
         if (!own_element(B, o, u)) continue;
         TdlVal x = ir_op(B->f, u)->operands[0];
         for (uint32_t i = 0; i < d->nresults; i++)
-            if (buf_is_mem(B, x)) wish(B, x.id, d->results[i].id, o);
+            if (buf_is_mem(B, x) && !is_row(B, d->results[i])) wish(B, x.id, d->results[i].id, o);
     }
 }
 

@@ -4,11 +4,12 @@
  *   %5 = index %1, %i : f64[b]            =>      %6 = update %2, %5, %t
  *   %6 = update %2, %5, %t                        %4 = update %1, %v, %i
  *
- * So %1 is dead where %4 is made, which is in place then. That is how a loop keeps what it overwrites: the reverse sweep's
- * tape is written at the end of the body.
- * When: element reads, rows and updates by them, that use a value which an update or a loop in front in the same region took
- * over. Never across an `assert`, which may be what keeps an index in range, nor where an index is checked here, nor where what
- * is updated was read since: that would need a copy then.
+ * So %1 is dead where %4 is made, which is in place then. That is how a loop keeps what it overwrites: the reverse
+ * sweep's tape is written at the end of the body. What the loop carries is kept as early as can be: a map may write what
+ * comes next over what it reads.
+ * When: element reads, rows and updates by them, that use a value which an update or a loop in front in the same region
+ * took over, or updates by a value that the loop carries. Never across an `assert`, which may be what keeps an index in
+ * range, nor where an index is checked here, nor where what is updated was read since: that would need a copy then.
  * Cost: one walk. */
 #include "passes/bufferize.h"
 
@@ -34,12 +35,31 @@ static TdlOp ended_by(const Order *s, TdlOp o) {
     return k.id && ir_op(s->B->f, k)->parent.id == d->parent.id ? k : first;
 }
 
+/* The operation in front of which update o keeps what the loop around carries: what comes next can be computed in its
+ * memory then; 0: none. */
+static TdlOp kept_before(const Order *s, TdlOp o) {
+    const TdlFunc *f = s->B->f;
+    const TdlOpData *d = ir_op(f, o);
+    if (d->code != OP_UPDATE || !op_int(f, o, "inbounds", 0) || !buf_is_mem(s->B, d->operands[1])) return (TdlOp){0};
+    TdlVal read = root(s, d->operands[1]);
+    bool carried = ir_val(f, read)->region.id == d->parent.id && ir_region(f, d->parent)->parent.id;
+    if (!carried || read.id == root(s, d->operands[0]).id) return (TdlOp){0};
+    TdlOp last = {0};
+    for (uint32_t i = 0; i < d->noperands; i++) {
+        TdlOp def = ir_val(f, d->operands[i])->def;
+        bool here = def.id && ir_op(f, def)->parent.id == d->parent.id;
+        if (here && (!last.id || s->place[def.id] >= s->place[last.id])) last = def;
+    }
+    TdlOp k = last.id ? ir_op(f, last)->next : ir_region(f, d->parent)->first;
+    return k.id == o.id ? (TdlOp){0} : k;
+}
+
 /* Are all operands of o there in front of operation k, and what it updates unread since? */
 static bool may_precede(const Order *s, TdlOp o, TdlOp k) {
     const TdlFunc *f = s->B->f;
     const TdlOpData *d = ir_op(f, o);
     if (s->assert_at > s->place[k.id]) return false;
-    if (d->code == OP_UPDATE && s->used[root(s, d->operands[0]).id] > s->place[k.id]) return false;
+    if (d->code == OP_UPDATE && s->used[root(s, d->operands[0]).id] >= s->place[k.id]) return false;
     for (uint32_t i = 0; i < d->noperands; i++) {
         TdlOp def = ir_val(f, d->operands[i])->def;
         if (def.id && s->place[def.id] >= s->place[k.id]) return false;
@@ -52,6 +72,7 @@ static void walk(Order *s, TdlRegion r);
 static void visit(Order *s, TdlOp o) {
     Bufferize *B = s->B;
     TdlOp k = ended_by(s, o);
+    if (!k.id) k = kept_before(s, o);
     bool early = k.id && may_precede(s, o, k);
     s->place[o.id] = early ? s->place[k.id] - 1 : (s->now += 2);
     if (early) ir_move_before(B->f, o, k);
