@@ -29,7 +29,7 @@ static TdlSym value_sym(Checks *c, TdlVal v) {
 
 static bool any_sign(const Checks *c, TdlSym s) { return sym_text(c->m->names, s)[0] == '%'; }
 
-enum { EXPR_DEPTH = 32 };
+enum { EXPR_DEPTH = 32, MODERATE = 1 << 30 };
 
 static bool is_i64(const Checks *c, TdlVal v) {
     TdlType t = ir_type(c->f, v);
@@ -414,10 +414,20 @@ static bool solve_for(Checks *c, TdlDim q, TdlSym *w, TdlDim *r) {
     return false;
 }
 
+/* Far from the ends of 64 bits, so that sums of small multiples are within. */
+static bool moderate(const Checks *c, TdlDim d) {
+    for (uint32_t t = 0; t < dim_nterms(c->m, d); t++) {
+        int64_t k = dim_term_coef(c->m, d, t);
+        if (k > MODERATE || k < -MODERATE) return false;
+    }
+    return true;
+}
+
 /* p is no less than a multiple of q >= 0: one that a variable with a negative coefficient in both leaves by. */
 static bool above_multiple(Checks *c, TdlDim p, TdlDim q) {
     Syms vars = {0};
     Collect x = {c, &vars};
+    if (!moderate(c, p) || !moderate(c, q)) return false;
     dim_vars(c->m, q, collect, &x);
     for (uint32_t i = 0; i < vars.n; i++) {
         TdlDim in_p, in_q, rest;

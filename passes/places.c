@@ -153,12 +153,13 @@ static bool is_apart(const Places *p, TdlRegion body, TdlOp store) {
     return apart;
 }
 
-/* Nothing in the body but `load` and `store` touches the buffer, and nothing else is written. */
+/* Nothing in the body but `load` and `store` touches the buffer, nothing else is written, and nothing is checked: a check of
+ * the index allows the place alone, not all that it might be. */
 static bool is_alone(const Places *p, TdlRegion body, TdlOp load, TdlOp store, TdlVal buf) {
     IR_FOREACH_OP(p->f, body, o) {
         const TdlOpData *d = ir_op(p->f, o);
         if (o.id == load.id || o.id == store.id) continue;
-        if (writes(p, o)) return false;
+        if (writes(p, o) || d->code == OP_ASSERT) return false;
         for (uint32_t i = 0; i < d->noperands; i++)
             if (ty_kind(p->m, ir_type(p->f, d->operands[i])) == TY_BUF && ir_viewed(p->f, d->operands[i]).id == buf.id) return false;
         for (uint32_t k = 0; k < d->nregions; k++)

@@ -46,6 +46,7 @@ static void collect(void *user, TdlFunc *f, TdlOp o)
     bool any = false;
     for (uint32_t i = 0; i < d->noperands; i++) any |= small(w, d->operands[i]);
     for (uint32_t i = 0; i < d->nresults; i++) any |= small(w, d->results[i]);
+    if (d->code == OP_REDUCE) any |= small(w, ir_op(f, ir_terminator(f, d->regions[0]))->operands[0]); /* argmax: an integer of it */
     if (any && !moves(d->code)) VEC_PUSH(w->a, w->ops, o);
 }
 
