@@ -1,7 +1,8 @@
 /* From a nest an operation to few nests: what a person would write by hand.
  *
  * What: what ranges decide (fuse_ranges.c), branches on one condition into one (fuse_branch.c), additions at shifted indices
- * into reads (fuse_gather.c), producers into consumers (fuse_pull.c), loops side by side into one (fuse_merge.c),
+ * into reads (fuse_gather.c), producers into consumers (fuse_pull.c), sums of products with what is invariant into products of
+ * sums (fuse_linear.c), loops side by side into one (fuse_merge.c),
  * accumulators that are added to at the loop's own index into results (fuse_own.c), what one nest of an iteration computed
  * out of the next (fuse_share.c), additions of a map's result into the map (fuse_add.c), invariant operations out of bodies
  * and constant factors out of sums (fuse_hoist.c); `simplify` between them removes what is no longer used and merges what
@@ -41,7 +42,7 @@ static bool run_steps(TdlModule *m, const TdlPassOptions *opt, const FuseStep *s
 
 bool pass_fuse(TdlModule *m, const TdlPassOptions *opt) {
     static const FuseStep prepare[] = {fuse_ranges, fuse_branch, fuse_gather};
-    static const FuseStep steps[] = {fuse_hoist, fuse_pull, fuse_own, fuse_merge, fuse_share, fuse_add};
+    static const FuseStep steps[] = {fuse_hoist, fuse_pull, fuse_linear, fuse_own, fuse_merge, fuse_share, fuse_add};
     if (!pass_simplify(m, opt)) return false;
     for (int round = 0; round < ROUNDS; round++) {
         bool changed = false;

@@ -295,7 +295,8 @@ static uint32_t saved_in(const Jam *j, uint32_t k) {
 bool jam_fits(Jam *j, TdlOp o) {
     j->loop = o;
     j->inner.n = j->accesses.n = 0;
-    if (!counts_up(j, o)) return false;
+    /* Of one register there is one where it waits for what is done lane by lane (pass `vector`). */
+    if (j->wide < 2 || !counts_up(j, o)) return false;
     j->body = ir_op(j->f, o)->regions[0];
     j->row = ir_region(j->f, j->body)->args.p[0];
     const TdlVals *args = &ir_region(j->f, j->body)->args;

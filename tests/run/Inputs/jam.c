@@ -2,6 +2,7 @@
  * are exact in any order. */
 #include "jam.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,6 +24,13 @@ static void run(int64_t n, int64_t d) {
     printf("n = %d, d = %d\n", (int)n, (int)d);
     show("lower_grad", lower_grad(n, d, l, x, &value, dl, NULL, 0), dl, d*d);
     show("value", 0, &value, 1);
+    double *lk = matrix(3*d, d, 2), *mu = matrix(3, d, 1), *dlk = matrix(3*d, d, 1), *dmu = matrix(3, d, 1);
+    show("mixed_grad", mixed_grad(n, 3, d, lk, x, mu, &value, dlk, dmu, NULL, 0), dmu, 3*d);
+    show("dl", 0, dlk, 3*d*d);
+    show("shifted_grad", shifted_grad(n, d, l, x, mu, &value, dmu, NULL, 0), dmu, d);
+    for (int64_t i = 0; i < d*d && !n; i++) l[i] = INFINITY;
+    if (!n) show("no points", shifted_grad(n, d, l, x, mu, &value, dmu, NULL, 0), dmu, d);
+    free(lk), free(mu), free(dlk), free(dmu);
     show("nearest", nearest(n, d + 3, d, x, c, out, NULL, 0), out, n);
     show("solved", solved(n, d, l, x, out, NULL, 0), out, n);
     show("swept", swept(n, d, l, x, out, NULL, 0), out, n);
