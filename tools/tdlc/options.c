@@ -103,7 +103,10 @@ static void set_checks(Parser *p, const char *v) {
 static void set_deps(Parser *p, const char *v) { (void)v; p->o->deps = true; }
 static void set_deps_file(Parser *p, const char *v) { p->o->deps = true; p->o->deps_file = v; }
 static void set_target(Parser *p, const char *v) { p->o->cg.target = v; }
-static void set_cpu(Parser *p, const char *v) { p->o->cg.cpu = v; }
+static void set_cpu(Parser *p, const char *v) {
+    p->o->cg.cpu = v;
+    if (!*v) fail(p, "--mcpu: expected a processor, `native` or a list, not", "nothing");
+}
 
 /* a,b,c: the first is what the object needs; it has variants for the others, each better than the one before it. */
 static void split_processors(Parser *p) {
