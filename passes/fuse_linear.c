@@ -203,6 +203,7 @@ static uint32_t all_axes(const TdlVals *kept, const TdlVals *own, TdlVal *out) {
 
 static TdlVal zeros(Linear *l, TdlBuilder *b, TdlType t, const TdlVal *extents, uint32_t n) {
     TdlFunc *f = l->f;
+    if (!n) return ir_const_float(b, ty_elem(l->c->m, t), 0);
     TdlOp map = ir_emit(b, OP_MAP, extents, n, &t, 1);
     for (uint32_t i = 0; i < n; i++) ir_region_arg(f, fuse_body(f, map), ty_scalar(l->c->m, EL_I64), (TdlSym){0});
     TdlBuilder in = ir_at_end(f, fuse_body(f, map), b->span);
@@ -238,18 +239,21 @@ static TdlVal again(Linear *l, TdlBuilder *b, TdlVal v) {
         TdlVal index[MOST_LOOPS];
         uint32_t n = all_axes(&l->kept, &l->own, index);
         for (uint32_t i = 0; i < n; i++) index[i] = valmap_get(&l->map, index[i]);
+        if (!n) return l->sums;
         TdlVal x = ir_index(b, l->sums, index, n);
         set_inbounds(l, ir_val(f, x)->def);
         return x;
     }
     if (outside(l, v) || !ir_val(f, v)->def.id) return valmap_get(&l->map, v);
     TdlOp def = ir_val(f, v)->def;
-    TdlValMap operands = valmap_new(l->c->scratch, f);
-    for (uint32_t i = 0; i < ir_op(f, def)->noperands; i++) {
-        TdlVal x = ir_op(f, def)->operands[i];
-        valmap_set(&operands, x, again(l, b, x));
-    }
-    return ir_result(f, ir_clone_op(b, f, def, &operands, NULL), 0);
+    uint32_t n = ir_op(f, def)->noperands;
+    TdlVal *now = ARENA_ARRAY(l->c->scratch, TdlVal, 2*n + 1), *before = now + n, *x = ir_op(f, def)->operands;
+    for (uint32_t i = 0; i < n; i++) now[i] = again(l, b, x[i]);
+    for (uint32_t i = 0; i < n; i++) before[i] = valmap_get(&l->map, x[i]);
+    for (uint32_t i = 0; i < n; i++) valmap_set(&l->map, x[i], now[i]);
+    TdlVal made = ir_result(f, ir_clone_op(b, f, def, &l->map, NULL), 0);
+    for (uint32_t i = 0; i < n; i++) valmap_set(&l->map, x[i], before[i]);
+    return made;
 }
 
 static bool holds_add(const Linear *l, TdlRegion r) {
@@ -354,15 +358,20 @@ static void linear_with(FuseCtx *c, TdlOp inner) {
     c->changed = true;
 }
 
-static void linear_region(FuseCtx *c, TdlRegion r) {
+typedef TDL_VEC(TdlOp) Ops;
+
+/* The `withacc`s, those inside of others first. They are changed when all are found, as additions behind them go. */
+static void find_withs(FuseCtx *c, TdlRegion r, Ops *out) {
     IR_FOREACH_OP(c->f, r, o) {
-        for (uint16_t i = 0; i < ir_op(c->f, o)->nregions; i++) linear_region(c, ir_op(c->f, o)->regions[i]);
-        if (o.id < c->nops && ir_op(c->f, o)->code == OP_WITHACC) linear_with(c, o);
+        for (uint16_t i = 0; i < ir_op(c->f, o)->nregions; i++) find_withs(c, ir_op(c->f, o)->regions[i], out);
+        if (ir_op(c->f, o)->code == OP_WITHACC) VEC_PUSH(c->scratch, *out, o);
     }
 }
 
 bool fuse_linear(FuseCtx *c) {
+    Ops withs = {0};
     if (c->opt->strict_fp) return false;
-    linear_region(c, c->f->body);
+    find_withs(c, c->f->body, &withs);
+    for (uint32_t i = 0; i < withs.n; i++) linear_with(c, withs.p[i]);
     return c->changed;
 }

@@ -21,7 +21,8 @@
  * on another (jam_check.c). Loops with exits, to be unrolled, or around allocations or branches stay.
  * Gain: at least one inner loop has an access of all lanes that does not depend on the iteration, few other operations, and
  * values that fit into the registers twice.
- * Values: those of each iteration are computed as before, and each element is added to in the same order.
+ * Values: those of each iteration are computed as before, and each element is added to in the same order; but for the sums
+ * that vector code keeps a lane, of which rows may add to an element in another order.
  * Cost: each pair of a body's accesses is compared; a body that changes occurs up to four times, or once in the groups of
  * fewer lanes (`wide`). */
 #include "passes/jam.h"

@@ -85,16 +85,18 @@ static void note(Jam *j, TdlOp o, uint32_t at, bool inner) {
     VEC_PUSH(j->a, j->accesses, x);
 }
 
-/* Marks the two accesses of an addition to sums of fewer lanes than the loop's, in one block. */
+/* Marks the two accesses of an addition to sums of fewer lanes than the loop's. Both are in one part of the body, or in one
+ * loop of it: what moves in front of the other row's does so as a whole, and each addition stays one. */
 static void mark_sums(Jam *j) {
     for (uint32_t i = 0; i < j->accesses.n; i++) {
         JamAccess *store = &j->accesses.p[i];
         if (!store->write || !store->memory.id || port_of(j->f, store->memory)) continue;
         int64_t lanes = op_int(j->f, ir_val(j->f, store->memory)->def, "lanes", 0);
-        TdlOp load = sum_added_to(j->f, j->uses, store->op);
-        if (!load.id || !lanes || lanes >= j->lanes || ir_op(j->f, load)->parent.id != ir_op(j->f, store->op)->parent.id) continue;
-        for (uint32_t k = 0; k < i; k++)
-            if (j->accesses.p[k].op.id == load.id) j->accesses.p[k].sum = store->sum = true;
+        TdlOp load = lanes && lanes < j->lanes ? sum_added_to(j->f, j->uses, store->op) : (TdlOp){0};
+        for (uint32_t k = 0; load.id && k < i; k++) {
+            JamAccess *read = &j->accesses.p[k];
+            if (read->op.id == load.id && read->at == store->at && read->inner == store->inner) read->sum = store->sum = true;
+        }
     }
 }
 
@@ -110,8 +112,9 @@ static bool collect(Jam *j) {
         } else if (code == OP_LOAD || code == OP_STORE) note(j, o, j->inner.n, false);
         else if (!simple(j, o) && code != OP_YIELD) return false;
     }
+    if (!j->inner.n || j->accesses.n > MOST_ACCESSES) return false;
     mark_sums(j);
-    return j->inner.n && j->accesses.n <= MOST_ACCESSES;
+    return true;
 }
 
 /* ---- dependence ---- */

@@ -28,6 +28,8 @@ static void run(int64_t n, int64_t d) {
     show("mixed_grad", mixed_grad(n, 3, d, lk, x, mu, &value, dlk, dmu, NULL, 0), dmu, 3*d);
     show("dl", 0, dlk, 3*d*d);
     show("shifted_grad", shifted_grad(n, d, l, x, mu, &value, dmu, NULL, 0), dmu, d);
+    show("along_grad", along_grad(n, d, l, x, mu, &value, dmu, NULL, 0), dmu, d);
+    show("summed", summed(n, d, l, x, dmu, NULL, 0), dmu, 1);
     for (int64_t i = 0; i < d*d && !n; i++) l[i] = INFINITY;
     if (!n) show("no points", shifted_grad(n, d, l, x, mu, &value, dmu, NULL, 0), dmu, d);
     free(lk), free(mu), free(dlk), free(dmu);
