@@ -23,7 +23,7 @@
 enum {
     MAX_SIZE = 512, MAX_MEMBERS = 32, MAX_READS = 16,
     MIN_ROW = 32,       /* elements */
-    CACHE = 512 << 10,  /* bytes: half of a second-level cache */
+    CACHE = 1 << 20,    /* bytes: a second-level cache */
 };
 
 /* ---- what an operation holds ---- */
