@@ -75,7 +75,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %60 = load i64, ptr %59, align 8
   %61 = icmp slt i64 %60, 1
   %62 = select i1 %58, i1 true, i1 %61
-  br i1 %62, label %954, label %63
+  br i1 %62, label %957, label %63
 63:                                               ; preds = %52
   %64 = getelementptr inbounds i8, ptr %14, i64 16
   %65 = load i64, ptr %64, align 8
@@ -669,7 +669,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %11)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %10)
   call void @llvm.lifetime.end.p0(i64 192, ptr nonnull %9)
-  br label %954
+  br label %957
 511:                                              ; preds = %145, %111
   %512 = phi i64 [ %53, %145 ], [ %56, %111 ]
   %513 = phi i64 [ %56, %145 ], [ %53, %111 ]
@@ -687,7 +687,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %522 = getelementptr inbounds i8, ptr %14, i64 112
   %523 = load i64, ptr %522, align 8
   %524 = icmp eq i64 %523, 0
-  br i1 %524, label %525, label %954
+  br i1 %524, label %525, label %957
 525:                                              ; preds = %519
   %526 = load i64, ptr %0, align 8
   %527 = getelementptr inbounds i8, ptr %14, i64 72
@@ -718,7 +718,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
 547:                                              ; preds = %550, %537
   %548 = add nuw nsw i64 %538, 1
   %549 = icmp slt i64 %548, %60
-  br i1 %549, label %537, label %954
+  br i1 %549, label %537, label %957
 550:                                              ; preds = %553, %542
   %551 = add nuw nsw i64 %543, 1
   %552 = icmp eq i64 %551, %520
@@ -810,7 +810,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
 625:                                              ; preds = %616, %603
   %626 = add nuw nsw i64 %598, 1
   %627 = icmp eq i64 %626, %565
-  br i1 %627, label %954, label %597
+  br i1 %627, label %957, label %597
 628:                                              ; preds = %573, %562
   %629 = icmp eq i64 %565, 1
   br i1 %629, label %630, label %688
@@ -883,7 +883,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
 685:                                              ; preds = %676, %663
   %686 = add nsw i64 %653, %639
   %687 = icmp slt i64 %686, %564
-  br i1 %687, label %652, label %954
+  br i1 %687, label %652, label %957
 688:                                              ; preds = %630, %628, %559
   %689 = phi i64 [ %561, %559 ], [ %563, %630 ], [ %563, %628 ]
   %690 = phi i64 [ %513, %559 ], [ 1, %630 ], [ %565, %628 ]
@@ -941,7 +941,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %724 = add nsw i64 %70, -1
   %725 = add nuw i64 %724, %723
   %726 = sdiv i64 %725, %723
-  br label %776
+  br label %779
 727:                                              ; preds = %717, %688
   %728 = getelementptr inbounds i8, ptr %0, i64 24
   %729 = load i64, ptr %728, align 8
@@ -955,291 +955,295 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %737 = sdiv i64 %736, %734
   %738 = getelementptr inbounds i8, ptr %0, i64 8
   %739 = load i64, ptr %738, align 8
-  %740 = mul i64 %689, 3
-  %741 = mul i64 %740, %737
-  %742 = mul i64 %741, %739
-  %743 = getelementptr inbounds i8, ptr %14, i64 96
-  %744 = load ptr, ptr %743, align 8
-  store ptr %744, ptr %702, align 8
+  %740 = add nsw i64 %691, -1
+  %741 = add i64 %740, %739
+  %742 = sdiv i64 %741, %739
+  %743 = call noundef i64 @llvm.smin.i64(i64 %742, i64 3)
+  store i64 %743, ptr %700, align 8
+  %744 = mul i64 %737, %689
+  %745 = mul i64 %744, %739
+  %746 = mul i64 %745, %743
+  %747 = getelementptr inbounds i8, ptr %14, i64 96
+  %748 = load ptr, ptr %747, align 8
+  store ptr %748, ptr %702, align 8
   store i64 %712, ptr %703, align 8
-  %745 = getelementptr inbounds i8, ptr %14, i64 40
-  %746 = load i64, ptr %745, align 8
-  %747 = icmp eq i64 %746, %689
-  %748 = add nsw i64 %742, 262144
-  %749 = icmp sgt i64 %748, %712
-  %750 = select i1 %747, i1 true, i1 %749
-  br i1 %750, label %755, label %751
-751:                                              ; preds = %727
-  store ptr %744, ptr %701, align 8
-  %752 = getelementptr inbounds i8, ptr %744, i64 262144
-  store ptr %752, ptr %702, align 8
-  %753 = add nsw i64 %712, -262144
-  store i64 %753, ptr %703, align 8
-  %754 = icmp eq ptr %744, null
-  br label %755
-755:                                              ; preds = %751, %727
-  %756 = phi i1 [ %754, %751 ], [ true, %727 ]
-  %757 = phi i64 [ %753, %751 ], [ %712, %727 ]
-  %758 = mul i64 %689, %690
-  %759 = mul i64 %758, %737
-  %760 = icmp slt i64 %759, 262145
-  br i1 %760, label %761, label %763
-761:                                              ; preds = %755
-  %762 = call noundef i64 @llvm.smin.i64(i64 %757, i64 %742)
-  store i64 %762, ptr %703, align 8
-  br label %763
-763:                                              ; preds = %761, %755
-  %764 = phi i64 [ %762, %761 ], [ %757, %755 ]
-  %765 = icmp sgt i64 %742, %764
-  br i1 %765, label %766, label %770
-766:                                              ; preds = %763
+  %749 = getelementptr inbounds i8, ptr %14, i64 40
+  %750 = load i64, ptr %749, align 8
+  %751 = icmp eq i64 %750, %689
+  %752 = add nsw i64 %746, 262144
+  %753 = icmp sgt i64 %752, %712
+  %754 = select i1 %751, i1 true, i1 %753
+  br i1 %754, label %759, label %755
+755:                                              ; preds = %727
+  store ptr %748, ptr %701, align 8
+  %756 = getelementptr inbounds i8, ptr %748, i64 262144
+  store ptr %756, ptr %702, align 8
+  %757 = add nsw i64 %712, -262144
+  store i64 %757, ptr %703, align 8
+  %758 = icmp eq ptr %748, null
+  br label %759
+759:                                              ; preds = %755, %727
+  %760 = phi i1 [ %758, %755 ], [ true, %727 ]
+  %761 = phi i64 [ %757, %755 ], [ %712, %727 ]
+  %762 = mul i64 %744, %690
+  %763 = icmp slt i64 %762, 262145
+  br i1 %763, label %764, label %766
+764:                                              ; preds = %759
+  %765 = call noundef i64 @llvm.smin.i64(i64 %761, i64 %746)
+  store i64 %765, ptr %703, align 8
+  br label %766
+766:                                              ; preds = %764, %759
+  %767 = phi i64 [ %765, %764 ], [ %761, %759 ]
+  %768 = icmp sgt i64 %746, %767
+  br i1 %768, label %769, label %773
+769:                                              ; preds = %766
   store ptr null, ptr %701, align 8
   store ptr %3, ptr %702, align 8
   store i64 8192, ptr %703, align 8
   store i64 1, ptr %700, align 8
-  %767 = mul nsw i64 %739, %689
-  %768 = sdiv i64 8192, %767
-  %769 = call noundef i64 @llvm.smin.i64(i64 %737, i64 %768)
-  br label %776
-770:                                              ; preds = %763
-  br i1 %756, label %776, label %771
-771:                                              ; preds = %770
-  %772 = shl i64 %689, 3
-  %773 = mul i64 %772, %737
-  %774 = sdiv i64 262144, %773
-  %775 = shl nsw i64 %774, 3
-  br label %776
-776:                                              ; preds = %771, %770, %766, %721
-  %777 = phi i64 [ %737, %771 ], [ %737, %770 ], [ %769, %766 ], [ %726, %721 ]
-  %778 = phi i1 [ false, %771 ], [ false, %770 ], [ false, %766 ], [ true, %721 ]
-  %779 = phi i64 [ %775, %771 ], [ %732, %770 ], [ %732, %766 ], [ %690, %721 ]
+  %770 = mul nsw i64 %739, %689
+  %771 = sdiv i64 8192, %770
+  %772 = call noundef i64 @llvm.smin.i64(i64 %737, i64 %771)
+  br label %779
+773:                                              ; preds = %766
+  br i1 %760, label %779, label %774
+774:                                              ; preds = %773
+  %775 = shl i64 %689, 3
+  %776 = mul i64 %775, %737
+  %777 = sdiv i64 262144, %776
+  %778 = shl nsw i64 %777, 3
+  br label %779
+779:                                              ; preds = %774, %773, %769, %721
+  %780 = phi i64 [ %737, %774 ], [ %737, %773 ], [ %772, %769 ], [ %726, %721 ]
+  %781 = phi i1 [ false, %774 ], [ false, %773 ], [ false, %769 ], [ true, %721 ]
+  %782 = phi i64 [ %778, %774 ], [ %732, %773 ], [ %732, %769 ], [ %690, %721 ]
   store i64 0, ptr %693, align 8
-  %780 = getelementptr inbounds i8, ptr %14, i64 112
-  %781 = getelementptr inbounds i8, ptr %0, i64 8
-  %782 = getelementptr inbounds i8, ptr %0, i64 24
-  %783 = getelementptr inbounds i8, ptr %14, i64 24
-  %784 = getelementptr inbounds i8, ptr %14, i64 32
-  %785 = getelementptr inbounds i8, ptr %14, i64 40
-  br label %786
-786:                                              ; preds = %809, %776
-  %787 = phi i64 [ %70, %776 ], [ %810, %809 ]
-  %788 = phi i64 [ %691, %776 ], [ %812, %809 ]
-  %789 = phi i64 [ %690, %776 ], [ %813, %809 ]
-  %790 = phi i64 [ %691, %776 ], [ %814, %809 ]
-  %791 = phi i64 [ 0, %776 ], [ %815, %809 ]
-  %792 = sub nsw i64 %787, %791
-  %793 = call noundef i64 @llvm.smin.i64(i64 %777, i64 %792)
-  store i64 %793, ptr %694, align 8
-  %794 = load i64, ptr %780, align 8
-  %795 = icmp ne i64 %794, 0
-  %796 = icmp sgt i64 %791, 0
-  %797 = or i1 %796, %795
-  %798 = zext i1 %797 to i64
-  store i64 %798, ptr %695, align 8
-  %799 = icmp sgt i64 %790, 0
-  br i1 %799, label %817, label %809
-800:                                              ; preds = %948
-  %801 = load i64, ptr %55, align 8
-  br label %802
-802:                                              ; preds = %853, %800
-  %803 = phi i64 [ %801, %800 ], [ %854, %853 ]
-  %804 = phi i64 [ %951, %800 ], [ %855, %853 ]
-  %805 = icmp slt i64 %856, %803
-  br i1 %805, label %817, label %806
-806:                                              ; preds = %802
-  %807 = load i64, ptr %693, align 8
-  %808 = load i64, ptr %64, align 8
-  br label %809
-809:                                              ; preds = %806, %786
-  %810 = phi i64 [ %808, %806 ], [ %787, %786 ]
-  %811 = phi i64 [ %807, %806 ], [ %791, %786 ]
-  %812 = phi i64 [ %803, %806 ], [ %788, %786 ]
-  %813 = phi i64 [ %804, %806 ], [ %789, %786 ]
-  %814 = phi i64 [ %803, %806 ], [ %790, %786 ]
-  %815 = add nsw i64 %811, %777
-  store i64 %815, ptr %693, align 8
-  %816 = icmp slt i64 %815, %810
-  br i1 %816, label %786, label %953
-817:                                              ; preds = %802, %786
-  %818 = phi i64 [ %803, %802 ], [ %788, %786 ]
-  %819 = phi i64 [ %804, %802 ], [ %789, %786 ]
-  %820 = phi i64 [ %803, %802 ], [ %790, %786 ]
-  %821 = phi i64 [ %856, %802 ], [ 0, %786 ]
-  br i1 %778, label %853, label %822
-822:                                              ; preds = %817
-  %823 = load i64, ptr %694, align 8
-  %824 = load i64, ptr %700, align 8
-  %825 = mul nsw i64 %824, %823
-  %826 = load i64, ptr %781, align 8
-  %827 = mul nsw i64 %825, %826
-  %828 = load i64, ptr %0, align 8
-  %829 = mul nsw i64 %827, %828
-  br label %830
-830:                                              ; preds = %839, %822
-  %831 = phi i64 [ 0, %822 ], [ %847, %839 ]
-  %832 = phi i64 [ %821, %822 ], [ %836, %839 ]
-  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %832)
-  %833 = load ptr, ptr %702, align 8
-  %834 = getelementptr inbounds i8, ptr %833, i64 %831
-  call fastcc void @pack_b(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, ptr noundef %834)
-  %835 = load i64, ptr %698, align 8
-  %836 = add nsw i64 %835, %832
-  %837 = load i64, ptr %55, align 8
-  %838 = icmp slt i64 %836, %837
-  br i1 %838, label %839, label %851
-839:                                              ; preds = %830
-  %840 = load i64, ptr %699, align 8
-  %841 = load i64, ptr %694, align 8
-  %842 = mul nsw i64 %841, %840
-  %843 = load i64, ptr %781, align 8
-  %844 = mul nsw i64 %842, %843
-  %845 = load i64, ptr %0, align 8
-  %846 = mul nsw i64 %844, %845
-  %847 = add nsw i64 %846, %831
-  %848 = add nsw i64 %847, %829
-  %849 = load i64, ptr %703, align 8
-  %850 = icmp sgt i64 %848, %849
-  br i1 %850, label %851, label %830
-851:                                              ; preds = %839, %830
-  %852 = load i64, ptr %14, align 8
-  br label %853
-853:                                              ; preds = %851, %817
-  %854 = phi i64 [ %818, %817 ], [ %837, %851 ]
-  %855 = phi i64 [ %819, %817 ], [ %852, %851 ]
-  %856 = phi i64 [ %820, %817 ], [ %836, %851 ]
+  %783 = getelementptr inbounds i8, ptr %14, i64 112
+  %784 = getelementptr inbounds i8, ptr %0, i64 8
+  %785 = getelementptr inbounds i8, ptr %0, i64 24
+  %786 = getelementptr inbounds i8, ptr %14, i64 24
+  %787 = getelementptr inbounds i8, ptr %14, i64 32
+  %788 = getelementptr inbounds i8, ptr %14, i64 40
+  br label %789
+789:                                              ; preds = %812, %779
+  %790 = phi i64 [ %70, %779 ], [ %813, %812 ]
+  %791 = phi i64 [ %691, %779 ], [ %815, %812 ]
+  %792 = phi i64 [ %690, %779 ], [ %816, %812 ]
+  %793 = phi i64 [ %691, %779 ], [ %817, %812 ]
+  %794 = phi i64 [ 0, %779 ], [ %818, %812 ]
+  %795 = sub nsw i64 %790, %794
+  %796 = call noundef i64 @llvm.smin.i64(i64 %780, i64 %795)
+  store i64 %796, ptr %694, align 8
+  %797 = load i64, ptr %783, align 8
+  %798 = icmp ne i64 %797, 0
+  %799 = icmp sgt i64 %794, 0
+  %800 = or i1 %799, %798
+  %801 = zext i1 %800 to i64
+  store i64 %801, ptr %695, align 8
+  %802 = icmp sgt i64 %793, 0
+  br i1 %802, label %820, label %812
+803:                                              ; preds = %951
+  %804 = load i64, ptr %55, align 8
+  br label %805
+805:                                              ; preds = %856, %803
+  %806 = phi i64 [ %804, %803 ], [ %857, %856 ]
+  %807 = phi i64 [ %954, %803 ], [ %858, %856 ]
+  %808 = icmp slt i64 %859, %806
+  br i1 %808, label %820, label %809
+809:                                              ; preds = %805
+  %810 = load i64, ptr %693, align 8
+  %811 = load i64, ptr %64, align 8
+  br label %812
+812:                                              ; preds = %809, %789
+  %813 = phi i64 [ %811, %809 ], [ %790, %789 ]
+  %814 = phi i64 [ %810, %809 ], [ %794, %789 ]
+  %815 = phi i64 [ %806, %809 ], [ %791, %789 ]
+  %816 = phi i64 [ %807, %809 ], [ %792, %789 ]
+  %817 = phi i64 [ %806, %809 ], [ %793, %789 ]
+  %818 = add nsw i64 %814, %780
+  store i64 %818, ptr %693, align 8
+  %819 = icmp slt i64 %818, %813
+  br i1 %819, label %789, label %956
+820:                                              ; preds = %805, %789
+  %821 = phi i64 [ %806, %805 ], [ %791, %789 ]
+  %822 = phi i64 [ %807, %805 ], [ %792, %789 ]
+  %823 = phi i64 [ %806, %805 ], [ %793, %789 ]
+  %824 = phi i64 [ %859, %805 ], [ 0, %789 ]
+  br i1 %781, label %856, label %825
+825:                                              ; preds = %820
+  %826 = load i64, ptr %694, align 8
+  %827 = load i64, ptr %700, align 8
+  %828 = mul nsw i64 %827, %826
+  %829 = load i64, ptr %784, align 8
+  %830 = mul nsw i64 %828, %829
+  %831 = load i64, ptr %0, align 8
+  %832 = mul nsw i64 %830, %831
+  br label %833
+833:                                              ; preds = %842, %825
+  %834 = phi i64 [ 0, %825 ], [ %850, %842 ]
+  %835 = phi i64 [ %824, %825 ], [ %839, %842 ]
+  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %835)
+  %836 = load ptr, ptr %702, align 8
+  %837 = getelementptr inbounds i8, ptr %836, i64 %834
+  call fastcc void @pack_b(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, ptr noundef %837)
+  %838 = load i64, ptr %698, align 8
+  %839 = add nsw i64 %838, %835
+  %840 = load i64, ptr %55, align 8
+  %841 = icmp slt i64 %839, %840
+  br i1 %841, label %842, label %854
+842:                                              ; preds = %833
+  %843 = load i64, ptr %699, align 8
+  %844 = load i64, ptr %694, align 8
+  %845 = mul nsw i64 %844, %843
+  %846 = load i64, ptr %784, align 8
+  %847 = mul nsw i64 %845, %846
+  %848 = load i64, ptr %0, align 8
+  %849 = mul nsw i64 %847, %848
+  %850 = add nsw i64 %849, %834
+  %851 = add nsw i64 %850, %832
+  %852 = load i64, ptr %703, align 8
+  %853 = icmp sgt i64 %851, %852
+  br i1 %853, label %854, label %833
+854:                                              ; preds = %842, %833
+  %855 = load i64, ptr %14, align 8
+  br label %856
+856:                                              ; preds = %854, %820
+  %857 = phi i64 [ %821, %820 ], [ %840, %854 ]
+  %858 = phi i64 [ %822, %820 ], [ %855, %854 ]
+  %859 = phi i64 [ %823, %820 ], [ %839, %854 ]
   store i64 0, ptr %6, align 8
-  %857 = icmp sgt i64 %855, 0
-  br i1 %857, label %858, label %802
-858:                                              ; preds = %853
-  %859 = icmp slt i64 %821, %856
-  br label %860
-860:                                              ; preds = %948, %858
-  %861 = phi i64 [ %855, %858 ], [ %951, %948 ]
-  %862 = phi i64 [ 0, %858 ], [ %950, %948 ]
-  %863 = sub nsw i64 %861, %862
-  %864 = call noundef i64 @llvm.smin.i64(i64 %779, i64 %863)
-  store i64 %864, ptr %692, align 8
-  %865 = load ptr, ptr %701, align 8
-  %866 = icmp eq ptr %865, null
-  br i1 %866, label %913, label %867
-867:                                              ; preds = %860
-  %868 = load i64, ptr %694, align 8
-  %869 = icmp sgt i64 %868, 0
-  br i1 %869, label %870, label %913
-870:                                              ; preds = %867
-  %871 = icmp sgt i64 %864, 0
-  %872 = add nsw i64 %864, %862
-  %873 = load i64, ptr %693, align 8
-  br label %874
-874:                                              ; preds = %880, %870
-  %875 = phi i64 [ 0, %870 ], [ %881, %880 ]
-  br i1 %871, label %876, label %880
-876:                                              ; preds = %874
-  %877 = add nsw i64 %875, %873
-  %878 = sub nsw i64 %868, %875
-  %879 = call noundef i64 @llvm.smin.i64(i64 %878, i64 16)
-  br label %883
-880:                                              ; preds = %894, %874
-  %881 = add nuw nsw i64 %875, 16
-  %882 = icmp slt i64 %881, %868
-  br i1 %882, label %874, label %913
-883:                                              ; preds = %894, %876
-  %884 = phi i64 [ %911, %894 ], [ %862, %876 ]
-  %885 = sub nsw i64 %872, %884
-  %886 = load i64, ptr %782, align 8
-  br label %887
-887:                                              ; preds = %887, %883
-  %888 = phi i64 [ %886, %883 ], [ %893, %887 ]
-  %889 = trunc i64 %888 to i32
-  %890 = shl nuw i32 1, %889
-  %891 = sext i32 %890 to i64
-  %892 = icmp slt i64 %885, %891
-  %893 = add nsw i64 %888, -1
-  br i1 %892, label %887, label %894
-894:                                              ; preds = %887
-  %895 = sub nsw i64 %884, %862
-  %896 = mul nsw i64 %895, %868
-  %897 = load i64, ptr %0, align 8
-  %898 = mul nsw i64 %896, %897
-  %899 = getelementptr inbounds i8, ptr %865, i64 %898
-  %900 = mul nsw i64 %875, %891
-  %901 = mul nsw i64 %900, %897
-  %902 = getelementptr inbounds i8, ptr %899, i64 %901
-  %903 = mul nsw i64 %897, %891
-  %904 = load ptr, ptr %783, align 8
-  %905 = load i64, ptr %784, align 8
-  %906 = mul nsw i64 %905, %884
-  %907 = getelementptr inbounds i8, ptr %904, i64 %906
-  %908 = load i64, ptr %785, align 8
-  %909 = mul nsw i64 %908, %877
+  %860 = icmp sgt i64 %858, 0
+  br i1 %860, label %861, label %805
+861:                                              ; preds = %856
+  %862 = icmp slt i64 %824, %859
+  br label %863
+863:                                              ; preds = %951, %861
+  %864 = phi i64 [ %858, %861 ], [ %954, %951 ]
+  %865 = phi i64 [ 0, %861 ], [ %953, %951 ]
+  %866 = sub nsw i64 %864, %865
+  %867 = call noundef i64 @llvm.smin.i64(i64 %782, i64 %866)
+  store i64 %867, ptr %692, align 8
+  %868 = load ptr, ptr %701, align 8
+  %869 = icmp eq ptr %868, null
+  br i1 %869, label %916, label %870
+870:                                              ; preds = %863
+  %871 = load i64, ptr %694, align 8
+  %872 = icmp sgt i64 %871, 0
+  br i1 %872, label %873, label %916
+873:                                              ; preds = %870
+  %874 = icmp sgt i64 %867, 0
+  %875 = add nsw i64 %867, %865
+  %876 = load i64, ptr %693, align 8
+  br label %877
+877:                                              ; preds = %883, %873
+  %878 = phi i64 [ 0, %873 ], [ %884, %883 ]
+  br i1 %874, label %879, label %883
+879:                                              ; preds = %877
+  %880 = add nsw i64 %878, %876
+  %881 = sub nsw i64 %871, %878
+  %882 = call noundef i64 @llvm.smin.i64(i64 %881, i64 16)
+  br label %886
+883:                                              ; preds = %897, %877
+  %884 = add nuw nsw i64 %878, 16
+  %885 = icmp slt i64 %884, %871
+  br i1 %885, label %877, label %916
+886:                                              ; preds = %897, %879
+  %887 = phi i64 [ %914, %897 ], [ %865, %879 ]
+  %888 = sub nsw i64 %875, %887
+  %889 = load i64, ptr %785, align 8
+  br label %890
+890:                                              ; preds = %890, %886
+  %891 = phi i64 [ %889, %886 ], [ %896, %890 ]
+  %892 = trunc i64 %891 to i32
+  %893 = shl nuw i32 1, %892
+  %894 = sext i32 %893 to i64
+  %895 = icmp slt i64 %888, %894
+  %896 = add nsw i64 %891, -1
+  br i1 %895, label %890, label %897
+897:                                              ; preds = %890
+  %898 = sub nsw i64 %887, %865
+  %899 = mul nsw i64 %898, %871
+  %900 = load i64, ptr %0, align 8
+  %901 = mul nsw i64 %899, %900
+  %902 = getelementptr inbounds i8, ptr %868, i64 %901
+  %903 = mul nsw i64 %878, %894
+  %904 = mul nsw i64 %903, %900
+  %905 = getelementptr inbounds i8, ptr %902, i64 %904
+  %906 = mul nsw i64 %900, %894
+  %907 = load ptr, ptr %786, align 8
+  %908 = load i64, ptr %787, align 8
+  %909 = mul nsw i64 %908, %887
   %910 = getelementptr inbounds i8, ptr %907, i64 %909
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef nonnull %902, i64 noundef %897, i64 noundef %903, ptr noundef %910, i64 noundef %905, i64 noundef %908, i64 noundef %891, i64 noundef %879)
-  %911 = add nsw i64 %884, %891
-  %912 = icmp slt i64 %911, %872
-  br i1 %912, label %883, label %880
-913:                                              ; preds = %880, %867, %860
-  br i1 %778, label %947, label %914
-914:                                              ; preds = %913
-  br i1 %859, label %915, label %948
-915:                                              ; preds = %914
-  %916 = load ptr, ptr %702, align 8
-  br label %917
-917:                                              ; preds = %937, %915
-  %918 = phi ptr [ %916, %915 ], [ %943, %937 ]
-  %919 = phi i64 [ %821, %915 ], [ %945, %937 ]
-  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %919)
-  store ptr %918, ptr %696, align 8
-  %920 = load i64, ptr %699, align 8
-  %921 = load i64, ptr %781, align 8
-  %922 = mul nsw i64 %921, %920
-  %923 = load i64, ptr %0, align 8
-  %924 = mul nsw i64 %922, %923
-  store i64 %924, ptr %697, align 8
-  %925 = load i64, ptr %704, align 8
-  %926 = icmp sgt i64 %925, 0
-  %927 = load i64, ptr %694, align 8
-  br i1 %926, label %928, label %937
-928:                                              ; preds = %917
-  %929 = mul i64 %927, %924
-  %930 = load ptr, ptr %706, align 8
-  br label %931
-931:                                              ; preds = %931, %928
-  %932 = phi i64 [ %935, %931 ], [ 0, %928 ]
-  %933 = mul i64 %929, %932
-  %934 = getelementptr inbounds %struct.TdlrtOffset, ptr %930, i64 %932, i32 1
-  store i64 %933, ptr %934, align 8
-  %935 = add nuw nsw i64 %932, 1
-  %936 = icmp eq i64 %935, %925
-  br i1 %936, label %937, label %931
-937:                                              ; preds = %931, %917
-  call fastcc void @tiles(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %919)
-  %938 = mul nsw i64 %927, %920
-  %939 = load i64, ptr %781, align 8
-  %940 = mul nsw i64 %938, %939
-  %941 = load i64, ptr %0, align 8
-  %942 = mul nsw i64 %940, %941
-  %943 = getelementptr inbounds i8, ptr %918, i64 %942
-  %944 = load i64, ptr %698, align 8
-  %945 = add nsw i64 %944, %919
-  %946 = icmp slt i64 %945, %856
-  br i1 %946, label %917, label %948
-947:                                              ; preds = %913
+  %911 = load i64, ptr %788, align 8
+  %912 = mul nsw i64 %911, %880
+  %913 = getelementptr inbounds i8, ptr %910, i64 %912
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef nonnull %905, i64 noundef %900, i64 noundef %906, ptr noundef %913, i64 noundef %908, i64 noundef %911, i64 noundef %894, i64 noundef %882)
+  %914 = add nsw i64 %887, %894
+  %915 = icmp slt i64 %914, %875
+  br i1 %915, label %886, label %883
+916:                                              ; preds = %883, %870, %863
+  br i1 %781, label %950, label %917
+917:                                              ; preds = %916
+  br i1 %862, label %918, label %951
+918:                                              ; preds = %917
+  %919 = load ptr, ptr %702, align 8
+  br label %920
+920:                                              ; preds = %940, %918
+  %921 = phi ptr [ %919, %918 ], [ %946, %940 ]
+  %922 = phi i64 [ %824, %918 ], [ %948, %940 ]
+  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %922)
+  store ptr %921, ptr %696, align 8
+  %923 = load i64, ptr %699, align 8
+  %924 = load i64, ptr %784, align 8
+  %925 = mul nsw i64 %924, %923
+  %926 = load i64, ptr %0, align 8
+  %927 = mul nsw i64 %925, %926
+  store i64 %927, ptr %697, align 8
+  %928 = load i64, ptr %704, align 8
+  %929 = icmp sgt i64 %928, 0
+  %930 = load i64, ptr %694, align 8
+  br i1 %929, label %931, label %940
+931:                                              ; preds = %920
+  %932 = mul i64 %930, %927
+  %933 = load ptr, ptr %706, align 8
+  br label %934
+934:                                              ; preds = %934, %931
+  %935 = phi i64 [ %938, %934 ], [ 0, %931 ]
+  %936 = mul i64 %932, %935
+  %937 = getelementptr inbounds %struct.TdlrtOffset, ptr %933, i64 %935, i32 1
+  store i64 %936, ptr %937, align 8
+  %938 = add nuw nsw i64 %935, 1
+  %939 = icmp eq i64 %938, %928
+  br i1 %939, label %940, label %934
+940:                                              ; preds = %934, %920
+  call fastcc void @tiles(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %922)
+  %941 = mul nsw i64 %930, %923
+  %942 = load i64, ptr %784, align 8
+  %943 = mul nsw i64 %941, %942
+  %944 = load i64, ptr %0, align 8
+  %945 = mul nsw i64 %943, %944
+  %946 = getelementptr inbounds i8, ptr %921, i64 %945
+  %947 = load i64, ptr %698, align 8
+  %948 = add nsw i64 %947, %922
+  %949 = icmp slt i64 %948, %859
+  br i1 %949, label %920, label %951
+950:                                              ; preds = %916
   call fastcc void @part(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6)
-  br label %948
-948:                                              ; preds = %947, %937, %914
-  %949 = load i64, ptr %6, align 8
-  %950 = add nsw i64 %949, %779
-  store i64 %950, ptr %6, align 8
-  %951 = load i64, ptr %14, align 8
-  %952 = icmp slt i64 %950, %951
-  br i1 %952, label %860, label %800
-953:                                              ; preds = %809
+  br label %951
+951:                                              ; preds = %950, %940, %917
+  %952 = load i64, ptr %6, align 8
+  %953 = add nsw i64 %952, %782
+  store i64 %953, ptr %6, align 8
+  %954 = load i64, ptr %14, align 8
+  %955 = icmp slt i64 %953, %954
+  br i1 %955, label %863, label %803
+956:                                              ; preds = %812
   call void @llvm.lifetime.end.p0(i64 136, ptr nonnull %6)
   call void @llvm.lifetime.end.p0(i64 16, ptr nonnull %5)
   call void @llvm.lifetime.end.p0(i64 16, ptr nonnull %4)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %3)
-  br label %954
-954:                                              ; preds = %953, %685, %625, %547, %519, %510, %52
+  br label %957
+957:                                              ; preds = %956, %685, %625, %547, %519, %510, %52
   call void @llvm.lifetime.end.p0(i64 176, ptr nonnull %14)
   ret void
 }

@@ -50,6 +50,8 @@ static LLVMValueRef floor_div(Cg *g, LLVMValueRef a, int64_t c, bool remainder) 
 
 static LLVMValueRef atom(Cg *g, TdlDimAtom a, LLVMValueRef *bad) {
     if (a.kind == DIM_ATOM_VAR) return variable(g, a.var);
+    if (a.kind == DIM_ATOM_MIN)
+        return cg_intrinsic(g->u, "llvm.smin", &g->u->i64, 1, (LLVMValueRef[]){cg_dim_checked(g, a.arg, bad), cg_i64(g->u, a.c)}, 2);
     return floor_div(g, cg_dim_checked(g, a.arg, bad), a.c, a.kind == DIM_ATOM_MOD);
 }
 

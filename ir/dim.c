@@ -351,6 +351,17 @@ TdlDim dim_mod(TdlModule *m, TdlDim a, int64_t c) {
     return dim_add(m, dim_mul(m, dim_const(m, g), value), dim_const(m, rest));
 }
 
+TdlDim dim_min(TdlModule *m, TdlDim a, int64_t c) {
+    int64_t k;
+    if (dim_is_const(m, a, &k)) return dim_const(m, k < c ? k : c);
+    return dim_of_atom(m, intern_atom(m, DIM_ATOM_MIN, SYM_NONE, a, c));
+}
+
+TdlDim dim_of(TdlModule *m, TdlDimAtomKind kind, TdlDim a, int64_t c) {
+    if (kind == DIM_ATOM_MIN) return dim_min(m, a, c);
+    return kind == DIM_ATOM_MOD ? dim_mod(m, a, c) : dim_floordiv(m, a, c);
+}
+
 /* ---- substitution and solving ---- */
 
 static TdlDim subst_atom(TdlModule *m, uint32_t id, const TdlSym *names, const TdlDim *to, uint32_t n) {
@@ -362,7 +373,7 @@ static TdlDim subst_atom(TdlModule *m, uint32_t id, const TdlSym *names, const T
     }
     TdlDim arg = dim_subst(m, a.arg, names, to, n);
     if (dim_eq(arg, a.arg)) return dim_of_atom(m, id);
-    return a.kind == DIM_ATOM_FLOORDIV ? dim_floordiv(m, arg, a.c) : dim_mod(m, arg, a.c);
+    return dim_of(m, a.kind, arg, a.c);
 }
 
 TdlDim dim_subst(TdlModule *m, TdlDim d, const TdlSym *names, const TdlDim *to, uint32_t n) {

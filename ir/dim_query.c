@@ -42,14 +42,15 @@ void dim_vars(const TdlModule *m, TdlDim d, void (*fn)(void *user, TdlSym var), 
  * d >= 0 for all variables >= 0 is proved term by term. A negative term -k*M is paid for by a positive term k'*M'
  * (k' >= k) where M' is M times atoms that occur in M: v >= 0 is an integer, so M*v >= M when v divides M. Before
  * that, quotients and remainders in negative terms give way to their bounds:
- *     -k*(p % c) >= -k*(c - 1),      -k*(p // c) >= -k*p/c   (the whole sum is then scaled by c). */
+ *     -k*(p % c) >= -k*(c - 1),    -k*min(p, c) >= -k*c,    -k*(p // c) >= -k*p/c   (the whole sum is then scaled by c). */
 
 enum { BOUND_DEPTH = 6 };
 static bool nonneg(TdlModule *m, TdlDim d, int depth);
 
 static bool atom_nonneg(TdlModule *m, uint32_t id, int depth) {
     DimAtomData a = *dim_atom_data(m, id);
-    return a.kind != DIM_ATOM_FLOORDIV || nonneg(m, a.arg, depth - 1);
+    if (a.kind == DIM_ATOM_MIN && a.c < 0) return false;
+    return a.kind == DIM_ATOM_VAR || a.kind == DIM_ATOM_MOD || nonneg(m, a.arg, depth - 1);
 }
 
 static bool atoms_nonneg(TdlModule *m, const DimTerm *t, int depth) {
@@ -94,9 +95,8 @@ static bool relax(TdlModule *m, TdlDim *d) {
         DimAtomData a = *dim_atom_data(m, t.atoms[0]);
         if (a.kind == DIM_ATOM_VAR || a.c > INT32_MAX || t.coef < INT32_MIN) continue;
         TdlDim k = dim_const(m, t.coef), c = dim_const(m, a.c);
-        TdlDim atom = a.kind == DIM_ATOM_MOD ? dim_mod(m, a.arg, a.c) : dim_floordiv(m, a.arg, a.c);
-        TdlDim rest = dim_sub(m, *d, dim_mul(m, k, atom));
-        if (a.kind == DIM_ATOM_MOD) *d = dim_add(m, rest, dim_mul(m, k, dim_const(m, a.c - 1)));
+        TdlDim rest = dim_sub(m, *d, dim_mul(m, k, dim_of(m, a.kind, a.arg, a.c)));
+        if (a.kind != DIM_ATOM_FLOORDIV) *d = dim_add(m, rest, dim_mul(m, k, dim_const(m, a.c - (a.kind == DIM_ATOM_MOD))));
         else *d = dim_add(m, dim_mul(m, c, rest), dim_mul(m, k, a.arg));
         return true;
     }
@@ -128,11 +128,33 @@ bool dim_known_ge(TdlModule *m, TdlDim a, TdlDim b) {
     return known;
 }
 
+bool dim_most(const TdlModule *m, TdlDim d, int64_t *most) {
+    const DimData *x = dim_data(m, d);
+    *most = 0;
+    for (uint32_t i = 0; i < x->n; i++) {
+        int64_t product = x->terms[i].coef;
+        if (product < 0) return false;
+        for (uint32_t k = 0; k < x->terms[i].n; k++) {
+            const DimAtomData *a = dim_atom_data(m, x->terms[i].atoms[k]);
+            bool bounded = a->kind == DIM_ATOM_MOD || (a->kind == DIM_ATOM_MIN && a->c >= 0);
+            if (!bounded || __builtin_mul_overflow(product, a->c, &product)) return false;
+        }
+        if (__builtin_add_overflow(*most, product, most)) return false;
+    }
+    return true;
+}
+
 /* ---- text ---- */
 
 static void print_atom(const TdlModule *m, const DimAtomData *a, bool alone, TdlStr *out) {
     if (a->kind == DIM_ATOM_VAR) {
         str_puts(out, sym_text(m->names, a->var));
+        return;
+    }
+    if (a->kind == DIM_ATOM_MIN) {
+        str_puts(out, "min(");
+        dim_print(m, a->arg, out);
+        str_printf(out, ", %" PRId64 ")", a->c);
         return;
     }
     bool plain = dim_is_var(m, a->arg, NULL);

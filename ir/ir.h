@@ -46,11 +46,15 @@ TdlDim dim_mul(TdlModule *m, TdlDim a, TdlDim b);
  * that of a product of consecutive integers such as d*(d-1) by 2 left as one atom. */
 TdlDim dim_floordiv(TdlModule *m, TdlDim a, int64_t c);
 TdlDim dim_mod(TdlModule *m, TdlDim a, int64_t c);
+/* The lesser of a and c. */
+TdlDim dim_min(TdlModule *m, TdlDim a, int64_t c);
 bool dim_is_const(const TdlModule *m, TdlDim d, int64_t *c);
 bool dim_is_var(const TdlModule *m, TdlDim d, TdlSym *name);
 static inline bool dim_eq(TdlDim a, TdlDim b) { return a.id == b.id; }
 /* True when a - b is certainly >= 0 for all variables >= 0 (a safe "no" otherwise). */
 bool dim_known_ge(TdlModule *m, TdlDim a, TdlDim b);
+/* A number that d never exceeds, for all variables >= 0; false: none is known. */
+bool dim_most(const TdlModule *m, TdlDim d, int64_t *most);
 /* Replaces variables simultaneously: names[i] by to[i]. */
 TdlDim dim_subst(TdlModule *m, TdlDim d, const TdlSym *names, const TdlDim *to, uint32_t n);
 /* Calls fn for each variable that occurs in d (each once). */
@@ -62,12 +66,14 @@ void dim_print(const TdlModule *m, TdlDim d, TdlStr *out);
 /* A value for the dimension parameter of a name (-D, --specialise). */
 typedef struct { const char *name; int64_t value; } TdlDimFix;
 /* Structure for code generators: d as a sum of terms; each term a coefficient and a product of atoms. */
-typedef enum { DIM_ATOM_VAR, DIM_ATOM_FLOORDIV, DIM_ATOM_MOD } TdlDimAtomKind;
+typedef enum { DIM_ATOM_VAR, DIM_ATOM_FLOORDIV, DIM_ATOM_MOD, DIM_ATOM_MIN } TdlDimAtomKind;
 typedef struct { TdlDimAtomKind kind; TdlSym var; TdlDim arg; int64_t c; } TdlDimAtom;
 uint32_t dim_nterms(const TdlModule *m, TdlDim d);
 int64_t dim_term_coef(const TdlModule *m, TdlDim d, uint32_t term);
 uint32_t dim_term_natoms(const TdlModule *m, TdlDim d, uint32_t term); /* with repetition: n**2 is n, n */
 TdlDimAtom dim_term_atom(const TdlModule *m, TdlDim d, uint32_t term, uint32_t i);
+/* a // c, a % c or min(a, c). */
+TdlDim dim_of(TdlModule *m, TdlDimAtomKind kind, TdlDim a, int64_t c);
 
 /* ---- types (type.c) ---- */
 

@@ -27,7 +27,7 @@ static TdlDim nonnegative(TdlModule *m, TdlDim d) {
             TdlDimAtom a = dim_term_atom(m, d, t, i);
             if (a.kind == DIM_ATOM_VAR) p = dim_mul(m, p, dim_var(m, a.var));
             else if (a.kind == DIM_ATOM_MOD) p = dim_mul(m, p, dim_const(m, a.c - 1));
-            else p = dim_mul(m, p, dim_floordiv(m, nonnegative(m, a.arg), a.c));
+            else p = dim_mul(m, p, dim_of(m, a.kind, nonnegative(m, a.arg), a.c));
         }
         sum = dim_add(m, sum, p);
     }

@@ -183,15 +183,37 @@ bool scan_value_number(Parser *p, uint64_t *n) {
     return true;
 }
 
-/* ---- dimensions: + - * // % ** and parentheses; `//` is division here, never a comment ---- */
+/* ---- dimensions: + - * // % ** min and parentheses; `//` is division here, never a comment ---- */
 
 static bool deeper(Parser *p) { return ++p->depth <= PARSE_MAX_DEPTH || scan_error(p, NULL, "nested too deeply"); }
 
 static bool dim_sum(Parser *p, TdlDim *d);
 static bool dim_unary(Parser *p, TdlDim *d);
 
+/* min(p, c), from the parenthesis on. */
+static bool dim_least(Parser *p, TdlDim *d) {
+    TdlDim e;
+    int64_t c;
+    p->p++;
+    if (!dim_sum(p, d)) return false;
+    blanks(p);
+    if (p->p >= p->end || *p->p != ',') return scan_error(p, p->p, "expected ','");
+    const char *from = ++p->p;
+    if (!dim_sum(p, &e)) return false;
+    if (!dim_is_const(p->m, e, &c)) return scan_error(p, from, "the limit of a dimension is a constant");
+    blanks(p);
+    if (p->p >= p->end || *p->p != ')') return scan_error(p, p->p, "expected ')'");
+    p->p++;
+    *d = dim_min(p->m, *d, c);
+    return true;
+}
+
 static bool dim_primary(Parser *p, TdlDim *d) {
     blanks(p);
+    if (ahead(p, "min(")) {
+        p->p += 3;
+        return dim_least(p, d);
+    }
     if (p->p < p->end && *p->p == '(') {
         p->p++;
         if (!dim_sum(p, d)) return false;

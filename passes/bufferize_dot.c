@@ -123,14 +123,14 @@ static bool for_kernels(const Bufferize *B, TdlOp o, const Loops *l)
     return buf_is_mem(B, d->operands[0]) && buf_is_mem(B, d->operands[1]) && (rows || cols);
 }
 
-/* Elements along the axes of a kind, INT32_MAX where that is not known. */
-static int64_t elements(const Bufferize *B, const Loops *l, bool a, bool b)
+/* Elements along the axes of a kind; of a size that is found on the way, more than are packed at once. */
+static TdlDim elements(const Bufferize *B, const Loops *l, bool a, bool b)
 {
-    int64_t n = 1, size;
+    TdlDim n = dim_const(B->m, 1);
     for (uint32_t i = 0; i < l->n; i++) {
         if ((l->axis[i].a >= 0) != a || (l->axis[i].b >= 0) != b || (a && b && !l->axis[i].contracted)) continue;
-        if (!dim_is_const(B->m, l->axis[i].size, &size) || size * n > INT32_MAX) return INT32_MAX;
-        n *= size;
+        if (!ir_dim_at_entry(B->f, l->axis[i].size)) return dim_const(B->m, CONTRACT_CACHE_BYTES);
+        n = dim_mul(B->m, n, l->axis[i].size);
     }
     return n;
 }
@@ -147,18 +147,35 @@ static bool contiguous(const Loops *l, bool *wide)
     return false;
 }
 
-/* What the kernels pack: blocks of the operand whose free axis is the result's last. Where that is contiguous, large ones that
- * enough rows of the other meet; else all, and where a part of the other stays in the cache, a few vectors at a time. */
-static int64_t room_bytes(const Bufferize *B, const Loops *l, int64_t size)
+/* Is the last axis of an operand summed over? */
+static bool summed(const Loops *l, bool b)
 {
+    for (uint32_t i = 0; i < l->n; i++)
+        if (l->axis[i].contracted && (b ? l->axis[i].b == l->rank_b - 1 : l->axis[i].a == l->rank_a - 1)) return true;
+    return false;
+}
+
+/* 1 where d >= c, else 0. */
+static TdlDim reaches(const Bufferize *B, TdlDim d, int64_t c) { return dim_min(B->m, dim_floordiv(B->m, d, c), 1); }
+
+/* Elements that the kernels pack: blocks of the operand whose free axis is the result's last. Where that is contiguous, large
+ * ones that enough rows of the other meet; else all, and where a part of the other certainly stays in the cache, a few vectors
+ * at a time. Rows of the other are packed, too, where they are not contiguous and b is. */
+static TdlDim room_of(const Bufferize *B, const Loops *l, int64_t size)
+{
+    TdlModule *m = B->m;
     bool wide = true, whole = contiguous(l, &wide);
-    int64_t n = elements(B, l, !wide, wide), m = elements(B, l, wide, !wide), k = elements(B, l, true, true);
-    int64_t depth = k < CONTRACT_DEPTH ? k : CONTRACT_DEPTH, lanes = CONTRACT_VECTOR_BYTES / size;
-    int64_t pass = depth * CONTRACT_TILE_VECTORS * CONTRACT_VECTOR_BYTES, all = depth * size * ((n + lanes - 1) / lanes * lanes);
-    if (whole && (m < CONTRACT_PACK_ROWS || k * n <= CONTRACT_CACHE_BYTES / size)) return 0;
-    if (all < CONTRACT_BLOCK_BYTES && all < pass) pass = all;
-    if (m * depth <= CONTRACT_STAYS_BYTES / size) all = pass;
-    return (all < CONTRACT_BLOCK_BYTES ? all : CONTRACT_BLOCK_BYTES) + CONTRACT_STAYS_BYTES;
+    TdlDim rows = elements(B, l, wide, !wide), cols = elements(B, l, !wide, wide), k = elements(B, l, true, true);
+    int64_t lanes = CONTRACT_VECTOR_BYTES / size, least = CONTRACT_CACHE_BYTES / size, n;
+    TdlDim depth = dim_min(m, k, CONTRACT_DEPTH), other = dim_const(m, 0);
+    TdlDim large = dim_mul(m, reaches(B, dim_mul(m, k, cols), least), reaches(B, rows, CONTRACT_PACK_ROWS));
+    if (!summed(l, !wide)) other = dim_mul(m, large, dim_const(m, CONTRACT_STAYS_BYTES / size));
+    if (whole) return dim_add(m, dim_mul(m, large, dim_const(m, CONTRACT_BLOCK_BYTES / size)), other);
+    bool stays = dim_is_const(m, rows, &n) && n <= CONTRACT_STAYS_BYTES / CONTRACT_DEPTH / size;
+    if (stays) return dim_mul(m, depth, dim_const(m, CONTRACT_TILE_VECTORS * lanes));
+    TdlDim vectors = dim_floordiv(m, dim_add(m, cols, dim_const(m, lanes - 1)), lanes);
+    TdlDim all = dim_mul(m, dim_mul(m, depth, vectors), dim_const(m, lanes));
+    return dim_add(m, dim_min(m, all, CONTRACT_BLOCK_BYTES / size), other);
 }
 
 static void set_numbers(Bufferize *B, TdlOp o, const Loops *l, const char *key, int buffer)
@@ -176,7 +193,7 @@ static void contract(Bufferize *B, TdlOp o, const Loops *l)
 {
     const TdlOpData *d = ir_op(B->f, o);
     TdlElem e = ty_elem(B->m, ir_type(B->f, d->results[0]));
-    TdlDim room = dim_const(B->m, room_bytes(B, l, el_bytes(e)) / el_bytes(e));
+    TdlDim room = room_of(B, l, el_bytes(e));
     TdlVal panel = buf_alloc(B, ty_tensor(B->m, e, &room, 1));
     TdlVal v[4] = {buf_get(B, d->results[0]), buf_get(B, d->operands[0]), buf_get(B, d->operands[1]), panel};
     TdlOp c = ir_emit(&B->b, OP_CONTRACT, v, 4, NULL, 0);

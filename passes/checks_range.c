@@ -207,7 +207,7 @@ static bool mentions(const Checks *c, TdlDim d, TdlSym s) {
 
 static TdlDim atom_dim(TdlModule *m, TdlDimAtom a) {
     if (a.kind == DIM_ATOM_VAR) return dim_var(m, a.var);
-    return a.kind == DIM_ATOM_MOD ? dim_mod(m, a.arg, a.c) : dim_floordiv(m, a.arg, a.c);
+    return dim_of(m, a.kind, a.arg, a.c);
 }
 
 /* d = coef * s + rest, s in neither; false: another form. */
@@ -331,7 +331,7 @@ static TdlDim name_quotients(Checks *c, Known *k, TdlDim d) {
             TdlDim of = atom_dim(m, a);
             if (a.kind == DIM_ATOM_VAR && !has_range(k, a.var) && constant_range(c, k, a.var, &lo, &hi))
                 VEC_PUSH(c->a, k->ranges, ((Range){a.var, dim_const(m, lo), dim_const(m, hi)}));
-            if (a.kind != DIM_ATOM_VAR && dim_is_var(m, a.arg, &x) && constant_range(c, k, x, &lo, &hi) && lo >= 0 && hi > lo) {
+            if (a.kind != DIM_ATOM_VAR && a.kind != DIM_ATOM_MIN && dim_is_var(m, a.arg, &x) && constant_range(c, k, x, &lo, &hi) && lo >= 0 && hi > lo) {
                 char name[32];
                 bool quotient = a.kind == DIM_ATOM_FLOORDIV;
                 snprintf(name, sizeof name, "%%%c%u", quotient ? '/' : '%', of.id);

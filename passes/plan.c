@@ -6,8 +6,8 @@
  *   ... first use of %9                ...
  *
  * A buffer lives as ir/live.c says it. Two buffers share a slot when their lives do not overlap and one size certainly covers
- * the other. Slots begin at multiples of 64 bytes: each size is rounded up. Different slots never overlap, which
- * codegen may tell LLVM. The sum of the slots is the function's `workspace`.
+ * the other, or both have limits: min(p, c) and min(q, c) share min(p + q, c). Slots begin at multiples of 64 bytes: each
+ * size is rounded up. Different slots never overlap, which codegen may tell LLVM. The sum of the slots is the function's `workspace`.
  *
  * What a loop over chunks of iterations (`threads`) allocates has slots of its own in each chunk: their sum is the
  * function's `chunk`.
@@ -52,6 +52,17 @@ static int by_first(const void *x, const void *y)
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
+/* Sizes that have a limit, as the room for packing has: one slot for both never takes more than the larger limit. */
+static bool share(Plan *p, Slot *s, const Life *l)
+{
+    int64_t x, y;
+    TdlDim zero = dim_const(p->m, 0);
+    if (!dim_most(p->m, s->bytes, &x) || !dim_most(p->m, l->bytes, &y)) return false;
+    if (!dim_known_ge(p->m, s->bytes, zero) || !dim_known_ge(p->m, l->bytes, zero)) return false;
+    s->bytes = dim_min(p->m, dim_add(p->m, s->bytes, l->bytes), x > y ? x : y);
+    return true;
+}
+
 static uint32_t find_slot(Plan *p, const Life *l)
 {
     uint32_t tries = TRIES;
@@ -67,6 +78,8 @@ static uint32_t find_slot(Plan *p, const Life *l)
             return i;
         }
     }
+    for (uint32_t i = 0; i < p->slots.n; i++)
+        if (p->slots.p[i].chunk == l->chunk && p->slots.p[i].free_from <= l->first && share(p, &p->slots.p[i], l)) return i;
     VEC_PUSH(p->a, p->slots, ((Slot){.bytes = l->bytes, .chunk = l->chunk}));
     return p->slots.n - 1;
 }

@@ -265,6 +265,7 @@ static int64_t packs(const TdlrtKernels *t, const TdlrtContract *p) {
 /* Where and how b is packed in parts of about `depth` rows; the number of rows. A block of b stays in the second-level
  * cache while rows of a go through the first-level one, tile by tile; where a part of a stays, the columns of a pass do. */
 static int64_t take_room(const TdlrtKernels *t, const TdlrtContract *p, Part *s, int64_t depth, char *edge) {
+    s->most = least(s->most, (p->n + t->lanes - 1) / t->lanes);
     int64_t pass = pass_bytes(t, depth, s->most);
     s->room = p->room;
     s->room_bytes = p->room_bytes;

@@ -41,7 +41,7 @@ int64_t ev_dim(EvCall *c, TdlDim d) {
                 else v = c->dims.p[k - 1].v;
             } else {
                 v = ev_dim(c, a.arg);
-                v = a.kind == DIM_ATOM_MOD ? v - floor_div(v, a.c) * a.c : floor_div(v, a.c);
+                v = a.kind == DIM_ATOM_MIN ? (v < a.c ? v : a.c) : a.kind == DIM_ATOM_MOD ? v - floor_div(v, a.c) * a.c : floor_div(v, a.c);
             }
             term *= v;
         }

@@ -39,8 +39,8 @@ static int64_t eval(TdlDim d, const int64_t *at) {
                 while (!sym_eq(vars[v], a.var)) v++;
                 p *= at[v];
             } else {
-                int64_t x = eval(a.arg, at), q = floor_div(x, a.c);
-                p *= a.kind == DIM_ATOM_FLOORDIV ? q : x - a.c * q;
+                int64_t x = eval(a.arg, at), q = a.kind == DIM_ATOM_MIN ? 0 : floor_div(x, a.c);
+                p *= a.kind == DIM_ATOM_FLOORDIV ? q : a.kind == DIM_ATOM_MOD ? x - a.c * q : x < a.c ? x : a.c;
             }
         }
         sum += p;
@@ -71,13 +71,13 @@ static Expr leaf(void) {
 static Expr expr(int depth) {
     if (depth == 0 || rnd(6) == 0) return leaf();
     Expr a = expr(depth - 1), b = expr(depth - 1), r;
-    uint32_t op = rnd(5);
+    uint32_t op = rnd(6);
     int64_t c = 1 + rnd(6);
     r.d = op == 0 ? dim_add(m, a.d, b.d) : op == 1 ? dim_sub(m, a.d, b.d) : op == 2 ? dim_mul(m, a.d, b.d)
-          : op == 3 ? dim_floordiv(m, a.d, c) : dim_mod(m, a.d, c);
+          : op == 3 ? dim_floordiv(m, a.d, c) : op == 4 ? dim_mod(m, a.d, c) : dim_min(m, a.d, c - 2);
     for (int k = 0; k < SAMPLES; k++) {
         int64_t x = a.at[k], y = b.at[k], q = floor_div(x, c);
-        r.at[k] = op == 0 ? x + y : op == 1 ? x - y : op == 2 ? x * y : op == 3 ? q : x - c * q;
+        r.at[k] = op == 0 ? x + y : op == 1 ? x - y : op == 2 ? x * y : op == 3 ? q : op == 4 ? x - c * q : x < c - 2 ? x : c - 2;
     }
     return r;
 }
@@ -104,6 +104,9 @@ static void test_random(void) {
         }
         if (dim_known_ge(m, e.d, g.d))
             for (int k = 0; k < SAMPLES; k++) CHECK(e.at[k] >= g.at[k]);
+        int64_t most;
+        if (dim_most(m, e.d, &most))
+            for (int k = 0; k < SAMPLES; k++) CHECK(e.at[k] <= most);
         CHECK(dim_eq(dim_add(m, dim_sub(m, e.d, g.d), g.d), e.d));
         CHECK(dim_eq(dim_mul(m, e.d, g.d), dim_mul(m, g.d, e.d)));
         CHECK(dim_eq(dim_floordiv(m, dim_add(m, e.d, dim_mul(m, dim_const(m, 3), g.d)), 3),
@@ -126,7 +129,7 @@ static void test_forms(void) {
     static const char *const FORMS[] = {
         "a*(a - 1)//2", "a*(a + 1)//2", "(2*a + 7)//2", "(a + 1)*(a - 1)", "(4*a + 6*b + 9)//6", "(a//2)//3", "(a//2 + 1)//3",
         "(8*a + 63)//64*64", "(5*a + 2*b) % 5", "(4*a + 6) % 8", "(a % 4) % 8", "2*(a//2) + a % 2", "b + a", "-a", "-(a//2)",
-        "b - a//2 - 2*(b % 3)", "(a + b)**3", "a - a", "7//2 + 7 % 2", "-7//2", "((a - 3)//2 + 1)*b",
+        "b - a//2 - 2*(b % 3)", "(a + b)**3", "a - a", "7//2 + 7 % 2", "-7//2", "3*min(a*b + 1, 7) - min(b, 2)*a", "min(7, 3) + min(a//2, 4)", "((a - 3)//2 + 1)*b",
     };
     for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) printf("%s = %s\n", FORMS[i], reprint(FORMS[i]));
 }
