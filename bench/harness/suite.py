@@ -14,7 +14,8 @@ import numpy as np
 from . import machine, measure, peers
 from .native import ROOT, SCALAR, TUNED, Builder, Failed, symbols
 
-ORDER = ("gmm", "lstm", "ba", "kmeans", "ode", "lse", "conv", "attention", "greeks", "heat", "spmv", "mlp", "matmul32", "matmul64")
+ORDER = ("gmm", "lstm", "ba", "kmeans", "ode", "lse", "conv", "attention", "greeks", "heat", "spmv", "mlp", "matmul32", "matmul64",
+         "matmultn32", "matmultn64", "matmulnt32", "matmulnt64", "matmulrelu32", "matmulrelu64")
 
 
 def problems():
