@@ -75,7 +75,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %60 = load i64, ptr %59, align 8
   %61 = icmp slt i64 %60, 1
   %62 = select i1 %58, i1 true, i1 %61
-  br i1 %62, label %957, label %63
+  br i1 %62, label %961, label %63
 63:                                               ; preds = %52
   %64 = getelementptr inbounds i8, ptr %14, i64 16
   %65 = load i64, ptr %64, align 8
@@ -669,7 +669,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %11)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %10)
   call void @llvm.lifetime.end.p0(i64 192, ptr nonnull %9)
-  br label %957
+  br label %961
 511:                                              ; preds = %145, %111
   %512 = phi i64 [ %53, %145 ], [ %56, %111 ]
   %513 = phi i64 [ %56, %145 ], [ %53, %111 ]
@@ -687,7 +687,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %522 = getelementptr inbounds i8, ptr %14, i64 112
   %523 = load i64, ptr %522, align 8
   %524 = icmp eq i64 %523, 0
-  br i1 %524, label %525, label %957
+  br i1 %524, label %525, label %961
 525:                                              ; preds = %519
   %526 = load i64, ptr %0, align 8
   %527 = getelementptr inbounds i8, ptr %14, i64 72
@@ -718,7 +718,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
 547:                                              ; preds = %550, %537
   %548 = add nuw nsw i64 %538, 1
   %549 = icmp slt i64 %548, %60
-  br i1 %549, label %537, label %957
+  br i1 %549, label %537, label %961
 550:                                              ; preds = %553, %542
   %551 = add nuw nsw i64 %543, 1
   %552 = icmp eq i64 %551, %520
@@ -810,7 +810,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
 625:                                              ; preds = %616, %603
   %626 = add nuw nsw i64 %598, 1
   %627 = icmp eq i64 %626, %565
-  br i1 %627, label %957, label %597
+  br i1 %627, label %961, label %597
 628:                                              ; preds = %573, %562
   %629 = icmp eq i64 %565, 1
   br i1 %629, label %630, label %688
@@ -883,7 +883,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
 685:                                              ; preds = %676, %663
   %686 = add nsw i64 %653, %639
   %687 = icmp slt i64 %686, %564
-  br i1 %687, label %652, label %957
+  br i1 %687, label %652, label %961
 688:                                              ; preds = %630, %628, %559
   %689 = phi i64 [ %561, %559 ], [ %563, %630 ], [ %563, %628 ]
   %690 = phi i64 [ %513, %559 ], [ 1, %630 ], [ %565, %628 ]
@@ -941,7 +941,7 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %724 = add nsw i64 %70, -1
   %725 = add nuw i64 %724, %723
   %726 = sdiv i64 %725, %723
-  br label %779
+  br label %783
 727:                                              ; preds = %717, %688
   %728 = getelementptr inbounds i8, ptr %0, i64 24
   %729 = load i64, ptr %728, align 8
@@ -967,283 +967,287 @@ define linkonce_odr hidden void @tdlrt_contract(ptr nocapture noundef readonly %
   %748 = load ptr, ptr %747, align 8
   store ptr %748, ptr %702, align 8
   store i64 %712, ptr %703, align 8
-  %749 = getelementptr inbounds i8, ptr %14, i64 40
-  %750 = load i64, ptr %749, align 8
-  %751 = icmp eq i64 %750, %689
-  %752 = add nsw i64 %746, 262144
-  %753 = icmp sgt i64 %752, %712
-  %754 = select i1 %751, i1 true, i1 %753
-  br i1 %754, label %759, label %755
-755:                                              ; preds = %727
+  %749 = add nuw nsw i64 %690, 7
+  %750 = lshr i64 %749, 3
+  %751 = shl i64 %689, 3
+  %752 = mul i64 %737, %751
+  %753 = mul i64 %752, %750
+  %754 = call noundef i64 @llvm.smin.i64(i64 %753, i64 262144)
+  %755 = getelementptr inbounds i8, ptr %14, i64 40
+  %756 = load i64, ptr %755, align 8
+  %757 = icmp eq i64 %756, %689
+  %758 = add nsw i64 %746, %754
+  %759 = icmp sgt i64 %758, %712
+  %760 = select i1 %757, i1 true, i1 %759
+  br i1 %760, label %765, label %761
+761:                                              ; preds = %727
   store ptr %748, ptr %701, align 8
-  %756 = getelementptr inbounds i8, ptr %748, i64 262144
-  store ptr %756, ptr %702, align 8
-  %757 = add nsw i64 %712, -262144
-  store i64 %757, ptr %703, align 8
-  %758 = icmp eq ptr %748, null
-  br label %759
-759:                                              ; preds = %755, %727
-  %760 = phi i1 [ %758, %755 ], [ true, %727 ]
-  %761 = phi i64 [ %757, %755 ], [ %712, %727 ]
-  %762 = mul i64 %744, %690
-  %763 = icmp slt i64 %762, 262145
-  br i1 %763, label %764, label %766
-764:                                              ; preds = %759
-  %765 = call noundef i64 @llvm.smin.i64(i64 %761, i64 %746)
-  store i64 %765, ptr %703, align 8
-  br label %766
-766:                                              ; preds = %764, %759
-  %767 = phi i64 [ %765, %764 ], [ %761, %759 ]
-  %768 = icmp sgt i64 %746, %767
-  br i1 %768, label %769, label %773
-769:                                              ; preds = %766
+  %762 = getelementptr inbounds i8, ptr %748, i64 %754
+  store ptr %762, ptr %702, align 8
+  %763 = sub nsw i64 %712, %754
+  store i64 %763, ptr %703, align 8
+  %764 = icmp eq ptr %748, null
+  br label %765
+765:                                              ; preds = %761, %727
+  %766 = phi i1 [ %764, %761 ], [ true, %727 ]
+  %767 = phi i64 [ %763, %761 ], [ %712, %727 ]
+  %768 = mul i64 %744, %690
+  %769 = icmp slt i64 %768, 262145
+  br i1 %769, label %770, label %772
+770:                                              ; preds = %765
+  %771 = call noundef i64 @llvm.smin.i64(i64 %767, i64 %746)
+  store i64 %771, ptr %703, align 8
+  br label %772
+772:                                              ; preds = %770, %765
+  %773 = phi i64 [ %771, %770 ], [ %767, %765 ]
+  %774 = icmp sgt i64 %746, %773
+  br i1 %774, label %775, label %779
+775:                                              ; preds = %772
   store ptr null, ptr %701, align 8
   store ptr %3, ptr %702, align 8
   store i64 8192, ptr %703, align 8
   store i64 1, ptr %700, align 8
-  %770 = mul nsw i64 %739, %689
-  %771 = sdiv i64 8192, %770
-  %772 = call noundef i64 @llvm.smin.i64(i64 %737, i64 %771)
-  br label %779
-773:                                              ; preds = %766
-  br i1 %760, label %779, label %774
-774:                                              ; preds = %773
-  %775 = shl i64 %689, 3
-  %776 = mul i64 %775, %737
-  %777 = sdiv i64 262144, %776
-  %778 = shl nsw i64 %777, 3
-  br label %779
-779:                                              ; preds = %774, %773, %769, %721
-  %780 = phi i64 [ %737, %774 ], [ %737, %773 ], [ %772, %769 ], [ %726, %721 ]
-  %781 = phi i1 [ false, %774 ], [ false, %773 ], [ false, %769 ], [ true, %721 ]
-  %782 = phi i64 [ %778, %774 ], [ %732, %773 ], [ %732, %769 ], [ %690, %721 ]
+  %776 = mul nsw i64 %739, %689
+  %777 = sdiv i64 8192, %776
+  %778 = call noundef i64 @llvm.smin.i64(i64 %737, i64 %777)
+  br label %783
+779:                                              ; preds = %772
+  br i1 %766, label %783, label %780
+780:                                              ; preds = %779
+  %781 = sdiv i64 262144, %752
+  %782 = shl nsw i64 %781, 3
+  br label %783
+783:                                              ; preds = %780, %779, %775, %721
+  %784 = phi i64 [ %737, %780 ], [ %737, %779 ], [ %778, %775 ], [ %726, %721 ]
+  %785 = phi i1 [ false, %780 ], [ false, %779 ], [ false, %775 ], [ true, %721 ]
+  %786 = phi i64 [ %782, %780 ], [ %732, %779 ], [ %732, %775 ], [ %690, %721 ]
   store i64 0, ptr %693, align 8
-  %783 = getelementptr inbounds i8, ptr %14, i64 112
-  %784 = getelementptr inbounds i8, ptr %0, i64 8
-  %785 = getelementptr inbounds i8, ptr %0, i64 24
-  %786 = getelementptr inbounds i8, ptr %14, i64 24
-  %787 = getelementptr inbounds i8, ptr %14, i64 32
-  %788 = getelementptr inbounds i8, ptr %14, i64 40
-  br label %789
-789:                                              ; preds = %812, %779
-  %790 = phi i64 [ %70, %779 ], [ %813, %812 ]
-  %791 = phi i64 [ %691, %779 ], [ %815, %812 ]
-  %792 = phi i64 [ %690, %779 ], [ %816, %812 ]
-  %793 = phi i64 [ %691, %779 ], [ %817, %812 ]
-  %794 = phi i64 [ 0, %779 ], [ %818, %812 ]
-  %795 = sub nsw i64 %790, %794
-  %796 = call noundef i64 @llvm.smin.i64(i64 %780, i64 %795)
-  store i64 %796, ptr %694, align 8
-  %797 = load i64, ptr %783, align 8
-  %798 = icmp ne i64 %797, 0
-  %799 = icmp sgt i64 %794, 0
-  %800 = or i1 %799, %798
-  %801 = zext i1 %800 to i64
-  store i64 %801, ptr %695, align 8
-  %802 = icmp sgt i64 %793, 0
-  br i1 %802, label %820, label %812
-803:                                              ; preds = %951
-  %804 = load i64, ptr %55, align 8
-  br label %805
-805:                                              ; preds = %856, %803
-  %806 = phi i64 [ %804, %803 ], [ %857, %856 ]
-  %807 = phi i64 [ %954, %803 ], [ %858, %856 ]
-  %808 = icmp slt i64 %859, %806
-  br i1 %808, label %820, label %809
-809:                                              ; preds = %805
-  %810 = load i64, ptr %693, align 8
-  %811 = load i64, ptr %64, align 8
-  br label %812
-812:                                              ; preds = %809, %789
-  %813 = phi i64 [ %811, %809 ], [ %790, %789 ]
-  %814 = phi i64 [ %810, %809 ], [ %794, %789 ]
-  %815 = phi i64 [ %806, %809 ], [ %791, %789 ]
-  %816 = phi i64 [ %807, %809 ], [ %792, %789 ]
-  %817 = phi i64 [ %806, %809 ], [ %793, %789 ]
-  %818 = add nsw i64 %814, %780
-  store i64 %818, ptr %693, align 8
-  %819 = icmp slt i64 %818, %813
-  br i1 %819, label %789, label %956
-820:                                              ; preds = %805, %789
-  %821 = phi i64 [ %806, %805 ], [ %791, %789 ]
-  %822 = phi i64 [ %807, %805 ], [ %792, %789 ]
-  %823 = phi i64 [ %806, %805 ], [ %793, %789 ]
-  %824 = phi i64 [ %859, %805 ], [ 0, %789 ]
-  br i1 %781, label %856, label %825
-825:                                              ; preds = %820
-  %826 = load i64, ptr %694, align 8
-  %827 = load i64, ptr %700, align 8
-  %828 = mul nsw i64 %827, %826
-  %829 = load i64, ptr %784, align 8
-  %830 = mul nsw i64 %828, %829
-  %831 = load i64, ptr %0, align 8
-  %832 = mul nsw i64 %830, %831
-  br label %833
-833:                                              ; preds = %842, %825
-  %834 = phi i64 [ 0, %825 ], [ %850, %842 ]
-  %835 = phi i64 [ %824, %825 ], [ %839, %842 ]
-  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %835)
-  %836 = load ptr, ptr %702, align 8
-  %837 = getelementptr inbounds i8, ptr %836, i64 %834
-  call fastcc void @pack_b(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, ptr noundef %837)
-  %838 = load i64, ptr %698, align 8
-  %839 = add nsw i64 %838, %835
-  %840 = load i64, ptr %55, align 8
-  %841 = icmp slt i64 %839, %840
-  br i1 %841, label %842, label %854
-842:                                              ; preds = %833
-  %843 = load i64, ptr %699, align 8
-  %844 = load i64, ptr %694, align 8
-  %845 = mul nsw i64 %844, %843
-  %846 = load i64, ptr %784, align 8
-  %847 = mul nsw i64 %845, %846
-  %848 = load i64, ptr %0, align 8
-  %849 = mul nsw i64 %847, %848
-  %850 = add nsw i64 %849, %834
-  %851 = add nsw i64 %850, %832
-  %852 = load i64, ptr %703, align 8
-  %853 = icmp sgt i64 %851, %852
-  br i1 %853, label %854, label %833
-854:                                              ; preds = %842, %833
-  %855 = load i64, ptr %14, align 8
-  br label %856
-856:                                              ; preds = %854, %820
-  %857 = phi i64 [ %821, %820 ], [ %840, %854 ]
-  %858 = phi i64 [ %822, %820 ], [ %855, %854 ]
-  %859 = phi i64 [ %823, %820 ], [ %839, %854 ]
+  %787 = getelementptr inbounds i8, ptr %14, i64 112
+  %788 = getelementptr inbounds i8, ptr %0, i64 8
+  %789 = getelementptr inbounds i8, ptr %0, i64 24
+  %790 = getelementptr inbounds i8, ptr %14, i64 24
+  %791 = getelementptr inbounds i8, ptr %14, i64 32
+  %792 = getelementptr inbounds i8, ptr %14, i64 40
+  br label %793
+793:                                              ; preds = %816, %783
+  %794 = phi i64 [ %70, %783 ], [ %817, %816 ]
+  %795 = phi i64 [ %691, %783 ], [ %819, %816 ]
+  %796 = phi i64 [ %690, %783 ], [ %820, %816 ]
+  %797 = phi i64 [ %691, %783 ], [ %821, %816 ]
+  %798 = phi i64 [ 0, %783 ], [ %822, %816 ]
+  %799 = sub nsw i64 %794, %798
+  %800 = call noundef i64 @llvm.smin.i64(i64 %784, i64 %799)
+  store i64 %800, ptr %694, align 8
+  %801 = load i64, ptr %787, align 8
+  %802 = icmp ne i64 %801, 0
+  %803 = icmp sgt i64 %798, 0
+  %804 = or i1 %803, %802
+  %805 = zext i1 %804 to i64
+  store i64 %805, ptr %695, align 8
+  %806 = icmp sgt i64 %797, 0
+  br i1 %806, label %824, label %816
+807:                                              ; preds = %955
+  %808 = load i64, ptr %55, align 8
+  br label %809
+809:                                              ; preds = %860, %807
+  %810 = phi i64 [ %808, %807 ], [ %861, %860 ]
+  %811 = phi i64 [ %958, %807 ], [ %862, %860 ]
+  %812 = icmp slt i64 %863, %810
+  br i1 %812, label %824, label %813
+813:                                              ; preds = %809
+  %814 = load i64, ptr %693, align 8
+  %815 = load i64, ptr %64, align 8
+  br label %816
+816:                                              ; preds = %813, %793
+  %817 = phi i64 [ %815, %813 ], [ %794, %793 ]
+  %818 = phi i64 [ %814, %813 ], [ %798, %793 ]
+  %819 = phi i64 [ %810, %813 ], [ %795, %793 ]
+  %820 = phi i64 [ %811, %813 ], [ %796, %793 ]
+  %821 = phi i64 [ %810, %813 ], [ %797, %793 ]
+  %822 = add nsw i64 %818, %784
+  store i64 %822, ptr %693, align 8
+  %823 = icmp slt i64 %822, %817
+  br i1 %823, label %793, label %960
+824:                                              ; preds = %809, %793
+  %825 = phi i64 [ %810, %809 ], [ %795, %793 ]
+  %826 = phi i64 [ %811, %809 ], [ %796, %793 ]
+  %827 = phi i64 [ %810, %809 ], [ %797, %793 ]
+  %828 = phi i64 [ %863, %809 ], [ 0, %793 ]
+  br i1 %785, label %860, label %829
+829:                                              ; preds = %824
+  %830 = load i64, ptr %694, align 8
+  %831 = load i64, ptr %700, align 8
+  %832 = mul nsw i64 %831, %830
+  %833 = load i64, ptr %788, align 8
+  %834 = mul nsw i64 %832, %833
+  %835 = load i64, ptr %0, align 8
+  %836 = mul nsw i64 %834, %835
+  br label %837
+837:                                              ; preds = %846, %829
+  %838 = phi i64 [ 0, %829 ], [ %854, %846 ]
+  %839 = phi i64 [ %828, %829 ], [ %843, %846 ]
+  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %839)
+  %840 = load ptr, ptr %702, align 8
+  %841 = getelementptr inbounds i8, ptr %840, i64 %838
+  call fastcc void @pack_b(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, ptr noundef %841)
+  %842 = load i64, ptr %698, align 8
+  %843 = add nsw i64 %842, %839
+  %844 = load i64, ptr %55, align 8
+  %845 = icmp slt i64 %843, %844
+  br i1 %845, label %846, label %858
+846:                                              ; preds = %837
+  %847 = load i64, ptr %699, align 8
+  %848 = load i64, ptr %694, align 8
+  %849 = mul nsw i64 %848, %847
+  %850 = load i64, ptr %788, align 8
+  %851 = mul nsw i64 %849, %850
+  %852 = load i64, ptr %0, align 8
+  %853 = mul nsw i64 %851, %852
+  %854 = add nsw i64 %853, %838
+  %855 = add nsw i64 %854, %836
+  %856 = load i64, ptr %703, align 8
+  %857 = icmp sgt i64 %855, %856
+  br i1 %857, label %858, label %837
+858:                                              ; preds = %846, %837
+  %859 = load i64, ptr %14, align 8
+  br label %860
+860:                                              ; preds = %858, %824
+  %861 = phi i64 [ %825, %824 ], [ %844, %858 ]
+  %862 = phi i64 [ %826, %824 ], [ %859, %858 ]
+  %863 = phi i64 [ %827, %824 ], [ %843, %858 ]
   store i64 0, ptr %6, align 8
-  %860 = icmp sgt i64 %858, 0
-  br i1 %860, label %861, label %805
-861:                                              ; preds = %856
-  %862 = icmp slt i64 %824, %859
-  br label %863
-863:                                              ; preds = %951, %861
-  %864 = phi i64 [ %858, %861 ], [ %954, %951 ]
-  %865 = phi i64 [ 0, %861 ], [ %953, %951 ]
-  %866 = sub nsw i64 %864, %865
-  %867 = call noundef i64 @llvm.smin.i64(i64 %782, i64 %866)
-  store i64 %867, ptr %692, align 8
-  %868 = load ptr, ptr %701, align 8
-  %869 = icmp eq ptr %868, null
-  br i1 %869, label %916, label %870
-870:                                              ; preds = %863
-  %871 = load i64, ptr %694, align 8
-  %872 = icmp sgt i64 %871, 0
-  br i1 %872, label %873, label %916
-873:                                              ; preds = %870
-  %874 = icmp sgt i64 %867, 0
-  %875 = add nsw i64 %867, %865
-  %876 = load i64, ptr %693, align 8
-  br label %877
-877:                                              ; preds = %883, %873
-  %878 = phi i64 [ 0, %873 ], [ %884, %883 ]
-  br i1 %874, label %879, label %883
-879:                                              ; preds = %877
-  %880 = add nsw i64 %878, %876
-  %881 = sub nsw i64 %871, %878
-  %882 = call noundef i64 @llvm.smin.i64(i64 %881, i64 16)
-  br label %886
-883:                                              ; preds = %897, %877
-  %884 = add nuw nsw i64 %878, 16
-  %885 = icmp slt i64 %884, %871
-  br i1 %885, label %877, label %916
-886:                                              ; preds = %897, %879
-  %887 = phi i64 [ %914, %897 ], [ %865, %879 ]
-  %888 = sub nsw i64 %875, %887
-  %889 = load i64, ptr %785, align 8
+  %864 = icmp sgt i64 %862, 0
+  br i1 %864, label %865, label %809
+865:                                              ; preds = %860
+  %866 = icmp slt i64 %828, %863
+  br label %867
+867:                                              ; preds = %955, %865
+  %868 = phi i64 [ %862, %865 ], [ %958, %955 ]
+  %869 = phi i64 [ 0, %865 ], [ %957, %955 ]
+  %870 = sub nsw i64 %868, %869
+  %871 = call noundef i64 @llvm.smin.i64(i64 %786, i64 %870)
+  store i64 %871, ptr %692, align 8
+  %872 = load ptr, ptr %701, align 8
+  %873 = icmp eq ptr %872, null
+  br i1 %873, label %920, label %874
+874:                                              ; preds = %867
+  %875 = load i64, ptr %694, align 8
+  %876 = icmp sgt i64 %875, 0
+  br i1 %876, label %877, label %920
+877:                                              ; preds = %874
+  %878 = icmp sgt i64 %871, 0
+  %879 = add nsw i64 %871, %869
+  %880 = load i64, ptr %693, align 8
+  br label %881
+881:                                              ; preds = %887, %877
+  %882 = phi i64 [ 0, %877 ], [ %888, %887 ]
+  br i1 %878, label %883, label %887
+883:                                              ; preds = %881
+  %884 = add nsw i64 %882, %880
+  %885 = sub nsw i64 %875, %882
+  %886 = call noundef i64 @llvm.smin.i64(i64 %885, i64 16)
   br label %890
-890:                                              ; preds = %890, %886
-  %891 = phi i64 [ %889, %886 ], [ %896, %890 ]
-  %892 = trunc i64 %891 to i32
-  %893 = shl nuw i32 1, %892
-  %894 = sext i32 %893 to i64
-  %895 = icmp slt i64 %888, %894
-  %896 = add nsw i64 %891, -1
-  br i1 %895, label %890, label %897
-897:                                              ; preds = %890
-  %898 = sub nsw i64 %887, %865
-  %899 = mul nsw i64 %898, %871
-  %900 = load i64, ptr %0, align 8
-  %901 = mul nsw i64 %899, %900
-  %902 = getelementptr inbounds i8, ptr %868, i64 %901
-  %903 = mul nsw i64 %878, %894
-  %904 = mul nsw i64 %903, %900
-  %905 = getelementptr inbounds i8, ptr %902, i64 %904
-  %906 = mul nsw i64 %900, %894
-  %907 = load ptr, ptr %786, align 8
-  %908 = load i64, ptr %787, align 8
-  %909 = mul nsw i64 %908, %887
-  %910 = getelementptr inbounds i8, ptr %907, i64 %909
-  %911 = load i64, ptr %788, align 8
-  %912 = mul nsw i64 %911, %880
-  %913 = getelementptr inbounds i8, ptr %910, i64 %912
-  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef nonnull %905, i64 noundef %900, i64 noundef %906, ptr noundef %913, i64 noundef %908, i64 noundef %911, i64 noundef %894, i64 noundef %882)
-  %914 = add nsw i64 %887, %894
-  %915 = icmp slt i64 %914, %875
-  br i1 %915, label %886, label %883
-916:                                              ; preds = %883, %870, %863
-  br i1 %781, label %950, label %917
-917:                                              ; preds = %916
-  br i1 %862, label %918, label %951
-918:                                              ; preds = %917
-  %919 = load ptr, ptr %702, align 8
-  br label %920
-920:                                              ; preds = %940, %918
-  %921 = phi ptr [ %919, %918 ], [ %946, %940 ]
-  %922 = phi i64 [ %824, %918 ], [ %948, %940 ]
-  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %922)
-  store ptr %921, ptr %696, align 8
-  %923 = load i64, ptr %699, align 8
-  %924 = load i64, ptr %784, align 8
-  %925 = mul nsw i64 %924, %923
-  %926 = load i64, ptr %0, align 8
-  %927 = mul nsw i64 %925, %926
-  store i64 %927, ptr %697, align 8
-  %928 = load i64, ptr %704, align 8
-  %929 = icmp sgt i64 %928, 0
-  %930 = load i64, ptr %694, align 8
-  br i1 %929, label %931, label %940
-931:                                              ; preds = %920
-  %932 = mul i64 %930, %927
-  %933 = load ptr, ptr %706, align 8
-  br label %934
-934:                                              ; preds = %934, %931
-  %935 = phi i64 [ %938, %934 ], [ 0, %931 ]
-  %936 = mul i64 %932, %935
-  %937 = getelementptr inbounds %struct.TdlrtOffset, ptr %933, i64 %935, i32 1
-  store i64 %936, ptr %937, align 8
-  %938 = add nuw nsw i64 %935, 1
-  %939 = icmp eq i64 %938, %928
-  br i1 %939, label %940, label %934
-940:                                              ; preds = %934, %920
-  call fastcc void @tiles(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %922)
-  %941 = mul nsw i64 %930, %923
-  %942 = load i64, ptr %784, align 8
-  %943 = mul nsw i64 %941, %942
-  %944 = load i64, ptr %0, align 8
-  %945 = mul nsw i64 %943, %944
-  %946 = getelementptr inbounds i8, ptr %921, i64 %945
-  %947 = load i64, ptr %698, align 8
-  %948 = add nsw i64 %947, %922
-  %949 = icmp slt i64 %948, %859
-  br i1 %949, label %920, label %951
-950:                                              ; preds = %916
+887:                                              ; preds = %901, %881
+  %888 = add nuw nsw i64 %882, 16
+  %889 = icmp slt i64 %888, %875
+  br i1 %889, label %881, label %920
+890:                                              ; preds = %901, %883
+  %891 = phi i64 [ %918, %901 ], [ %869, %883 ]
+  %892 = sub nsw i64 %879, %891
+  %893 = load i64, ptr %789, align 8
+  br label %894
+894:                                              ; preds = %894, %890
+  %895 = phi i64 [ %893, %890 ], [ %900, %894 ]
+  %896 = trunc i64 %895 to i32
+  %897 = shl nuw i32 1, %896
+  %898 = sext i32 %897 to i64
+  %899 = icmp slt i64 %892, %898
+  %900 = add nsw i64 %895, -1
+  br i1 %899, label %894, label %901
+901:                                              ; preds = %894
+  %902 = sub nsw i64 %891, %869
+  %903 = mul nsw i64 %902, %875
+  %904 = load i64, ptr %0, align 8
+  %905 = mul nsw i64 %903, %904
+  %906 = getelementptr inbounds i8, ptr %872, i64 %905
+  %907 = mul nsw i64 %882, %898
+  %908 = mul nsw i64 %907, %904
+  %909 = getelementptr inbounds i8, ptr %906, i64 %908
+  %910 = mul nsw i64 %904, %898
+  %911 = load ptr, ptr %790, align 8
+  %912 = load i64, ptr %791, align 8
+  %913 = mul nsw i64 %912, %891
+  %914 = getelementptr inbounds i8, ptr %911, i64 %913
+  %915 = load i64, ptr %792, align 8
+  %916 = mul nsw i64 %915, %884
+  %917 = getelementptr inbounds i8, ptr %914, i64 %916
+  call fastcc void @move(ptr noundef nonnull readonly %0, ptr noundef nonnull %909, i64 noundef %904, i64 noundef %910, ptr noundef %917, i64 noundef %912, i64 noundef %915, i64 noundef %898, i64 noundef %886)
+  %918 = add nsw i64 %891, %898
+  %919 = icmp slt i64 %918, %879
+  br i1 %919, label %890, label %887
+920:                                              ; preds = %887, %874, %867
+  br i1 %785, label %954, label %921
+921:                                              ; preds = %920
+  br i1 %866, label %922, label %955
+922:                                              ; preds = %921
+  %923 = load ptr, ptr %702, align 8
+  br label %924
+924:                                              ; preds = %944, %922
+  %925 = phi ptr [ %923, %922 ], [ %950, %944 ]
+  %926 = phi i64 [ %828, %922 ], [ %952, %944 ]
+  call fastcc void @take_columns(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %926)
+  store ptr %925, ptr %696, align 8
+  %927 = load i64, ptr %699, align 8
+  %928 = load i64, ptr %788, align 8
+  %929 = mul nsw i64 %928, %927
+  %930 = load i64, ptr %0, align 8
+  %931 = mul nsw i64 %929, %930
+  store i64 %931, ptr %697, align 8
+  %932 = load i64, ptr %704, align 8
+  %933 = icmp sgt i64 %932, 0
+  %934 = load i64, ptr %694, align 8
+  br i1 %933, label %935, label %944
+935:                                              ; preds = %924
+  %936 = mul i64 %934, %931
+  %937 = load ptr, ptr %706, align 8
+  br label %938
+938:                                              ; preds = %938, %935
+  %939 = phi i64 [ %942, %938 ], [ 0, %935 ]
+  %940 = mul i64 %936, %939
+  %941 = getelementptr inbounds %struct.TdlrtOffset, ptr %937, i64 %939, i32 1
+  store i64 %940, ptr %941, align 8
+  %942 = add nuw nsw i64 %939, 1
+  %943 = icmp eq i64 %942, %932
+  br i1 %943, label %944, label %938
+944:                                              ; preds = %938, %924
+  call fastcc void @tiles(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6, i64 noundef %926)
+  %945 = mul nsw i64 %934, %927
+  %946 = load i64, ptr %788, align 8
+  %947 = mul nsw i64 %945, %946
+  %948 = load i64, ptr %0, align 8
+  %949 = mul nsw i64 %947, %948
+  %950 = getelementptr inbounds i8, ptr %925, i64 %949
+  %951 = load i64, ptr %698, align 8
+  %952 = add nsw i64 %951, %926
+  %953 = icmp slt i64 %952, %863
+  br i1 %953, label %924, label %955
+954:                                              ; preds = %920
   call fastcc void @part(ptr noundef nonnull readonly %0, ptr noundef nonnull readonly %14, ptr noundef nonnull %6)
-  br label %951
-951:                                              ; preds = %950, %940, %917
-  %952 = load i64, ptr %6, align 8
-  %953 = add nsw i64 %952, %782
-  store i64 %953, ptr %6, align 8
-  %954 = load i64, ptr %14, align 8
-  %955 = icmp slt i64 %953, %954
-  br i1 %955, label %863, label %803
-956:                                              ; preds = %812
+  br label %955
+955:                                              ; preds = %954, %944, %921
+  %956 = load i64, ptr %6, align 8
+  %957 = add nsw i64 %956, %786
+  store i64 %957, ptr %6, align 8
+  %958 = load i64, ptr %14, align 8
+  %959 = icmp slt i64 %957, %958
+  br i1 %959, label %867, label %807
+960:                                              ; preds = %816
   call void @llvm.lifetime.end.p0(i64 136, ptr nonnull %6)
   call void @llvm.lifetime.end.p0(i64 16, ptr nonnull %5)
   call void @llvm.lifetime.end.p0(i64 16, ptr nonnull %4)
   call void @llvm.lifetime.end.p0(i64 8192, ptr nonnull %3)
-  br label %957
-957:                                              ; preds = %956, %685, %625, %547, %519, %510, %52
+  br label %961
+961:                                              ; preds = %960, %685, %625, %547, %519, %510, %52
   call void @llvm.lifetime.end.p0(i64 176, ptr nonnull %14)
   ret void
 }

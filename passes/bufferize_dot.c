@@ -169,7 +169,11 @@ static TdlDim room_of(const Bufferize *B, const Loops *l, int64_t size)
     int64_t lanes = CONTRACT_VECTOR_BYTES / size, least = CONTRACT_CACHE_BYTES / size, n;
     TdlDim depth = dim_min(m, k, CONTRACT_DEPTH), other = dim_const(m, 0);
     TdlDim large = dim_mul(m, reaches(B, dim_mul(m, k, cols), least), reaches(B, rows, CONTRACT_PACK_ROWS));
-    if (!summed(l, !wide)) other = dim_mul(m, large, dim_const(m, CONTRACT_STAYS_BYTES / size));
+    if (!summed(l, !wide)) {
+        TdlDim tiles = dim_floordiv(m, dim_add(m, rows, dim_const(m, CONTRACT_TILE_ROWS - 1)), CONTRACT_TILE_ROWS);
+        TdlDim part = dim_mul(m, dim_mul(m, depth, tiles), dim_const(m, CONTRACT_TILE_ROWS));
+        other = dim_mul(m, large, dim_min(m, part, CONTRACT_STAYS_BYTES / size));
+    }
     if (whole) return dim_add(m, dim_mul(m, large, dim_const(m, CONTRACT_BLOCK_BYTES / size)), other);
     bool stays = dim_is_const(m, rows, &n) && n <= CONTRACT_STAYS_BYTES / CONTRACT_DEPTH / size;
     if (stays) return dim_mul(m, depth, dim_const(m, CONTRACT_TILE_VECTORS * lanes));

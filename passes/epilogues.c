@@ -224,12 +224,12 @@ static bool element_by_element(const Epilogues *e, const Pair *p, bool *alone) {
     return reads > 0;
 }
 
-/* t is the rows of a turn, and the nest reads rows lo.. of the whole at its beginning. */
+/* t is the rows of a turn, or all where they are fewer, and the nest reads rows lo.. of the whole at its beginning. */
 static void shrink(Epilogues *e, const Pair *p, TdlVal lo) {
     TdlFunc *f = e->f;
     TdlDim dims[MAX_RANK];
     TdlType t = ir_type(f, p->t);
-    for (uint32_t i = 0; i < p->rank; i++) dims[i] = i ? ty_dims(e->m, t)[i] : dim_const(e->m, e->rows);
+    for (uint32_t i = 0; i < p->rank; i++) dims[i] = i ? ty_dims(e->m, t)[i] : dim_min(e->m, ty_dims(e->m, t)[0], e->rows);
     ir_val(f, p->t)->type = ty_buf(e->m, ty_tensor(e->m, ty_elem(e->m, t), dims, p->rank));
     TdlBuilder b = ir_before(f, ir_region(f, p->body)->first);
     TdlVal row = ir_binary(&b, OP_SUB, p->idx[0], lo);

@@ -269,10 +269,12 @@ static int64_t take_room(const TdlrtKernels *t, const TdlrtContract *p, Part *s,
     int64_t pass = pass_bytes(t, depth, s->most);
     s->room = p->room;
     s->room_bytes = p->room_bytes;
-    if (p->ak != t->size && pass + TDLRT_STAYS_BYTES <= s->room_bytes) {
+    int64_t tiles = (p->m + TDLRT_TILE_ROWS - 1) / TDLRT_TILE_ROWS;
+    int64_t part = least(tiles * TDLRT_TILE_ROWS * depth * t->size, TDLRT_STAYS_BYTES);
+    if (p->ak != t->size && pass + part <= s->room_bytes) {
         s->packed_a = s->room;
-        s->room += TDLRT_STAYS_BYTES;
-        s->room_bytes -= TDLRT_STAYS_BYTES;
+        s->room += part;
+        s->room_bytes -= part;
     }
     if (p->m * depth * t->size <= TDLRT_STAYS_BYTES) s->room_bytes = least(s->room_bytes, pass);
     if (pass <= s->room_bytes) return depth;
