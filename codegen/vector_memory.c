@@ -5,9 +5,10 @@
  * Under a mask only lanes that run read and write, and private memory keeps what it holds of the others. */
 #include "codegen/vector.h"
 
-/* ---- offsets: a scalar, an affine vector, or any vector ---- */
+/* ---- offsets: a scalar, an affine vector, or any vector, and what is added to all of its lanes (or NULL): apart, so that
+ * elements of one row have the addresses of the rows in common ---- */
 
-typedef struct { LLVMValueRef scalar; CgAffine affine; LLVMValueRef vector; } Offset;
+typedef struct { LLVMValueRef scalar; CgAffine affine; LLVMValueRef vector, plus; } Offset;
 
 static Offset offset_of(const Cg *g, TdlVal v) {
     LLVMValueRef x = cg_val(g, v);
@@ -17,17 +18,32 @@ static Offset offset_of(const Cg *g, TdlVal v) {
 }
 
 static LLVMValueRef as_vector(CgUnit *u, Offset a, unsigned lanes) {
-    return a.scalar ? cg_splat(u, a.scalar, lanes) : a.vector ? a.vector : vec_expand(u, a.affine, lanes);
+    if (a.scalar) return cg_splat(u, a.scalar, lanes);
+    if (!a.vector) return vec_expand(u, a.affine, lanes);
+    return a.plus ? LLVMBuildNSWAdd(u->b, a.vector, cg_splat(u, a.plus, lanes), "") : a.vector;
+}
+
+/* Of one lane, as a scalar. */
+static LLVMValueRef in_lane(CgUnit *u, Offset a, unsigned lane) {
+    if (a.scalar) return a.scalar;
+    if (!a.vector) return LLVMBuildNSWAdd(u->b, a.affine.base, LLVMBuildNSWMul(u->b, a.affine.stride, cg_i64(u, lane), ""), "");
+    LLVMValueRef at = vec_extract(u, a.vector, lane);
+    return a.plus ? LLVMBuildNSWAdd(u->b, at, a.plus, "") : at;
 }
 
 static Offset offset_scale(CgUnit *u, Offset a, LLVMValueRef k, unsigned lanes) {
     if (a.scalar) return (Offset){.scalar = LLVMBuildNSWMul(u->b, a.scalar, k, "")};
-    if (a.vector) return (Offset){.vector = LLVMBuildNSWMul(u->b, a.vector, cg_splat(u, k, lanes), "")};
+    if (a.vector) {
+        LLVMValueRef plus = a.plus ? LLVMBuildNSWMul(u->b, a.plus, k, "") : NULL;
+        return (Offset){.vector = LLVMBuildNSWMul(u->b, a.vector, cg_splat(u, k, lanes), ""), .plus = plus};
+    }
     return (Offset){.affine = {LLVMBuildNSWMul(u->b, a.affine.base, k, ""), LLVMBuildNSWMul(u->b, a.affine.stride, k, "")}};
 }
 
 static Offset offset_add(CgUnit *u, Offset a, Offset b, unsigned lanes) {
     if (a.scalar && b.scalar) return (Offset){.scalar = LLVMBuildNSWAdd(u->b, a.scalar, b.scalar, "")};
+    if (a.scalar && b.vector) return offset_add(u, b, a, lanes);
+    if (a.vector && b.scalar) return (Offset){.vector = a.vector, .plus = a.plus ? LLVMBuildNSWAdd(u->b, a.plus, b.scalar, "") : b.scalar};
     if (a.vector || b.vector) return (Offset){.vector = LLVMBuildNSWAdd(u->b, as_vector(u, a, lanes), as_vector(u, b, lanes), "")};
     LLVMValueRef base = LLVMBuildNSWAdd(u->b, a.scalar ? a.scalar : a.affine.base, b.scalar ? b.scalar : b.affine.base, "");
     if (a.scalar || b.scalar) return (Offset){.affine = {base, a.scalar ? b.affine.stride : a.affine.stride}};
@@ -229,9 +245,9 @@ static void store_every_other(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
 }
 
 /* Element of a lane, as scalar address. */
-static LLVMValueRef lane_pointer(Cg *g, TdlVal v, LLVMValueRef offsets, unsigned lane) {
+static LLVMValueRef lane_pointer(Cg *g, TdlVal v, Offset offset, unsigned lane) {
     CgUnit *u = g->u;
-    LLVMValueRef at = vec_extract(u, offsets, lane);
+    LLVMValueRef at = in_lane(u, offset, lane);
     unsigned lanes = g->lanes[v.id];
     if (lanes) at = LLVMBuildNSWAdd(u->b, LLVMBuildNSWMul(u->b, at, cg_i64(u, lanes), ""), cg_i64(u, lane), "");
     return pointer(g, v, at);
@@ -248,11 +264,13 @@ static LLVMValueRef load_at(Cg *g, TdlVal v, Offset at) {
         return g->mask ? load_masked(g, e, g->mask, p, root) : load_vector(g, e, p, root, g->width, el_bytes(e));
     }
     if (is_every_other(g, v, at)) return load_every_other(g, v, at);
-    LLVMValueRef all = as_vector(u, at, g->width), r = NULL;
-    /* Lanes that do not run read element 0, which is there where any is. */
-    if (g->mask) all = LLVMBuildSelect(u->b, g->mask, all, LLVMConstNull(LLVMTypeOf(all)), "");
+    LLVMValueRef r = NULL;
+    if (g->mask) { /* lanes that do not run read element 0, which is there where any is */
+        LLVMValueRef all = as_vector(u, at, g->width);
+        at = (Offset){.vector = LLVMBuildSelect(u->b, g->mask, all, LLVMConstNull(LLVMTypeOf(all)), "")};
+    }
     for (unsigned i = 0; i < g->width; i++)
-        r = vec_insert(u, r, cg_load_elem(g, e, lane_pointer(g, v, all, i), root), i, g->width);
+        r = vec_insert(u, r, cg_load_elem(g, e, lane_pointer(g, v, at, i), root), i, g->width);
     return r;
 }
 
@@ -287,8 +305,7 @@ static void store_at(Cg *g, TdlVal v, Offset at, LLVMValueRef x) {
     } else if (!g->lanes[v.id] && !at.vector && is_int(at.affine.stride, 1)) {
         store_vector(g, e, cg_splat(u, x, g->width), pointer(g, v, at.affine.base), root, el_bytes(e));
     } else {
-        LLVMValueRef all = as_vector(u, at, g->width);
-        for (unsigned i = 0; i < g->width; i++) cg_store_elem(g, e, vec_extract(u, x, i), lane_pointer(g, v, all, i), root);
+        for (unsigned i = 0; i < g->width; i++) cg_store_elem(g, e, vec_extract(u, x, i), lane_pointer(g, v, at, i), root);
     }
 }
 
@@ -302,7 +319,7 @@ void vec_view(Cg *g, TdlOp o) {
     Offset at = op_int(g->f, o, "flat", 0) ? offset_of(g, d->operands[1]) : place(g, o, 0, 1);
     g->lanes[result.id] = g->lanes[source.id];
     g->root[result.id] = g->root[source.id];
-    g->lane_offset[result.id] = at.scalar ? NULL : at.vector;
+    g->lane_offset[result.id] = at.vector ? as_vector(g->u, at, g->width) : NULL;
     g->lane_affine[result.id] = at.affine;
     cg_set(g, result, at.scalar ? cg_element(g, source, at.scalar) : cg_val(g, source));
 }
