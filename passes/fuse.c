@@ -5,8 +5,8 @@
  * sums (fuse_linear.c), loops side by side into one (fuse_merge.c),
  * accumulators that are added to at the loop's own index into results (fuse_own.c), what one nest of an iteration computed
  * out of the next (fuse_share.c), additions of a map's result into the map (fuse_add.c), invariant operations out of bodies
- * and constant factors out of sums (fuse_hoist.c); `simplify` between them removes what is no longer used and merges what
- * became equal. Each file says when it acts and what it never does.
+ * and constant factors out of sums (fuse_hoist.c), what all rows share out of nests (fuse_rows.c); `simplify` between them
+ * removes what is no longer used and merges what became equal. Each file says when it acts and what it never does.
  * Values: sums may be added in another order (not with strict_fp); everything else is computed as before.
  * Cost: rounds until nothing changes, ROUNDS at most; each is near-linear in the size of the function, but for values with
  * many uses, which a rewrite goes over again for each use that is gone. */
@@ -42,7 +42,7 @@ static bool run_steps(TdlModule *m, const TdlPassOptions *opt, const FuseStep *s
 
 bool pass_fuse(TdlModule *m, const TdlPassOptions *opt) {
     static const FuseStep prepare[] = {fuse_ranges, fuse_branch, fuse_gather};
-    static const FuseStep steps[] = {fuse_hoist, fuse_pull, fuse_linear, fuse_own, fuse_merge, fuse_share, fuse_add};
+    static const FuseStep steps[] = {fuse_hoist, fuse_rows, fuse_pull, fuse_linear, fuse_own, fuse_merge, fuse_share, fuse_add};
     if (!pass_simplify(m, opt)) return false;
     for (int round = 0; round < ROUNDS; round++) {
         bool changed = false;

@@ -34,6 +34,7 @@ bool fuse_own(FuseCtx *c);    /* accumulators that are added to at the loop's ow
 bool fuse_add(FuseCtx *c);    /* additions of a map's result into the map */
 bool fuse_linear(FuseCtx *c); /* sums of what is linear in a value, of the value alone */
 bool fuse_share(FuseCtx *c);  /* what one nest of an iteration computed out of the next */
+bool fuse_rows(FuseCtx *c);   /* what all rows of a nest share is computed once */
 bool fuse_hoist(FuseCtx *c);  /* invariant operations out of bodies, constant factors out of sums */
 
 /* ---- questions (fuse_util.c) ---- */

@@ -28,7 +28,20 @@ enum {
 
 /* ---- what an operation holds ---- */
 
-typedef struct { uint32_t size, depth, deepest; bool effect, never, function, scatters; } Survey;
+typedef struct { uint32_t size, depth, deepest; bool effect, never, function, scatters, open; } Survey;
+
+/* The iterations of a `map` or `reduce` by the extents from number `first` on; 0: not known. */
+static int64_t known_rows(const TdlFunc *f, TdlOp loop, uint32_t first) {
+    const TdlOpData *d = ir_op(f, loop);
+    int64_t rows = 1, n = 0;
+    if (d->code != OP_MAP && d->code != OP_REDUCE) return 0;
+    for (uint32_t i = first; i < d->noperands; i++) {
+        TdlDim e = fuse_extent(f, d->operands[i]);
+        if (!e.id || !dim_is_const(f->module, e, &n) || n < 1 || n >= MIN_ROW) return 0;
+        rows *= n;
+    }
+    return rows < MIN_ROW ? rows : 0;
+}
 
 static void survey(const TdlFunc *f, TdlOp o, TdlVal index, Survey *s) {
     const TdlOpData *d = ir_op(f, o);
@@ -38,6 +51,7 @@ static void survey(const TdlFunc *f, TdlOp o, TdlVal index, Survey *s) {
     if ((op_info(d->code)->flags & OPF_FUNCTION) && !s->depth) s->function = true;
     if (d->code == OP_ACCADD && d->noperands > 2 && d->operands[2].id != index.id) s->scatters = true;
     bool loop = fuse_is_loop(d->code);
+    s->open |= loop && !known_rows(f, o, 0);
     s->depth += loop;
     if (s->depth > s->deepest) s->deepest = s->depth;
     for (uint16_t i = 0; i < d->nregions; i++)
@@ -69,6 +83,7 @@ static void describe(Merge *g, MergeNode *n) {
     n->depth = s.deepest;
     n->function = s.function;
     n->scatters = s.scatters;
+    n->open = s.open;
     n->barrier = ir_op(f, n->op)->code == OP_NEWDIM;
     n->effect = s.effect;
 }
@@ -264,17 +279,20 @@ static uint32_t levels(const Merge *g, const MergeNode *n, uint32_t shared) { re
 
 /* LLVM vectorises innermost loops alone: elementwise nests of short rows and elementwise loops with elementary functions
  * stay apart from what has loops inside. Nests of two loops or more below the shared ones are those whose shared loop
- * goes to vector lanes (pass `vector`), with all that is in it. */
+ * goes to vector lanes (pass `vector`), with all that is in it; short rows also join others that are all short, of known
+ * length: these are unrolled, and what passes between them stays in registers. */
 static bool breaks_rows(const Merge *g, const MergeCluster *k, const MergeNode *n, uint32_t shared) {
     uint32_t most = levels(g, n, shared);
-    bool simple = short_rows(g, n, shared) || (!most && n->function);
+    bool rows = short_rows(g, n, shared), alone = !most && n->function, open = n->open || !known_rows(g->c->f, n->loop, shared);
     for (uint32_t i = 0; i < k->members.n; i++) {
         const MergeNode *p = &g->nodes.p[k->members.p[i]];
         uint32_t l = levels(g, p, shared);
-        simple |= short_rows(g, p, shared) || (!l && p->function);
+        rows |= short_rows(g, p, shared);
+        alone |= !l && p->function;
+        open |= p->open || !known_rows(g->c->f, p->loop, shared);
         if (l > most) most = l;
     }
-    return simple && most == 1;
+    return ((rows && open) || alone) && most == 1;
 }
 
 static bool worth_it(const Merge *g, const MergeCluster *k, const MergeNode *n, uint32_t shared) {

@@ -17,6 +17,7 @@ typedef struct {
     uint32_t depth;          /* loops in its body, one in the other */
     bool function;           /* an elementary function outside of these */
     bool scatters;           /* adds at a place that is not its own index */
+    bool open;               /* a loop in its body that is long or of unknown length */
     bool effect, fails, barrier;
     int32_t cluster;         /* of the window; -1: none */
     uint64_t before;         /* clusters that come before it */

@@ -39,14 +39,15 @@ static bool known_trips(const Vec *v, TdlOp loop, double *n) {
     return *n = hi > lo ? hi - lo : 0, true;
 }
 
-/* Instructions of a region on one register of lanes where its loops of known bounds are unrolled. */
+/* Instructions of a region on one register of lanes where its loops of known bounds that are marked are unrolled. */
 static double unrolled_ops(const Vec *v, TdlRegion r) {
     double n = 0, trips;
     IR_FOREACH_OP(v->f, r, o) {
         const TdlOpData *d = ir_op(v->f, o);
         double inner = 0;
         for (uint32_t i = 0; i < d->nregions; i++) inner += unrolled_ops(v, d->regions[i]);
-        n += d->code == OP_FOR && known_trips(v, o, &trips) ? trips * inner : inner;
+        bool copies = d->code == OP_FOR && op_int(v->f, o, "unroll", 0) && known_trips(v, o, &trips);
+        n += copies ? trips * inner : inner;
         bool memory = d->code == OP_LOAD || d->code == OP_STORE;
         if (memory || (d->nresults == 1 && v->varying[d->results[0].id])) n += memory && vec_apart(v, o) ? VEC_PRICE : 1;
     }
@@ -142,9 +143,10 @@ static void choose_lanes(Vec *v) {
     uint32_t one = v->bytes / (bytes < 4 ? 8 : bytes), n = GROUP;
     if (has_scalars(v, v->body) || v->forks > MOST_FORKS || v->cost > MOST_APART * v->count) n = 1;
     for (uint32_t i = 0; i < v->loops.n; i++) op_set_int(v->f, v->loops.p[i], "unroll", 1);
-    double ops = MOST_OPS, all = unrolled_ops(v, v->body), trips, registers = v->bytes == 64 ? 32 : 16;
+    double ops = MOST_OPS, trips, registers = v->bytes == 64 ? 32 : 16;
     bool flat = unroll(v, v->body, &ops);
-    while (n > 1 && flat && (n * (private_values(v) + OTHER_REGISTERS) > registers || n * all > MOST_OPS)) n /= 2;
+    double all = unrolled_ops(v, v->body);
+    while (n > 1 && (n * all > MOST_OPS || (flat && n * (private_values(v) + OTHER_REGISTERS) > registers))) n /= 2;
     while (n > 1 && n * functions(v, v->body) > (is_inner(v) ? MOST_FUNCTIONS : LONG_FUNCTIONS)) n /= 2;
     v->lanes = n * one;
     if (known_trips(v, v->loop, &trips))
