@@ -242,7 +242,7 @@ static void spread_addition(Places *p) {
     TdlOp around = ir_region(p->f, body)->parent;
     if (!p->lanes || p->extent > MOST_PLACES || !around.id) return;
     const TdlOpData *l = ir_op(p->f, around);
-    if (l->code != OP_FOR || l->noperands != 2 || op_int(p->f, around, "parallel", 0)) return;
+    if (l->code != OP_FOR || l->noperands != 2 || op_int(p->f, around, "parallel", 0) || op_int(p->f, around, "exit", 0)) return;
     for (TdlOp o = ir_op(p->f, p->loop)->next; o.id; o = ir_op(p->f, o)->next) {
         if (ir_op(p->f, o)->code != OP_STORE) continue;
         TdlOp load = sum_added_to(p->f, p->uses, o);
