@@ -15,7 +15,7 @@ typedef struct {
 } Erf;
 
 static const Erf F64 = {
-    .most = 0x1.a8b12fc6e489p+4, .bell = 26.6157, .nerf = 11, .nerfc = 20,
+    .most = 0x1.a8b12fc6e489p+4, .bell = 0x1.a9d9fa9a5cf09p+4, .nerf = 11, .nerfc = 20,
     .erf = {0x1.06eba8214db69p-3, -0x1.812746b0379e2p-2, 0x1.ce2f21a0425ddp-4, -0x1.b82ce3125d943p-6, 0x1.565bcd048b872p-8,
             -0x1.c02db15f5569dp-11, 0x1.f9a2b768923a5p-14, -0x1.f4c67ab33fe01p-17, 0x1.b916301158803p-20,
             -0x1.5680ff8372372p-23, 0x1.8b4bac1d9b6d1p-27},
@@ -26,7 +26,7 @@ static const Erf F64 = {
              -0x1.241d3b721dd53p-24, 0x1.67147ce6a1f54p-24},
 };
 static const Erf F32 = {
-    .most = 0x1.2639bep+3, .bell = 9.3454, .nerf = 6, .nerfc = 10,
+    .most = 0x1.2639bep+3, .bell = 0x1.2b0d88p+3, .nerf = 6, .nerfc = 10,
     .erf = {0x1.06eba8p-3, -0x1.81273cp-2, 0x1.ce2b5ep-4, -0x1.b7b464p-6, 0x1.4f8ceep-8, -0x1.6404dep-11},
     .erfc = {0x1.40c522p+0, -0x1.15c082p-3, -0x1.85a126p-5, 0x1.098306p-3, -0x1.e88e1ap-4, 0x1.17d4eap-4, -0x1.8518f2p-6,
              0x1.43d894p-9, 0x1.da2032p-10, -0x1.4e3516p-11},

@@ -45,11 +45,6 @@ static bool is_const(const TdlFunc *f, TdlVal v, double c) {
     return o.id && ir_op(f, o)->code == OP_CONST && op_attr(f, o, "value")->f == c;
 }
 
-static bool is_constant(const TdlFunc *f, TdlVal v) {
-    TdlOp o = ir_val(f, v)->def;
-    return o.id && ir_op(f, o)->code == OP_CONST;
-}
-
 /* zbar (or a tangent) * partial; a select is multiplied in its branches, so that the 0 of a branch not taken is exact. */
 static TdlVal times(Formula *p, TdlVal zbar, TdlVal partial) {
     Adj *a = p->a;
@@ -64,13 +59,10 @@ static TdlVal times(Formula *p, TdlVal zbar, TdlVal partial) {
     }
     if (o.id && ir_op(p->f, o)->code == OP_NEG)
         return ir_unary(adj_b(a), OP_NEG, times(p, zbar, ir_op(p->f, o)->operands[0]));
-    if (o.id && ir_op(p->f, o)->code == OP_DIV) {
-        /* zbar * (n / d) = zbar * n / d for constant n: one rounding less for n = 1. Otherwise zbar / d * n: the other
-         * operand's partial has zbar / d, too, in what has two. */
+    if (o.id && ir_op(p->f, o)->code == OP_DIV) { /* zbar * (n / d) = zbar * n / d: one rounding less for n = 1 */
         const TdlVal *v = ir_op(p->f, o)->operands;
-        TdlVal d = build(p, v[1]);
-        if (is_constant(p->f, v[0])) return adj_op2(a, OP_DIV, times(p, zbar, v[0]), d);
-        return times(p, adj_op2(a, OP_DIV, zbar, d), v[0]);
+        TdlVal n = times(p, zbar, v[0]);
+        return adj_op2(a, OP_DIV, n, build(p, v[1]));
     }
     return adj_op2(a, OP_MUL, zbar, build(p, partial));
 }
