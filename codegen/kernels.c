@@ -137,8 +137,8 @@ static LLVMValueRef begin(Kernel *k, const char *name, const char *params) {
 }
 
 /* ---- tile(k, a, a_rows, ak, b, bk, c, cm, cols, accumulate, nruns, runs), strip(the same, b_line, c_line) ----
- * Where the rows of a begin is read from memory: of multiples of one stride, loop strength reduction makes a chain of
- * additions that is longer than a step of a small tile. */
+ * Where the rows of a begin is read from memory: of multiples of one stride, loop strength reduction, where the target's
+ * pipeline has it, makes a chain of additions that is longer than a step of a small tile. */
 
 enum { T_K, T_A, T_A_ROWS, T_AK, T_B, T_BK, T_C, T_CM, T_COLS, T_ACCUMULATE, T_NRUNS, T_RUNS, T_B_LINE, T_C_LINE };
 

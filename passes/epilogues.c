@@ -16,7 +16,7 @@
 enum {
     MAX_RANK = 64,
     ROWS = 256,         /* of a turn: what the contraction packs for each is little of it */
-    THREADS_ROWS = 64,  /* where threads share the turns */
+    THREADS_ROWS = 128, /* where threads share the turns: more than CONTRACT_PACK_ROWS, so that turns pack */
     FAR = 256           /* operations that are looked at */
 };
 
