@@ -76,6 +76,16 @@ static bool unroll(Vec *v, TdlRegion r, double *ops) {
     return all;
 }
 
+/* A loop that is short stays one, as what is in it is large: as if all were unrolled. */
+static bool leaves_short(const Vec *v) {
+    double trips;
+    for (uint32_t i = 0; i < v->loops.n; i++) {
+        TdlOp o = v->loops.p[i];
+        if (!op_int(v->f, o, "unroll", 0) && known_trips(v, o, &trips) && trips <= MOST_TRIPS) return true;
+    }
+    return false;
+}
+
 /* ---- how many lanes ---- */
 
 static uint32_t elem_bytes(const Vec *v, TdlVal x) { return el_bytes(ty_elem(v->m, ir_type(v->f, x))); }
@@ -146,7 +156,7 @@ static void choose_lanes(Vec *v) {
     double ops = MOST_OPS, trips, registers = v->bytes == 64 ? 32 : 16;
     bool flat = unroll(v, v->body, &ops);
     double all = unrolled_ops(v, v->body);
-    while (n > 1 && (n * all > MOST_OPS || (flat && n * (private_values(v) + OTHER_REGISTERS) > registers))) n /= 2;
+    while (n > 1 && (flat || leaves_short(v)) && (n * (private_values(v) + OTHER_REGISTERS) > registers || n * all > MOST_OPS)) n /= 2;
     while (n > 1 && n * functions(v, v->body) > (is_inner(v) ? MOST_FUNCTIONS : LONG_FUNCTIONS)) n /= 2;
     v->lanes = n * one;
     if (known_trips(v, v->loop, &trips))
