@@ -5,8 +5,8 @@
  *   %6 = update %2, %5, %t                        %4 = update %1, %v, %i
  *
  * So %1 is dead where %4 is made, which is in place then. That is how a loop keeps what it overwrites: the reverse
- * sweep's tape is written at the end of the body. What the loop carries is kept as early as can be: a map may write what
- * comes next over what it reads.
+ * sweep's tape is written at the end of the body. What the loop carries is kept as early as can be: a map may write
+ * what comes next over what it reads.
  * When: element reads, rows and updates by them, that use a value which an update or a loop in front in the same region
  * took over, or updates by a value that the loop carries. Never across an `assert`, which may be what keeps an index in
  * range, nor where an index is checked here, nor where what is updated was read since: that would need a copy then.
@@ -17,7 +17,7 @@ typedef struct {
     Bufferize *B;
     TdlOp *taker;       /* value: what took it over in the region where it did; 0: nothing yet */
     uint32_t *used;     /* value: place of the last use of it or of a view of it so far */
-    uint32_t *place;    /* op: in the order of the text, two apart */
+    uint32_t *place;    /* op: of two, the one of the lower place is in front; of equal ones it is not known */
     uint32_t now, assert_at;
 } Order;
 
@@ -74,7 +74,8 @@ static void visit(Order *s, TdlOp o) {
     TdlOp k = ended_by(s, o);
     if (!k.id) k = kept_before(s, o);
     bool early = k.id && may_precede(s, o, k);
-    s->place[o.id] = early ? s->place[k.id] - 1 : (s->now += 2);
+    /* All that moves between two operations has the odd place between theirs, whatever its order there. */
+    s->place[o.id] = early ? s->place[k.id] - (s->place[k.id] % 2 == 0) : (s->now += 2);
     if (early) ir_move_before(B->f, o, k);
     if (ir_op(B->f, o)->code == OP_ASSERT) s->assert_at = s->now;
     const TdlOpData *d = ir_op(B->f, o);
@@ -93,10 +94,26 @@ static void walk(Order *s, TdlRegion r) {
     IR_FOREACH_OP(s->B->f, r, o) visit(s, o);
 }
 
+/* No verifier sees this form of f: is everything made in front of its uses still? */
+static void check(const Bufferize *B, TdlRegion r, bool *made) {
+    IR_FOREACH_OP(B->f, r, o) {
+        const TdlOpData *d = ir_op(B->f, o);
+        for (uint32_t i = 0; i < d->noperands; i++) {
+            TdlOp def = ir_val(B->f, d->operands[i])->def;
+            if (def.id && !made[def.id])
+                diag_error(B->m->diags, d->span, "bufferize: internal error: operand %u of %s is made behind it", i,
+                           op_info(d->code)->name);
+        }
+        for (uint32_t i = 0; i < d->nregions; i++) check(B, d->regions[i], made);
+        made[o.id] = true;
+    }
+}
+
 void buf_order(Bufferize *B) {
     Order s = {.B = B};
     s.taker = ARENA_ARRAY(B->a, TdlOp, B->f->vals.n);
     s.used = ARENA_ARRAY(B->a, uint32_t, B->f->vals.n);
     s.place = ARENA_ARRAY(B->a, uint32_t, B->f->ops.n);
     walk(&s, B->f->body);
+    check(B, B->f->body, ARENA_ARRAY(B->a, bool, B->f->ops.n));
 }
