@@ -182,7 +182,7 @@ static bool differ(const Jam *j, TdlVal v, bool end, TdlVal w) {
 static bool independent(const Jam *j, const JamAccess *x, bool end, const JamAccess *y) {
     if ((!x->write && !y->write) || !may_meet(j, x->memory, y->memory)) return true;
     if (x->sum && y->sum) return true;
-    if (x->memory.id != y->memory.id || x->index.n != y->index.n) return false;
+    if (!x->memory.id || x->memory.id != y->memory.id || x->index.n != y->index.n) return false;
     for (uint32_t i = 0; i < x->index.n; i++)
         if (differ(j, x->index.p[i], end, y->index.p[i])) return true;
     return false;
@@ -295,6 +295,27 @@ static uint32_t saved_in(const Jam *j, uint32_t k) {
     return room && ops <= MOST_INNER*shared ? shared : 0;
 }
 
+/* Of a loop that stays as it is: what is in it is outside of the loops inside. */
+static void forget_own(Jam *j, TdlRegion r) {
+    const TdlVals *args = &ir_region(j->f, r)->args;
+    for (uint32_t i = 0; i < args->n; i++) j->own[args->p[i].id] = false;
+    IR_FOREACH_OP(j->f, r, o) {
+        const TdlOpData *d = ir_op(j->f, o);
+        for (uint32_t i = 0; i < d->nresults; i++) j->own[d->results[i].id] = false;
+        for (uint32_t i = 0; i < d->nregions; i++) forget_own(j, d->regions[i]);
+    }
+}
+
+/* Whether the rows are independent, and something is saved. */
+static bool rows_fit(Jam *j) {
+    uint32_t saved = 0;
+    for (uint32_t i = 0; i < j->inner.n; i++)
+        if (!fits_inner(j, j->inner.p[i])) return false;
+    if (!carried_fit(j) || !accesses_fit(j)) return false;
+    for (uint32_t k = 0; k < j->inner.n; k++) saved += saved_in(j, k);
+    return saved > 0;
+}
+
 bool jam_fits(Jam *j, TdlOp o) {
     j->loop = o;
     j->inner.n = j->accesses.n = 0;
@@ -302,16 +323,13 @@ bool jam_fits(Jam *j, TdlOp o) {
     if (j->wide < 2 || !counts_up(j, o)) return false;
     j->body = ir_op(j->f, o)->regions[0];
     j->row = ir_region(j->f, j->body)->args.p[0];
+    if (!collect(j)) return false;
     const TdlVals *args = &ir_region(j->f, j->body)->args;
     for (uint32_t i = 0; i < args->n; i++) j->own[args->p[i].id] = true;
-    if (!collect(j)) return false;
     mark_own(j, j->body);
-    for (uint32_t i = 0; i < j->inner.n; i++)
-        if (!fits_inner(j, j->inner.p[i])) return false;
-    if (!carried_fit(j) || !accesses_fit(j)) return false;
-    uint32_t saved = 0;
-    for (uint32_t k = 0; k < j->inner.n; k++) saved += saved_in(j, k);
-    return saved > 0;
+    bool fits = rows_fit(j);
+    if (!fits) forget_own(j, j->body);
+    return fits;
 }
 
 bool jam_shared(const Jam *j, TdlOp o) {
