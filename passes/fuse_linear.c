@@ -16,7 +16,7 @@
  * multiplies their sum once.
  * When: everything that is added to %w is one value of the iteration times what does not depend on %p, inside a loop that the
  * value is outside of; %v, or its negative, is added to an accumulator around at indices of the other axes, and used nowhere
- * else. Extents of the value's loops are sizes known at entry.
+ * else. Extents of the value's loops are sizes known at entry, and no more values than %v has elements.
  * Values: the sums are added up in another order (not with strict_fp). Where there is no point nothing is multiplied, so that
  * no infinite factor makes a NaN of an empty sum.
  * Cost: the additions of each `withacc` are looked at once; what they need is followed over MOST_OPS operations. */
@@ -169,6 +169,14 @@ static bool fits_add(Linear *l, TdlOp add, bool *deeper) {
     return true;
 }
 
+/* The values of an iteration are no more than what they were added to, which the sums take the place of. */
+static bool sums_are_small(const Linear *l) {
+    TdlModule *m = l->c->m;
+    TdlDim values = dim_const(m, 1);
+    for (uint32_t i = 0; i < l->own_extents.n; i++) values = dim_mul(m, values, fuse_extent(l->f, l->own_extents.p[i]));
+    return dim_known_ge(m, ty_numel(m, ir_type(l->f, ir_result(l->f, l->inner, 0))), values);
+}
+
 static bool find_adds(Linear *l) {
     TdlFunc *f = l->f;
     TdlVal acc = ir_region(f, fuse_body(f, l->inner))->args.p[0];
@@ -187,7 +195,7 @@ static bool find_adds(Linear *l) {
             VEC_PUSH(l->c->scratch, l->own_extents, ir_op(f, map)->operands[i]);
         }
     }
-    return l->kept.n + l->own.n <= MOST_LOOPS;
+    return l->kept.n + l->own.n <= MOST_LOOPS && sums_are_small(l);
 }
 
 /* ---- the change ---- */

@@ -192,21 +192,25 @@ static TdlVal update_again(Simplify *s, TdlOp o, TdlOp u, TdlVal x) {
 
 enum { BETWEEN = 8 }; /* updates between one and that which overwrites it */
 
-/* What is overwritten need not be written: at once, or behind updates of certainly other rows, checked before, that nobody
- * else looks at. Those move here. */
+static bool is_lone(const Simplify *s, TdlOp update) {
+    TdlVal r = ir_result(s->f, update, 0);
+    return r.id < s->ncounted && s->uses[r.id] == 1;
+}
+
+/* What is overwritten need not be written: at once, or behind updates of certainly other rows, checked before. Those move
+ * here. Nobody else looks at any of them: old and new would be there at once, which takes a copy. */
 static TdlVal view_update(Simplify *s, TdlOp o, TdlVal x) {
     const TdlOpData *d = ir_op(s->f, o);
     TdlOp between[BETWEEN], u = sm_def(s, x, OP_UPDATE);
     uint32_t n = 0;
     if (d->noperands == 2) return d->operands[1];
     for (; u.id && !same_indices(d, 2, ir_op(s->f, u), 2); u = sm_def(s, sm_operand(s, u, 0), OP_UPDATE)) {
-        TdlVal r = ir_result(s->f, u, 0);
-        bool lone = r.id < s->ncounted && s->uses[r.id] == 1 && ir_op(s->f, u)->parent.id == d->parent.id;
+        bool lone = is_lone(s, u) && ir_op(s->f, u)->parent.id == d->parent.id;
         if (n == BETWEEN || !lone || !op_int(s->f, u, "inbounds", 0) || !different_indices(s, d, 2, ir_op(s->f, u), 2)) return none();
         between[n++] = u;
     }
     bool checked = u.id && op_int(s->f, o, "inbounds", 0) && op_int(s->f, u, "inbounds", 0);
-    if (!u.id || (n && (!checked || ir_op(s->f, u)->parent.id != d->parent.id))) return none();
+    if (!u.id || !is_lone(s, u) || (n && (!checked || ir_op(s->f, u)->parent.id != d->parent.id))) return none();
     x = sm_operand(s, u, 0);
     while (n) x = update_again(s, o, between[--n], x);
     x = update_again(s, o, o, x);
