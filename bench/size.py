@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Compile time by program size: CPU seconds of tdlc, with the growth from each size to the next.
 
-    bench/size.py TDLC [--sizes 1000,10000] [--kinds line,maps,loops] [--most RATIO] [-- OPTIONS OF TDLC]
+    bench/size.py TDLC [--sizes 1000,10000] [--kinds line,maps,elements,loops] [--most RATIO] [-- OPTIONS OF TDLC]
 
-line: straight-line scalar code; maps: small tensors; loops: nested loops, one after another; each with its gradient.
+line: straight-line scalar code; maps: small tensors; elements: a chain of elementwise operations; loops: nested loops, one
+after another; each with its gradient.
 --most: fails where time grows by more than RATIO times what the size does."""
 import argparse, os, resource, subprocess, sys, tempfile
 
 LINE = ["{a}*{b} + x", "sin({a}) - {b}", "{a} + 0.5*{b}", "{a}*y - {b}"]
+ELEMENTS = ["{a}*y + x", "sin({a}) - y", "{a} + 0.5*x", "{a}*y - x"]
 MAPS = ["{a}*{b} + x", "[{a}[n-1-i] - {b}[i] for i in n]", "{a} + 0.5*sum({b})", "{a}*y - {b}"]
 
 
@@ -21,6 +23,8 @@ def program(kind, n):
         f = f"fn f(x: f64, y: f64) -> f64 {{\n{chain(LINE, n)}    return a{n-1}\n}}"
     elif kind == "maps":
         f = f"fn f[n](x: f64[n], y: f64[n]) -> f64 {{\n{chain(MAPS, n)}    return sum(a{n-1})\n}}"
+    elif kind == "elements":
+        f = f"fn f[n](x: f64[n], y: f64[n]) -> f64 {{\n{chain(ELEMENTS, n)}    return sum(a{n-1})\n}}"
     else:
         body = "".join(f"    for i in m {{ for j in i {{ s = s*0.5 + sin(s)*f64(j + {k}) }} }}\n" for k in range(n))
         f = f"fn f(x: f64, m: i64) -> f64 {{\n    var s = x\n{body}    return s\n}}"
@@ -38,7 +42,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("tdlc")
     p.add_argument("--sizes", default="1000,10000")
-    p.add_argument("--kinds", default="line,maps,loops")
+    p.add_argument("--kinds", default="line,maps,elements,loops")
     p.add_argument("--most", type=float)
     o = p.parse_args(sys.argv[1:cut])
     bad = False
