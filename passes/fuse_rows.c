@@ -110,7 +110,10 @@ static void split(Rows *w) {
 
 static void rows_of(FuseCtx *c, TdlOp map) {
     Rows w = {.c = c, .f = c->f, .map = map, .body = fuse_body(c->f, map)};
+    uint32_t most = 0;
     if (!may_split(&w)) return;
+    ir_walk(c->f, w.body, count, &most);
+    if (most < SHARED) return;
     w.varies = ARENA_ARRAY(c->scratch, bool, c->f->vals.n);
     w.stays = ARENA_ARRAY(c->scratch, bool, c->f->ops.n);
     sort_out(&w);
