@@ -159,11 +159,12 @@ uint32_t cg_vector_bytes(const CgOptions *opt) {
 /* LLVM's part of the work is small: loop IR comes fused, hoisted and, where that pays, in vectors. What is left is to
  * clean up (-O1), to take care of the loops that were not chosen (-O2), and to unroll them (-O3, which only longer scalar
  * loops gain by). On what tdlc makes that is as fast as default<O3> in a fifth of its time: straight-line code has no
- * vectors to be searched for (SLP), and the second early-cse finds what GVN does. */
+ * vectors to be searched for (SLP), the second early-cse finds what GVN does, and what one iteration stores for the next
+ * (loop-load-elim, quadratic in the accesses of a loop) is in registers already. */
 #define CG_COMBINE "instcombine<no-verify-fixpoint>"
 #define CG_CLEAN "cgscc(inline),function(sroa,early-cse<memssa>," CG_COMBINE ",simplifycfg,loop-mssa(licm,simple-loop-unswitch)," \
                  "loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),early-cse<memssa>,sccp," CG_COMBINE ",simplifycfg"
-#define CG_LOOPS ",loop-vectorize,loop-load-elim," CG_COMBINE ",simplifycfg,vector-combine"
+#define CG_LOOPS ",loop-vectorize," CG_COMBINE ",simplifycfg,vector-combine"
 #define CG_DONE ",loop-mssa(licm)),globaldce,constmerge"
 static const char *const PIPELINES[] = {
     "default<O0>",
