@@ -25,10 +25,11 @@ static void make_types(CgUnit *u) {
     u->ctx_type = LLVMStructTypeInContext(c, (LLVMTypeRef[]){u->ptr, u->ptr, u->i64, u->ptr, u->i64, u->ptr, u->ptr, u->ptr, u->ptr}, 9, 0);
 }
 
-/* What users call is kept, in a COMDAT: several objects of one program each bring it. */
+/* What users call is kept, in a COMDAT: several objects of one program each bring it. Mach-O has none, and there the linker
+ * keeps one of weak definitions anyway. */
 static void keep_public(CgUnit *u, const char *name) {
     LLVMValueRef fn = LLVMGetNamedFunction(u->mod, name);
-    if (!fn || LLVMIsDeclaration(fn)) return;
+    if (!fn || LLVMIsDeclaration(fn) || strstr(LLVMGetTarget(u->mod), "-apple-")) return;
     LLVMSetComdat(fn, LLVMGetOrInsertComdat(u->mod, name));
 }
 
