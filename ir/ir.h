@@ -361,6 +361,10 @@ bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r);
 TdlOp ir_threads_around(const TdlFunc *f, TdlRegion r);
 TdlDim ir_static_bytes(TdlFunc *f);
 /* Loop IR: the buffer that buf is, or is a view of. */
+/* Two indices are the same value plus the same constant. */
+bool ir_same_index(const TdlFunc *f, TdlVal a, TdlVal b);
+/* Elements (or rows) at certainly different places: some leading index is the same value plus another constant. */
+bool ir_different_elements(const TdlFunc *f, const TdlVal *a, uint32_t na, const TdlVal *b, uint32_t nb);
 TdlVal ir_viewed(const TdlFunc *f, TdlVal buf);
 TdlRegion ir_region_of(const TdlFunc *f, TdlVal v);         /* the region where v is defined */
 bool ir_region_encloses(const TdlFunc *f, TdlRegion outer, TdlRegion inner); /* equal counts */

@@ -34,6 +34,39 @@ bool ir_may_consume(const TdlOpData *d, uint32_t operand) {
 
 bool ir_defined_in(const TdlFunc *f, TdlVal v, TdlRegion r) { return ir_region_encloses(f, r, ir_region_of(f, v)); }
 
+/* v as something plus a constant, which wraps as indices do; 0: a constant alone. */
+static TdlVal without_constant(const TdlFunc *f, TdlVal v, uint64_t *plus) {
+    TdlOp o = ir_val(f, v)->def;
+    const TdlOpData *d = ir_op(f, o);
+    *plus = 0;
+    if (!o.id) return v;
+    if (d->code == OP_CONST) {
+        *plus = (uint64_t)op_int(f, o, "value", 0);
+        return (TdlVal){0};
+    }
+    if (d->code != OP_ADD && d->code != OP_SUB) return v;
+    TdlOp c = ir_val(f, d->operands[1])->def;
+    if (!c.id || ir_op(f, c)->code != OP_CONST) return v;
+    *plus = (uint64_t)op_int(f, c, "value", 0);
+    if (d->code == OP_SUB) *plus = 0 - *plus;
+    return d->operands[0];
+}
+
+bool ir_same_index(const TdlFunc *f, TdlVal a, TdlVal b) {
+    uint64_t x, y;
+    TdlVal v = without_constant(f, a, &x), w = without_constant(f, b, &y);
+    return v.id == w.id && x == y;
+}
+
+bool ir_different_elements(const TdlFunc *f, const TdlVal *a, uint32_t na, const TdlVal *b, uint32_t nb) {
+    for (uint32_t i = 0; i < na && i < nb; i++) {
+        uint64_t x, y;
+        TdlVal v = without_constant(f, a[i], &x), w = without_constant(f, b[i], &y);
+        if (v.id == w.id && x != y) return true;
+    }
+    return false;
+}
+
 TdlVal ir_viewed(const TdlFunc *f, TdlVal buf) {
     for (;;) {
         TdlOp def = ir_val(f, buf)->def;

@@ -106,40 +106,9 @@ static void path_to(const Bufferize *B, TdlVal v, TdlVals *path)
     for (uint32_t i = 1; i < d->noperands; i++) VEC_PUSH(B->a, *path, d->operands[i]);
 }
 
-/* v as something plus a constant. */
-static TdlVal apart_from(const Bufferize *B, TdlVal v, uint64_t *by)
-{
-    TdlOp o = ir_val(B->f, v)->def;
-    const TdlOpData *d = ir_op(B->f, o);
-    *by = 0;
-    if (!o.id) return v;
-    if (d->code == OP_CONST) {
-        *by = (uint64_t)op_int(B->f, o, "value", 0);
-        return (TdlVal){0};
-    }
-    if (d->code != OP_ADD && d->code != OP_SUB) return v;
-    TdlOp c = ir_val(B->f, d->operands[1])->def;
-    if (!c.id || ir_op(B->f, c)->code != OP_CONST) return v;
-    *by = (uint64_t)op_int(B->f, c, "value", 0);
-    if (d->code == OP_SUB) *by = 0 - *by;
-    return d->operands[0];
-}
-
-static bool same_index(const Bufferize *B, TdlVal a, TdlVal b)
-{
-    uint64_t x, y;
-    TdlVal v = apart_from(B, a, &x), w = apart_from(B, b, &y);
-    return v.id == w.id && x == y;
-}
-
 static bool other_row(const Bufferize *B, const Row *r, const TdlVals *path)
 {
-    for (uint32_t i = 0; i < r->idx.n && i < path->n; i++) {
-        uint64_t x, y;
-        TdlVal v = apart_from(B, r->idx.p[i], &x), w = apart_from(B, path->p[i], &y);
-        if (v.id == w.id && x != y) return true;
-    }
-    return false;
+    return ir_different_elements(B->f, r->idx.p, r->idx.n, path->p, path->n);
 }
 
 /* An element of the row that map r->first computes, read in the iteration that replaces it. */
@@ -152,7 +121,7 @@ static bool replaced_element(const Bufferize *B, const Row *r, TdlOp o, const Td
     if (ty_rank(B->m, row) != args->n || path->n != r->idx.n + args->n) return false;
     for (uint32_t i = 0; i < path->n; i++) {
         TdlVal want = i < r->idx.n ? r->idx.p[i] : args->p[i - r->idx.n];
-        if (!same_index(B, path->p[i], want)) return false;
+        if (!ir_same_index(B->f, path->p[i], want)) return false;
     }
     return true;
 }

@@ -19,16 +19,6 @@ enum {
 
 typedef struct { FuseCtx *c; TdlOp map, add; } Add;
 
-/* Rows of certainly different indices; those of `b` begin at the same axis. */
-static bool other_row(const TdlFunc *f, const TdlOpData *a, const TdlOpData *b) {
-    for (uint32_t i = 2; i < a->noperands && i < b->noperands; i++) {
-        TdlOp x = ir_val(f, a->operands[i])->def, y = ir_val(f, b->operands[i])->def;
-        if (!x.id || !y.id || ir_op(f, x)->code != OP_CONST || ir_op(f, y)->code != OP_CONST) continue;
-        if (op_int(f, x, "value", 0) != op_int(f, y, "value", 0)) return true;
-    }
-    return false;
-}
-
 static bool keeps_order(const Add *w) {
     const FuseCtx *c = w->c;
     const TdlOpData *d = ir_op(c->f, w->add);
@@ -37,7 +27,9 @@ static bool keeps_order(const Add *w) {
         TdlOp o = fuse_lift(c->f, it.u.op, d->parent);
         if (!o.id || o.id == w->add.id) continue;
         if (c->pos[o.id] < c->pos[w->map.id] || c->pos[o.id] > c->pos[w->add.id]) continue;
-        if (!other_row(c->f, d, ir_op(c->f, it.u.op))) return false;
+        const TdlOpData *e = ir_op(c->f, it.u.op);
+        bool adds = e->code == OP_ACCADD && e->operands[0].id == d->operands[0].id;
+        if (!adds || !ir_different_elements(c->f, d->operands + 2, d->noperands - 2u, e->operands + 2, e->noperands - 2u)) return false;
     }
     return true;
 }

@@ -96,12 +96,8 @@ static bool same_indices(const TdlOpData *a, uint32_t from_a, const TdlOpData *b
     return true;
 }
 
-/* Some index is a different constant in the two: they are different elements. */
 static bool different_indices(const Simplify *s, const TdlOpData *a, uint32_t from_a, const TdlOpData *b, uint32_t from_b) {
-    SmConst x, y;
-    for (uint32_t i = 0; i + from_a < a->noperands && i + from_b < b->noperands; i++)
-        if (sm_const(s, a->operands[from_a + i], &x) && sm_const(s, b->operands[from_b + i], &y) && x.i != y.i) return true;
-    return false;
+    return ir_different_elements(s->f, a->operands + from_a, a->noperands - from_a, b->operands + from_b, b->noperands - from_b);
 }
 
 static TdlVal indexed(Simplify *s, TdlOp o, TdlVal x, const TdlVal *idx, uint32_t n, bool inbounds) {
