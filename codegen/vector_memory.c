@@ -216,10 +216,12 @@ static LLVMValueRef every_other_mask(Cg *g, unsigned of) {
     return every_other(g, FROM_LANES, g->mask ? g->mask : LLVMConstAllOnes(t), LLVMConstNull(t), of);
 }
 
-/* As pass `vector` reckons with it. */
+enum { MASKS = 32 /* bytes of registers with masks */, FAST_MASKED = 4 /* bytes of the least element they are fast for */ };
+
+/* As pass `vector` reckons with it (VEC_MASKED, VEC_EVERY_OTHER). */
 static bool is_every_other(const Cg *g, TdlVal v, Offset at) {
     if (g->lanes[v.id] || at.scalar || at.vector || !is_int(at.affine.stride, 2)) return false;
-    return g->u->vector_bytes >= 32 && el_bytes(ty_elem(g->f->module, ir_type(g->f, v))) >= 4;
+    return g->u->vector_bytes >= MASKS && el_bytes(ty_elem(g->f->module, ir_type(g->f, v))) >= FAST_MASKED;
 }
 
 static LLVMValueRef every_other_pointer(Cg *g, TdlVal v, Offset at, unsigned of) {

@@ -11,11 +11,9 @@
  * order; nor where what the map makes is in registers anyway.
  * Cost: a walk; for each addition the uses of its accumulator, up to ADDITIONS. */
 #include "passes/fuse.h"
+#include "passes/loops.h"
 
-enum {
-    ADDITIONS = 256,
-    COPIES = 32      /* iterations of a loop that vector code around it unrolls: as in vector_change.c */
-};
+enum { ADDITIONS = 256 };
 
 typedef struct { FuseCtx *c; TdlOp map, add; } Add;
 
@@ -41,7 +39,7 @@ static bool in_registers(const FuseCtx *c, TdlOp map) {
     int64_t n, all = 1;
     for (uint32_t i = 0; i < d->noperands; i++) {
         TdlDim e = fuse_extent(c->f, d->operands[i]);
-        if (!e.id || !dim_is_const(c->m, e, &n) || n > COPIES || (all *= n > 0 ? n : 1) > COPIES) return false;
+        if (!e.id || !dim_is_const(c->m, e, &n) || n > LOOP_UNROLLED || (all *= n > 0 ? n : 1) > LOOP_UNROLLED) return false;
     }
     for (TdlOp o = ir_region(c->f, d->parent)->parent; o.id; o = ir_region(c->f, ir_op(c->f, o)->parent)->parent)
         if (ir_op(c->f, o)->code == OP_MAP) return true;

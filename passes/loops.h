@@ -4,6 +4,10 @@
 
 #include "ir/ir.h"
 
+/* Most iterations, known, of a loop that vector code around it unrolls (vector_change.c): private memory of more elements does
+ * not become registers, and what such loops hand to each other does. */
+enum { LOOP_UNROLLED = 32 };
+
 /* The load of store(load + x), which only adds to the element; 0: the store does something else. `uses`: the use counts of
  * the function's values. */
 TdlOp sum_added_to(const TdlFunc *f, const uint32_t *uses, TdlOp store);

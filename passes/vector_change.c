@@ -1,9 +1,9 @@
 /* How many lanes a vector loop gets, which loops inside are unrolled, and the change itself. */
+#include "passes/loops.h"
 #include "passes/vector.h"
 
 enum {
     GROUP = 4,           /* registers of lanes at once: 2 multiply-adds a cycle that each take 4 wait for 8 */
-    MOST_TRIPS = 32,     /* of a loop to be unrolled: private memory of more elements does not become registers */
     MOST_OPS = 2000,     /* vector instructions of a body with its loops unrolled */
     MOST_APART = 2,      /* times as dear by accesses lane by lane: these are most of the work */
     MOST_FORKS = 2,      /* branches under masks: more of them are independent work enough, and a mask takes a register for each */
@@ -65,7 +65,7 @@ static bool unroll(Vec *v, TdlRegion r, double *ops) {
                 all &= unroll(v, inner, ops);
                 continue;
             }
-            bool fits = known_trips(v, o, &trips) && trips <= MOST_TRIPS && (cost = trips * unrolled_ops(v, inner)) <= *ops;
+            bool fits = known_trips(v, o, &trips) && trips <= LOOP_UNROLLED && (cost = trips * unrolled_ops(v, inner)) <= *ops;
             double within = fits ? MOST_OPS : *ops;   /* what is inside was counted with it */
             if (fits) *ops -= cost;
             else op_unset(v->f, o, "unroll");
@@ -81,7 +81,7 @@ static bool leaves_short(const Vec *v) {
     double trips;
     for (uint32_t i = 0; i < v->loops.n; i++) {
         TdlOp o = v->loops.p[i];
-        if (!op_int(v->f, o, "unroll", 0) && known_trips(v, o, &trips) && trips <= MOST_TRIPS) return true;
+        if (!op_int(v->f, o, "unroll", 0) && known_trips(v, o, &trips) && trips <= LOOP_UNROLLED) return true;
     }
     return false;
 }
